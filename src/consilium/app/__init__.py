@@ -1,0 +1,1 @@
+"""The front door: settings, bootstrap and the command line."""

@@ -1,0 +1,1 @@
+"""The six officers' room: what limits are in force."""

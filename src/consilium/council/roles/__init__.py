@@ -1,0 +1,1 @@
+"""One file per officer; empty until the council sits."""

@@ -1,0 +1,1 @@
+"""Reputation, rewards and votes. Its ledger comes after the secure rounds."""

@@ -1,0 +1,33 @@
+"""Times are UTC nanoseconds since the epoch, in fields named ``ts_*``."""
+
+from datetime import UTC, datetime
+
+SECOND_NS = 1_000_000_000
+MINUTE_NS = 60 * SECOND_NS
+HOUR_NS = 60 * MINUTE_NS
+DAY_NS = 24 * HOUR_NS
+
+
+def to_iso(ts: int) -> str:
+    """Write a time as ISO 8601 in UTC, to the second.
+
+    Examples
+    --------
+    >>> to_iso(1_704_067_200_000_000_000)
+    '2024-01-01T00:00:00Z'
+    """
+    return datetime.fromtimestamp(ts // SECOND_NS, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def from_iso(text: str) -> int:
+    """Read an ISO 8601 time; one without a zone is UTC.
+
+    Examples
+    --------
+    >>> from_iso("2024-01-01") == from_iso("2024-01-01T00:00:00Z") == 1_704_067_200 * SECOND_NS
+    True
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp()) * SECOND_NS + moment.microsecond * 1_000

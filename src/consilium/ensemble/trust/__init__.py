@@ -1,0 +1,5 @@
+"""Trust policies, one per file."""
+
+TRUST = {
+    "uniform": "consilium.ensemble.trust.uniform:Uniform",
+}

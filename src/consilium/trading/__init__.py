@@ -1,0 +1,1 @@
+"""From consensus to fills inside the limits: risk gate, broker, portfolio, backtest."""

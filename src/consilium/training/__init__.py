@@ -1,0 +1,1 @@
+"""Labels, splits, calibration, walk-forward training, artefacts and the run table."""

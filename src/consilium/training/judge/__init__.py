@@ -1,0 +1,1 @@
+"""Is a forecast worth anything? Figures, bootstrap, verdict."""

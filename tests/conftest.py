@@ -1,0 +1,38 @@
+"""What all tests share: one thread a library, the shared data where it is present, quick hypothesis profiles."""
+
+import os
+
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("default", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile(
+    "soak", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(os.environ.get("CONSILIUM_TEST_PROFILE", "default"))
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def _shared(relative: str) -> Path:
+    path = SHARED_DATA / relative
+    if not path.exists():
+        pytest.skip(f"shared data is absent: {relative}")
+    return path
+
+
+@pytest.fixture
+def candles_1h() -> Path:
+    """136 symbols of hourly candles; the test is skipped where they are absent."""
+    return _shared("candles/binance_spot_1h.parquet")
+
+
+@pytest.fixture
+def candles_15m() -> Path:
+    """136 symbols of 15-minute candles; the test is skipped where they are absent."""
+    return _shared("candles/binance_spot_15m.parquet")
