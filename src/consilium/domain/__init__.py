@@ -1,5 +1,6 @@
 """The vocabulary: frozen values, ports and errors. Needs only NumPy and the standard library."""
 
+from consilium.domain.digest import canonical_json, digest
 from consilium.domain.errors import (
     ArtefactRefused,
     ConsiliumError,
@@ -33,7 +34,7 @@ from consilium.domain.ports import (
     TradingEnv,
 )
 from consilium.domain.scores import brier, expected_calibration_error, half_brier, log_loss
-from consilium.domain.tables import lookup, names_in
+from consilium.domain.tables import lookup, missing_package, names_in
 from consilium.domain.time import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, from_iso, to_iso
 from consilium.domain.trading import (
     Fill,
@@ -95,13 +96,16 @@ __all__ = [
     "Update",
     "UsageError",
     "brier",
+    "canonical_json",
     "canonical_model",
+    "digest",
     "direction_of",
     "expected_calibration_error",
     "from_iso",
     "half_brier",
     "log_loss",
     "lookup",
+    "missing_package",
     "names_in",
     "short_model",
     "signal_probabilities",

@@ -5,7 +5,9 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from consilium.domain.errors import UnknownName
+from consilium.domain.errors import UnknownName, UsageError
+
+_EXTRA_OF = {"xgboost": "models", "lightgbm": "models", "onnxruntime": "models", "ccxt": "exchange"}
 
 
 def names_in(table: Mapping[str, str], group: str) -> tuple[str, ...]:
@@ -39,6 +41,8 @@ def lookup(kind: str, name: str, table: Mapping[str, str], group: str) -> Any:
     ------
     UnknownName
         No such name; the error lists the known ones.
+    UsageError
+        The entry needs a package that is not installed; the error names the extra that brings it.
 
     Examples
     --------
@@ -47,7 +51,24 @@ def lookup(kind: str, name: str, table: Mapping[str, str], group: str) -> Any:
     """
     if name in table:
         module, _, attribute = table[name].partition(":")
-        return getattr(import_module(module), attribute)
+        try:
+            return getattr(import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            raise missing_package(f"{kind} {name}", error) from None
     for point in entry_points(group=group, name=name):
         return point.load()
     raise UnknownName(kind, name, names_in(table, group))
+
+
+def missing_package(what: str, error: ModuleNotFoundError) -> UsageError:
+    """Say which extra brings a package that is not installed.
+
+    Examples
+    --------
+    >>> str(missing_package("model xgboost", ModuleNotFoundError("no", name="xgboost")))
+    "model xgboost needs the package xgboost; got nothing installed: pip install 'consilium[models]'"
+    """
+    package = error.name or "unknown"
+    extra = _EXTRA_OF.get(package)
+    cure = f"pip install 'consilium[{extra}]'" if extra else f"pip install {package}"
+    return UsageError(f"{what} needs the package {package}", "nothing installed", cure)

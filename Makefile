@@ -1,0 +1,60 @@
+# One command sets everything up: `make demo` or `make test` on a fresh clone needs nothing before it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 POLARS_MAX_THREADS=1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-long check bench soak build promises clean
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Consilium needs Python >= 3.11; got $$($(PYTHON) --version): run make PYTHON=python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[demo,test]'
+	@touch $@
+
+install: $(READY) ## create .venv and install all that demo and test need
+
+demo: $(READY) ## the whole path on real bars: features, models, consensus, paper trading, report
+	$(ONE_THREAD) $(BIN)/consilium demo
+
+test: $(READY) ## the default test suite
+	$(ONE_THREAD) $(BIN)/pytest
+
+test-long: $(READY) ## the long tests in their short form
+	$(ONE_THREAD) $(BIN)/pytest -m long
+
+check: $(READY) ## what CI runs: format, lint, types, import contracts, promises, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tests/promises.py --check
+	$(MAKE) test
+
+bench: $(READY) ## every benchmark, checked against benchmarks/thresholds.toml
+	$(ONE_THREAD) $(BIN)/python benchmarks/run_all.py
+
+soak: $(READY) ## the full counts of the long tests, written to benchmarks/soak.md
+	$(ONE_THREAD) $(BIN)/python benchmarks/soak.py
+
+build: $(READY) ## a wheel, proven by installing it into an empty environment
+	rm -rf dist .venv-wheel
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/pip install --quiet --disable-pip-version-check dist/*.whl
+	cd dist && ../.venv-wheel/bin/consilium --version && ../.venv-wheel/bin/consilium data check sample
+	rm -rf .venv-wheel
+	@ls -l dist
+
+promises: $(READY) ## print docs/promises.md from the promise marks
+	$(BIN)/python tests/promises.py
+
+clean: ## remove what was built, never what was measured
+	rm -rf $(VENV) .venv-* dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
