@@ -1,4 +1,4 @@
-"""What all tests share: one thread a library, the shared data where it is present, quick hypothesis profiles."""
+"""What all tests share: one thread a library, shared data where present, hypothesis profiles."""
 
 import os
 
