@@ -1,0 +1,20 @@
+"""The command line. Exit codes: 0 done, 1 failed, 2 bad usage."""
+
+import os
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+)
+
+
+def main() -> None:
+    """Run the command line; every library gets one thread unless the environment asks for more."""
+    for variable in THREAD_VARIABLES:
+        os.environ.setdefault(variable, "1")
+    from consilium.app.cli.root import app
+
+    app()
