@@ -1,5 +1,12 @@
 """The forecasters, one per file; listing them imports none of them."""
 
+from collections.abc import Sequence
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import Any
+
+from consilium.domain import Forecaster, UnknownName, UsageError, canonical_model, lookup, names_in
+
 FORECASTERS = {
     "xgboost": "consilium.models.xgboost:XGBoostForecaster",
     "lightgbm": "consilium.models.lightgbm:LightGBMForecaster",
@@ -13,3 +20,108 @@ BASELINES = {
     "minirocket": "consilium.models.minirocket:MiniRocketForecaster",
 }
 """What a model must beat to be worth its electricity."""
+
+FALLBACKS = {"fallback": "consilium.models.fallback:RsiEmaFallback"}
+"""Who speaks when no model is loaded; neither a member of the pool nor a baseline."""
+
+GROUP = "consilium.models"
+"""Entry point group by which other packages add models."""
+
+_EXTRAS = ("lightgbm", "xgboost")
+
+
+def model_names() -> tuple[str, ...]:
+    """Return all names that `make_forecaster` knows, those of other packages included.
+
+    Examples
+    --------
+    >>> model_names()[:3]
+    ('xgboost', 'lightgbm', 'prior')
+    """
+    return names_in(FORECASTERS | BASELINES | FALLBACKS, GROUP)
+
+
+def make_forecaster(
+    name: str,
+    *,
+    feature_names: Sequence[str] | None = None,
+    seed: int | None = None,
+    n_threads: int | None = None,
+    **params: Any,
+) -> Forecaster:
+    """Make an unfitted forecaster by name.
+
+    Parameters
+    ----------
+    name
+        A name of `model_names`, or one of the aliases ``xgb`` and ``lgbm``.
+    feature_names, seed, n_threads
+        Handed on to the models that take them and left out for the others, so that a caller
+        may give the same three to every model.
+    params
+        Parameters of this model's constructor.
+
+    Raises
+    ------
+    UnknownName
+        No such model, or the model has no such parameter.
+    UsageError
+        The library of the model is not installed.
+
+    Examples
+    --------
+    >>> make_forecaster("prior", seed=7).name
+    'prior'
+    >>> make_forecaster("lightbgm")
+    Traceback (most recent call last):
+    ...
+    consilium.domain.errors.UnknownName: model must be one of fallback, lightgbm, ...
+    """
+    chosen = _class_of(canonical_model(name))
+    accepted = signature(chosen).parameters
+    if not any(p.kind is Parameter.VAR_KEYWORD for p in accepted.values()):
+        for key in params:
+            if key not in accepted:
+                raise UnknownName(f"parameter of {name}", key, accepted)
+    shared = {"feature_names": feature_names, "seed": seed, "n_threads": n_threads}
+    params.update({k: v for k, v in shared.items() if v is not None and k in accepted})
+    made: Forecaster = chosen(**params)
+    return made
+
+
+def load_forecaster(folder: Path) -> Forecaster:
+    """Load whatever forecaster was saved into a folder.
+
+    Raises
+    ------
+    ArtefactRefused
+        The folder holds no forecaster, or a damaged one.
+    """
+    from consilium.models.layers.storage import stored_name
+
+    loaded: Forecaster = _class_of(stored_name(folder)).load(folder)
+    return loaded
+
+
+def _class_of(name: str) -> Any:
+    try:
+        return lookup("model", name, FORECASTERS | BASELINES | FALLBACKS, GROUP)
+    except ModuleNotFoundError as missing:
+        if missing.name not in _EXTRAS:
+            raise
+        raise UsageError(
+            f"model {name} needs the package {missing.name}",
+            "an environment without it",
+            "pip install 'consilium[models]'",
+        ) from None
+
+
+__all__ = [
+    "BASELINES",
+    "FALLBACKS",
+    "FORECASTERS",
+    "GROUP",
+    "load_forecaster",
+    "make_forecaster",
+    "model_names",
+]

@@ -1,0 +1,140 @@
+"""The conservative fallback of seed 002: RSI and an EMA cross, without any training."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from consilium.domain import Direction, signal_probabilities
+from consilium.models.layers.columns import column_of, require_named
+from consilium.models.layers.forecaster import Floats, Labels, Rows, directions_of
+from consilium.models.layers.inputs import CLASSES, checked_rows, require_features
+from consilium.models.layers.storage import read_state, write_state
+
+CONFIDENCE = 0.5
+"""Enough for the seed's confidence threshold of 0.5 and for nothing more: below the 0.65 of a split, the
+0.69 of a single model and the 0.70 of a volatile market. A fixed figure is no calibrated one."""
+
+_NEEDED = ("rsi_14", "ema_10_gap", "ema_50_gap")
+
+
+class RsiEmaFallback(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """RSI and EMA cross, each with one voice; it speaks only when no model does.
+
+    RSI below ``oversold`` says UP, above ``overbought`` says DOWN. The cross ``EMA10 / EMA50 - 1 =
+    exp(ema_50_gap - ema_10_gap) - 1`` beyond +-``cross`` says UP or DOWN. One voice, or two that agree,
+    give that direction with probability 0.5. No voice, or two that contradict, give 1/3 each: that is
+    FLAT, and says honestly that nothing is known. Contradiction is common (a steep fall is oversold and
+    has crossed down), so letting either side win would be no conservative reading.
+
+    Parameters
+    ----------
+    feature_names
+        Names of the columns of X; rsi_14 (a fraction), ema_10_gap and ema_50_gap must be among them.
+    oversold, overbought
+        Bounds of the RSI as fractions; 0.30 and 0.70.
+    cross
+        Bound of the EMA cross, a fraction; 0.015.
+
+    Examples
+    --------
+    >>> model = RsiEmaFallback(feature_names=("rsi_14", "ema_10_gap", "ema_50_gap"))
+    >>> model.predict_proba([[0.25, 0.0, 0.0], [0.5, 0.0, 0.0]]).round(2).tolist()
+    [[0.25, 0.25, 0.5], [0.33, 0.33, 0.33]]
+
+    References
+    ----------
+    Wilder (1978), ch. 6 (RSI with 30 and 70).
+    """
+
+    name = "fallback"
+    window = 1
+    max_fit_rows = None
+
+    def __init__(
+        self,
+        feature_names: Sequence[str] | None = None,
+        oversold: float = 0.30,
+        overbought: float = 0.70,
+        cross: float = 0.015,
+    ) -> None:
+        self.feature_names = feature_names
+        self.oversold = oversold
+        self.overbought = overbought
+        self.cross = cross
+
+    @property
+    def classes_(self) -> NDArray[np.int64]:
+        """Always 0, 1, 2."""
+        return np.arange(CLASSES, dtype=np.int64)
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of columns that it reads."""
+        return len(self.feature_names or ())
+
+    def fit(
+        self,
+        X: Rows,
+        y: Labels,  # noqa: ARG002
+        *,
+        sample_weight: Floats | None = None,  # noqa: ARG002
+        validation: tuple[Rows, Labels] | None = None,  # noqa: ARG002
+    ) -> Self:
+        """Check the columns; there is nothing to learn."""
+        rows = checked_rows(X, 2)
+        column_of(self.name, _NEEDED[0], self.feature_names)
+        require_named(self.name, self.feature_names or (), rows.shape[1])
+        return self
+
+    def predict_proba(self, X: Rows) -> Floats:
+        """Return probabilities (down, flat, up), shape (n, 3).
+
+        Raises
+        ------
+        InvalidValue
+            A needed feature is missing, NaN, or the number of columns is not that of ``feature_names``.
+        """
+        at = {feature: column_of(self.name, feature, self.feature_names) for feature in _NEEDED}
+        rows = checked_rows(X, 2)
+        require_features(type(self).__name__, rows, self.n_features_in_)
+        rsi = rows[:, at["rsi_14"]]
+        ratio = np.expm1(rows[:, at["ema_50_gap"]] - rows[:, at["ema_10_gap"]])
+        by_rsi = (rsi < self.oversold).astype(np.int64) - (rsi > self.overbought)
+        by_cross = (ratio > self.cross).astype(np.int64) - (ratio < -self.cross)
+        voice = np.sign(by_rsi + by_cross)
+        spoken = np.array(
+            [
+                signal_probabilities(Direction.DOWN, CONFIDENCE),
+                (1.0 / CLASSES,) * CLASSES,
+                signal_probabilities(Direction.UP, CONFIDENCE),
+            ]
+        )
+        result: Floats = spoken[voice + 1]
+        return result
+
+    def predict(self, X: Rows) -> Labels:
+        """Return directions, shape (n,); without a clear voice FLAT."""
+        return directions_of(self.predict_proba(X))
+
+    def save(self, folder: Path) -> None:
+        """Write the parameters into an existing folder."""
+        params: dict[str, Any] = self.get_params(deep=False)
+        write_state(folder, {"model": self.name, "params": params}, {})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ArtefactRefused
+            A missing, cut, changed or foreign file.
+        """
+        content, _ = read_state(folder, cls.name, ())
+        params = content["params"]
+        names = params.pop("feature_names")
+        return cls(feature_names=None if names is None else tuple(names), **params)
