@@ -33,7 +33,13 @@ from consilium.domain.ports import (
     Forecaster,
     TradingEnv,
 )
-from consilium.domain.scores import brier, expected_calibration_error, half_brier, log_loss
+from consilium.domain.scores import (
+    brier,
+    expected_calibration_error,
+    half_brier,
+    log_loss,
+    stated_directions,
+)
 from consilium.domain.tables import lookup, missing_package, names_in
 from consilium.domain.time import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, from_iso, to_iso
 from consilium.domain.trading import (
@@ -109,5 +115,6 @@ __all__ = [
     "names_in",
     "short_model",
     "signal_probabilities",
+    "stated_directions",
     "to_iso",
 ]

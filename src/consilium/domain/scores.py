@@ -108,6 +108,29 @@ def log_loss(p: ArrayLike, y: ArrayLike, clip: float = LOG_CLIP) -> NDArray[np.f
     return result
 
 
+def stated_directions(p: ArrayLike) -> NDArray[np.int64]:
+    """Most probable direction of each forecast; any tie for the first place is FLAT.
+
+    Parameters
+    ----------
+    p
+        Shape (n, 3).
+
+    Returns
+    -------
+    Shape (n,), values 0, 1, 2: `direction_of` for whole arrays.
+
+    Examples
+    --------
+    >>> stated_directions([[0.2, 0.3, 0.5], [0.4, 0.2, 0.4]]).tolist()
+    [2, 1]
+    """
+    probabilities = np.atleast_2d(np.asarray(p, dtype=np.float64))
+    first = probabilities.argmax(axis=1)
+    tied = (probabilities == probabilities.max(axis=1, keepdims=True)).sum(axis=1) > 1
+    return np.where(tied, 1, first).astype(np.int64)
+
+
 def expected_calibration_error(p: ArrayLike, y: ArrayLike, bins: int = 15) -> float:
     """Expected calibration error of the stated direction, with bins of equal mass, in [0, 1].
 
@@ -140,7 +163,10 @@ def expected_calibration_error(p: ArrayLike, y: ArrayLike, bins: int = 15) -> fl
             "the calibration error needs at least 1 forecast", 0, "give forecasts with outcomes"
         )
     confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == outcomes
+    right = (stated_directions(probabilities) == outcomes).astype(np.float64)
+    # Forecasts of equal confidence share their mean, or the order of the rows would decide their bins.
+    _, group, size = np.unique(confidence, return_inverse=True, return_counts=True)
+    right = (np.bincount(group, weights=right) / size)[group]
     order = np.argsort(confidence, kind="stable")
     parts = np.array_split(order, min(bins, len(order)))
     gaps = [abs(float(right[part].mean()) - float(confidence[part].mean())) * len(part) for part in parts]

@@ -1,0 +1,213 @@
+"""The verdict on a forecaster, in words a trader understands.
+
+Letters: h the horizon in bars.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import floor, log10
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from consilium.domain import DAY_NS, HOUR_NS, MINUTE_NS
+from consilium.training.judge.bootstrap import DRAWS, FEWEST_INDEPENDENT, TOO_FEW
+from consilium.training.judge.comparison import (
+    BETTER,
+    IDENTICAL,
+    SAME,
+    WORSE,
+    Comparison,
+    compare_half_brier,
+)
+
+CLIMATOLOGY = "climatology"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What may be said about a forecaster.
+
+    Parameters
+    ----------
+    word
+        Exactly one of ``better``, ``not distinguishable``, ``worse``.
+    text
+        One or two sentences that begin with the word.
+    comparisons
+        The comparisons behind it, by the name of the other forecaster; ``climatology`` first.
+    """
+
+    word: str
+    text: str
+    comparisons: Mapping[str, Comparison]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        rows = [
+            {
+                "against": name,
+                "difference": c.mean_difference,
+                "low": c.low,
+                "high": c.high,
+                "smallest_visible": c.smallest_visible,
+                "n_timestamps": c.n_timestamps,
+                "word": c.word,
+                "reason": c.reason,
+            }
+            for name, c in self.comparisons.items()
+        ]
+        return {"word": self.word, "text": self.text, "comparisons": rows}
+
+
+def verdict(
+    loss: ArrayLike,
+    *,
+    climatology: ArrayLike,
+    best_single: ArrayLike,
+    equal_weight: ArrayLike,
+    ts_event: ArrayLike,
+    horizon_bars: int,
+    seed: int,
+    best_name: str = "",
+    draws: int = DRAWS,
+) -> Verdict:
+    """Judge a pooled forecast by its half-Brier against three others.
+
+    ``better`` only if it is better than climatology, than the best single model and than the equal-weight
+    mean, each at 5 % (intersection-union: no correction is needed); ``worse`` if it is worse than
+    climatology; else ``not distinguishable``, with the smallest effect that could have been seen.
+
+    Parameters
+    ----------
+    loss
+        Shape (N,), half-Brier of the pooled forecast.
+    climatology
+        Shape (N,), half-Brier of the class frequencies of the training part.
+    best_single
+        Shape (N,), half-Brier of the best single model, chosen on data earlier than these rows.
+    equal_weight
+        Shape (N,), half-Brier of the mean of all models.
+    ts_event
+        Shape (N,), UTC nanoseconds.
+    horizon_bars
+        h, >= 1.
+    seed
+        Seed of the draws.
+    best_name
+        Name of the best single model, for the text.
+    draws
+        Number of resamples.
+
+    Raises
+    ------
+    InvalidValue
+        See `compare_half_brier`.
+
+    Examples
+    --------
+    >>> loss, hours = np.random.default_rng(0).uniform(size=500), np.arange(500) * HOUR_NS
+    >>> v = verdict(loss, climatology=loss, best_single=loss, equal_weight=loss, ts_event=hours,
+    ...             horizon_bars=1, seed=0)
+    >>> v.word
+    'not distinguishable'
+    >>> v.text
+    'not distinguishable from climatology: every forecast was climatology itself, as when all models are
+    no_skill; the difference is exactly 0 and has no statistic.'
+
+    References
+    ----------
+    Berger (1982), sec. 2: the intersection-union test.
+    """
+    single = f"the best single model ({best_name})" if best_name else "the best single model"
+    others = {CLIMATOLOGY: climatology, single: best_single, "the equal-weight mean": equal_weight}
+    found = {
+        name: compare_half_brier(loss, other, ts_event, horizon_bars, seed, draws=draws)
+        for name, other in others.items()
+    }
+    span = _Span.of(np.asarray(ts_event, dtype=np.int64), horizon_bars)
+    if found[CLIMATOLOGY].word == WORSE:
+        word = WORSE
+    elif all(c.word == BETTER for c in found.values()):
+        word = BETTER
+    else:
+        word = SAME
+    return Verdict(word=word, text=_text(word, found, span), comparisons=found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Span:
+    """How many timestamps there are, and what one is called."""
+
+    timestamps: int
+    unit: str
+    horizon_bars: int
+
+    @classmethod
+    def of(cls, ts_event: np.ndarray[Any, np.dtype[np.int64]], horizon_bars: int) -> "_Span":
+        distinct = np.unique(ts_event)
+        step = int(np.median(np.diff(distinct))) if len(distinct) > 1 else 0
+        unit = {MINUTE_NS: "minutes", HOUR_NS: "hours", DAY_NS: "days"}.get(step, "timestamps")
+        return cls(timestamps=len(distinct), unit=unit, horizon_bars=horizon_bars)
+
+    def __str__(self) -> str:
+        return f"{self.timestamps:,} {self.unit}"
+
+
+def _text(word: str, found: Mapping[str, Comparison], span: _Span) -> str:
+    base = found[CLIMATOLOGY]
+    if word == BETTER:
+        parts = [f"than {name} (half-Brier difference {_numbers(c)})" for name, c in found.items()]
+        return f"better {', '.join(parts[:-1])} and {parts[-1]} over {span}."
+    if word == WORSE:
+        return (
+            f"worse than climatology: half-Brier difference {_numbers(base)} over {span}. "
+            "The plain frequencies of the classes would have been the better forecast."
+        )
+    if base.word == BETTER:
+        return _only_better_than_climatology(found, span)
+    return f"not distinguishable from climatology: {_why(base, span)}."
+
+
+def _only_better_than_climatology(found: Mapping[str, Comparison], span: _Span) -> str:
+    rest = {name: c for name, c in found.items() if c.word != BETTER}
+    parts = []
+    for name, c in rest.items():
+        if c.word == WORSE:
+            parts.append(f"worse than {name} (half-Brier difference {_numbers(c)})")
+        else:
+            parts.append(f"not distinguishable from {name} ({_why(c, span)})")
+    return (
+        f"not distinguishable: better than climatology (half-Brier difference {_numbers(found[CLIMATOLOGY])} "
+        f"over {span}), but {' and '.join(parts)}. Pooling the models has not been shown to help."
+    )
+
+
+def _why(c: Comparison, span: _Span) -> str:
+    if c.reason == IDENTICAL:
+        return (
+            "every forecast was climatology itself, as when all models are no_skill; "
+            "the difference is exactly 0 and has no statistic"
+        )
+    if c.reason == TOO_FEW:
+        return (
+            f"{TOO_FEW} ({span} at a horizon of {span.horizon_bars} bars are "
+            f"{span.timestamps // span.horizon_bars:,}; {FEWEST_INDEPENDENT} are needed)"
+        )
+    smallest = c.smallest_visible or 0.0
+    return (
+        f"half-Brier difference {_numbers(c)} over {span}; an effect smaller than "
+        f"{smallest:.{_decimals(c)}f} could not have been seen"
+    )
+
+
+def _decimals(c: Comparison) -> int:
+    """At least four, and enough for two digits of the interval's half-width."""
+    smallest = c.smallest_visible or 0.0
+    return 4 if smallest <= 0.0 else min(12, max(4, 1 - floor(log10(smallest))))
+
+
+def _numbers(c: Comparison) -> str:
+    digits = _decimals(c)
+    return f"{c.mean_difference:.{digits}f} [{c.low:.{digits}f}, {c.high:.{digits}f}]"
