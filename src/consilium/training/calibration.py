@@ -1,0 +1,273 @@
+"""Calibration of three-class forecasts on a chronological slice, and the verdict `no_skill`.
+
+Letters: p (n, 3) raw probabilities (down, flat, up); z = ln p; y (n,) outcomes; T temperature; a = 1 / T;
+b (3,) bias with sum 0; c the training prior's logarithm less its mean.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf, isfinite
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from consilium.domain import InvalidValue, log_loss
+
+CLIP = 1e-6
+"""Raw probabilities are clipped to this before the logarithm: a sure model that errs must stay curable."""
+
+RIDGE = 10.0
+"""Weight of the prior on the bias, in timestamps."""
+
+MAX_SLOPE = 10.0
+"""Upper bound of 1 / T: a model is sharpened at most so much."""
+
+MIN_TIMES = 20
+"""Fewest timestamps in each half of a slice on which skill is judged."""
+
+# Columns span the biases with sum 0.
+BASIS = np.array([[1.0, -1.0, 0.0], [1.0, 1.0, -2.0]]).T / np.sqrt([2.0, 6.0])
+
+
+def class_prior(y: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Climatology: class shares with one pseudo-count each, ``(n_k + 1) / (n + 3)``, so that none is 0.
+
+    Examples
+    --------
+    >>> class_prior(np.array([0, 2, 2])).round(3).tolist()
+    [0.333, 0.167, 0.5]
+    """
+    counts = np.bincount(y, minlength=3).astype(np.float64) + 1.0
+    prior: NDArray[np.float64] = counts / counts.sum()
+    return prior
+
+
+def timestamp_weights(ts_event: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Weights that give each timestamp the same mass, whatever its number of symbols; they sum to 1.
+
+    Examples
+    --------
+    >>> timestamp_weights(np.array([1, 1, 2])).tolist()
+    [0.25, 0.25, 0.5]
+    """
+    times, where, counts = np.unique(ts_event, return_inverse=True, return_counts=True)
+    weights: NDArray[np.float64] = 1.0 / (counts[where] * len(times))
+    return weights
+
+
+def _logits(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    z = np.log(np.clip(p, CLIP, 1.0))
+    centred: NDArray[np.float64] = z - z.mean(axis=1, keepdims=True)
+    return centred
+
+
+def _softmax(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    p: NDArray[np.float64] = e / e.sum(axis=1, keepdims=True)
+    return p
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrator:
+    """``p' = softmax(z / T + b)`` with z = ln p.
+
+    Parameters
+    ----------
+    slope
+        1 / T, in [0, 10]; at 0 every forecast becomes softmax(b).
+    bias
+        b, sum 0.
+
+    Examples
+    --------
+    >>> same = Calibrator(slope=1.0, bias=(0.0, 0.0, 0.0))
+    >>> same.apply(np.array([[0.2, 0.3, 0.5]])).round(6).tolist()
+    [[0.2, 0.3, 0.5]]
+    """
+
+    slope: float
+    bias: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.slope <= MAX_SLOPE:
+            raise InvalidValue(f"slope must lie in [0, {MAX_SLOPE:g}]", self.slope, "calibrate again")
+        if not all(isfinite(v) for v in self.bias) or abs(sum(self.bias)) > 1e-6:
+            raise InvalidValue("bias must be three finite numbers with sum 0", self.bias, "calibrate again")
+
+    @property
+    def temperature(self) -> float:
+        """T, infinite for slope 0."""
+        return 1.0 / self.slope if self.slope > 0 else inf
+
+    def apply(self, p: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrate raw probabilities, shape (n, 3); rows of the result sum to 1."""
+        return _softmax(self.slope * _logits(p) + np.asarray(self.bias))
+
+    def state(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        return {"slope": self.slope, "bias": list(self.bias)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Read what ``state`` wrote."""
+        down, flat, up = (float(v) for v in state["bias"])
+        return cls(slope=float(state["slope"]), bias=(down, flat, up))
+
+
+def fit_calibrator(
+    p: NDArray[np.float64],
+    y: NDArray[np.int64],
+    prior: NDArray[np.float64],
+    *,
+    weights: NDArray[np.float64] | None = None,
+    times: int | None = None,
+    ridge: float = RIDGE,
+) -> Calibrator:
+    """Fit temperature and bias by penalised maximum likelihood.
+
+    ``min over a in [0, 10], sum b = 0 of -sum_i w_i ln softmax(a z_i + b)[y_i]
+    + ridge / (2 times) |b - (1 - a) c|^2``
+
+    Both terms are convex in (a, b), so the optimum is the only one. The ridge pulls b towards the log-prior
+    as far as the temperature takes the forecast's own information away: at a = 0 the target is the prior
+    itself (temperature alone would end at 1/3), at a = 1 it is 0, so that a calibrated forecast stays.
+
+    Parameters
+    ----------
+    p
+        Shape (n, 3), raw probabilities, n >= 1.
+    y
+        Shape (n,), outcomes 0, 1, 2.
+    prior
+        Shape (3,), class prior of the training part, each > 0.
+    weights
+        Shape (n,), sum 1; default equal.
+    times
+        Number of independent observations behind the rows (timestamps); default n.
+    ridge
+        Weight of the prior in observations, >= 0.
+
+    Raises
+    ------
+    InvalidValue
+        No rows, or a prior with a class at 0.
+
+    References
+    ----------
+    Guo et al. (2017), sec. 4.2, vector scaling with one common slope; ridge as in Kull et al. (2019), ODIR.
+    """
+    if len(p) == 0:
+        raise InvalidValue("calibration needs at least 1 forecast", 0, "give a longer calibration slice")
+    if not np.all(prior > 0):
+        raise InvalidValue("each class of the prior must be > 0", prior.tolist(), "use class_prior")
+    z = _logits(p)
+    w = np.full(len(p), 1.0 / len(p)) if weights is None else weights
+    target = np.log(prior) - np.log(prior).mean()
+    strength = ridge / (len(p) if times is None else times)
+    hit = np.zeros_like(z)
+    hit[np.arange(len(y)), y] = 1.0
+
+    def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        a, b = theta[0], BASIS @ theta[1:]
+        logits = a * z + b
+        q = _softmax(logits)
+        off = b - (1.0 - a) * target
+        top = logits.max(axis=1)
+        log_sum = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+        value = w @ (log_sum - (logits * hit).sum(axis=1)) + 0.5 * strength * off @ off
+        error = w[:, None] * (q - hit)
+        slope = (error * z).sum() + strength * (off @ target)
+        bias = BASIS.T @ (error.sum(axis=0) + strength * off)
+        return float(value), np.concatenate([[slope], bias])
+
+    found = minimize(
+        loss,
+        np.array([1.0, 0.0, 0.0]),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0.0, MAX_SLOPE), (None, None), (None, None)],
+        options={"maxiter": 500, "ftol": 1e-14, "gtol": 1e-9},
+    )
+    down, flat, up = (float(v) for v in BASIS @ found.x[1:])
+    return Calibrator(slope=float(found.x[0]), bias=(down, flat, up))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What a calibration slice told of a model.
+
+    Parameters
+    ----------
+    calibrator
+        Fitted on the whole slice.
+    skilled
+        False: the model emits climatology.
+    judged_loss, judged_climatology
+        Log-loss of the model (calibrated on the earlier half) and of climatology on the later half, nats, as
+        means of timestamp means.
+    """
+
+    calibrator: Calibrator
+    skilled: bool
+    judged_loss: float
+    judged_climatology: float
+
+
+def _mean_loss(p: NDArray[np.float64], y: NDArray[np.int64], weights: NDArray[np.float64]) -> float:
+    return float(weights @ log_loss(p, y))
+
+
+def calibrate(
+    p: NDArray[np.float64],
+    y: NDArray[np.int64],
+    ts_event: NDArray[np.int64],
+    ts_matured: NDArray[np.int64],
+    prior: NDArray[np.float64],
+    *,
+    ridge: float = RIDGE,
+) -> Calibration:
+    """Judge a model's skill on a calibration slice and calibrate it.
+
+    A calibrator fitted on the earlier half of the times (without rows whose outcome is known only later) is
+    scored on the later half. A model whose log-loss there is not below that of the training prior has
+    `no_skill`. The calibrator that is kept is fitted on the whole slice.
+
+    Parameters
+    ----------
+    p, y
+        Raw probabilities (n, 3) and outcomes (n,) of the slice, in the order of time.
+    ts_event, ts_matured
+        Shape (n,), UTC nanoseconds of forecast and of outcome.
+    prior
+        Shape (3,), class prior of the training part.
+    ridge
+        As in `fit_calibrator`.
+
+    Raises
+    ------
+    InvalidValue
+        Fewer than 20 times in a half of the slice.
+    """
+    times = np.unique(ts_event)
+    middle = times[len(times) // 2] if len(times) else 0
+    early = (ts_event < middle) & (ts_matured <= middle)
+    late = ts_event >= middle
+    n_early, n_late = len(np.unique(ts_event[early])), len(np.unique(ts_event[late]))
+    if min(n_early, n_late) < MIN_TIMES:
+        raise InvalidValue(
+            f"each half of a calibration slice needs >= {MIN_TIMES} times with an outcome",
+            f"{n_early} and {n_late}",
+            "give a longer history, fewer folds or a larger calibration_fraction",
+        )
+    trial = fit_calibrator(
+        p[early], y[early], prior, weights=timestamp_weights(ts_event[early]), times=n_early, ridge=ridge
+    )
+    late_weights = timestamp_weights(ts_event[late])
+    loss = _mean_loss(trial.apply(p[late]), y[late], late_weights)
+    climatology = _mean_loss(np.broadcast_to(prior, (int(late.sum()), 3)), y[late], late_weights)
+    final = fit_calibrator(p, y, prior, weights=timestamp_weights(ts_event), times=len(times), ridge=ridge)
+    return Calibration(
+        calibrator=final, skilled=loss < climatology, judged_loss=loss, judged_climatology=climatology
+    )

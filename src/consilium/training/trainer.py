@@ -1,0 +1,392 @@
+"""One model on one fold: scale, fit with early stopping, calibrate, judge, forecast.
+
+Letters: p (n, 3) probabilities (down, flat, up), r the realised log return, m_k = E[r | class k] on fit.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from consilium.domain import Forecaster, InvalidValue
+from consilium.training.calibration import Calibration, calibrate, class_prior
+from consilium.training.dataset import Dataset
+from consilium.training.labels import LabelDefinition
+from consilium.training.scaler import WINSOR, Scaler
+from consilium.training.splits import CALIBRATION_FRACTION, STOP_FRACTION, Fold, final_split
+
+Rows = NDArray[np.int64]
+Factory = Callable[[], Forecaster]
+
+WINDOW_BYTES = 1 << 30
+"""Bytes of windows that are laid out for one fit; longer histories are thinned evenly in time."""
+
+BATCH_BYTES = 1 << 26
+"""Bytes of inputs that are laid out at once for forecasts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassMeans:
+    """Class shares and mean log returns of the fit part; they turn probabilities into an expected return.
+
+    Parameters
+    ----------
+    prior
+        Shares (down, flat, up), none 0.
+    down, flat, up
+        E[r | class]; 0 for a class without rows.
+    """
+
+    prior: tuple[float, float, float]
+    down: float
+    flat: float
+    up: float
+
+    def expected_return(self, p: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return ``p_down m_down + p_flat m_flat + p_up m_up``, shape (n,).
+
+        Examples
+        --------
+        >>> means = ClassMeans(prior=(0.3, 0.4, 0.3), down=-0.01, flat=0.0, up=0.02)
+        >>> means.expected_return(np.array([[0.25, 0.25, 0.5]])).tolist()
+        [0.0075]
+        """
+        return p[:, 0] * self.down + p[:, 1] * self.flat + p[:, 2] * self.up
+
+    def climatology(self, n: int) -> NDArray[np.float64]:
+        """Return the prior n times, shape (n, 3)."""
+        return np.tile(np.asarray(self.prior), (n, 1))
+
+
+def class_means(y: NDArray[np.int64], returns: NDArray[np.float64]) -> ClassMeans:
+    """Measure class shares and mean returns of labelled rows.
+
+    Parameters
+    ----------
+    y
+        Shape (n,), classes 0, 1, 2.
+    returns
+        Shape (n,), realised log returns.
+    """
+    down, flat, up = (float(returns[y == k].mean()) if np.any(y == k) else 0.0 for k in range(3))
+    p_down, p_flat, p_up = (float(share) for share in class_prior(y))
+    return ClassMeans(prior=(p_down, p_flat, p_up), down=down, flat=flat, up=up)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainedModel:
+    """A fitted forecaster with everything between a raw feature and an honest probability.
+
+    Parameters
+    ----------
+    name
+        Under which it is registered.
+    forecaster
+        Fitted.
+    scaler
+        Of the fit part, or None where the model reads features in their own units.
+    calibration
+        Calibrator and verdict of the calibration part.
+    means
+        Class shares and means of the fit part.
+    feature_names, features_hash
+        What it reads.
+    spec, label_id, interval_ns
+        What it forecasts.
+    seed
+        From which its randomness was made.
+    figures
+        Rows and scores of its training.
+    """
+
+    name: str
+    forecaster: Forecaster
+    scaler: Scaler | None
+    calibration: Calibration
+    means: ClassMeans
+    feature_names: tuple[str, ...]
+    features_hash: str
+    spec: LabelDefinition
+    label_id: str
+    interval_ns: int
+    seed: int
+    figures: Mapping[str, float]
+
+    @property
+    def window(self) -> int:
+        """Bars that one forecast reads."""
+        return self.forecaster.window
+
+    @property
+    def skilled(self) -> bool:
+        """False: it emits climatology."""
+        return self.calibration.skilled
+
+    def predict(self, X: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Forecast from unscaled features, (n, F) or (n, window, F).
+
+        Returns
+        -------
+        Probabilities (n, 3) and expected log return (n,).
+
+        Raises
+        ------
+        InvalidValue
+            Another shape than the model was trained on.
+        """
+        expected = (len(self.feature_names),) if self.window == 1 else (self.window, len(self.feature_names))
+        if X.ndim != len(expected) + 1 or X.shape[1:] != expected:
+            raise InvalidValue(
+                f"{self.name} reads X of shape (n, {', '.join(map(str, expected))})",
+                X.shape,
+                "compute the features and the window of its manifest",
+            )
+        if self.skilled and len(X):
+            probabilities = self.calibration.calibrator.apply(_raw(self.forecaster, self.scaler, X))
+        else:
+            probabilities = self.means.climatology(len(X))
+        return probabilities, self.means.expected_return(probabilities)
+
+
+def _raw(forecaster: Forecaster, scaler: Scaler | None, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    p = np.asarray(forecaster.predict_proba(X if scaler is None else scaler.transform(X)), dtype=np.float64)
+    if p.shape != (len(X), 3) or not np.all(np.isfinite(p)) or np.any(p < 0):
+        raise InvalidValue(
+            "predict_proba must return finite probabilities >= 0 of shape (n, 3)",
+            f"shape {p.shape}" if p.shape != (len(X), 3) else "NaN, infinite or negative values",
+            f"repair the forecaster {forecaster.name}",
+        )
+    return p
+
+
+def derive_seed(seed: int, *names: object) -> int:
+    """Make a seed for one model and fold: the first 4 bytes of the SHA-256 of all names, in [0, 2^31).
+
+    Examples
+    --------
+    >>> derive_seed(7, "xgboost", 0) == derive_seed(7, "xgboost", 0) != derive_seed(7, "xgboost", 1)
+    True
+    """
+    text = "\x1f".join(str(part) for part in (seed, *names))
+    return int.from_bytes(sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+def prepare(factory: Factory, feature_names: tuple[str, ...], seed: int) -> Forecaster:
+    """Make a forecaster and hand it its seed and, if it asks for them, the feature names.
+
+    A parameter ``seed`` or ``random_state`` of the constructor is replaced by the derived seed, whatever the
+    factory set; ``feature_names`` only where it is None.
+    """
+    made = factory()
+    params: dict[str, Any] = dict(made.get_params(deep=False))
+    changed: dict[str, Any] = {name: seed for name in ("seed", "random_state") if name in params}
+    if "feature_names" in params and params["feature_names"] is None:
+        changed["feature_names"] = feature_names
+    return type(made)(**{**params, **changed}) if changed else made
+
+
+def reads_raw_features(forecaster: Forecaster) -> bool:
+    """Tell whether a model reads features in their own units: one that asks for their names does.
+
+    A rule such as "RSI below 0.3" or the sign of a return means nothing after standardisation.
+    """
+    return "feature_names" in forecaster.get_params(deep=False)
+
+
+def thin(rows: Rows, limit: int | None) -> Rows:
+    """Keep at most ``limit`` rows, evenly strided over time.
+
+    Examples
+    --------
+    >>> thin(np.arange(10), 4).tolist()
+    [0, 3, 6, 9]
+    """
+    if limit is None or len(rows) <= limit:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, limit).round().astype(np.int64)]
+
+
+def _limit(forecaster: Forecaster, n_features: int, max_fit_rows: int | None) -> int | None:
+    limits = [max_fit_rows, getattr(forecaster, "max_fit_rows", None)]
+    if forecaster.window > 1:
+        limits.append(max(1, WINDOW_BYTES // (8 * forecaster.window * n_features)))
+    given = [limit for limit in limits if limit is not None]
+    return min(given) if given else None
+
+
+def raw_forecasts(
+    dataset: Dataset, rows: Rows, forecaster: Forecaster, scaler: Scaler | None
+) -> NDArray[np.float64]:
+    """Forecast rows in batches, before calibration; shape (n, 3)."""
+    size = max(1, BATCH_BYTES // (8 * forecaster.window * len(dataset.feature_names)))
+    batches = [
+        _raw(forecaster, scaler, dataset.inputs(rows[start : start + size], forecaster.window))
+        for start in range(0, len(rows), size)
+    ]
+    return np.concatenate(batches) if batches else np.empty((0, 3))
+
+
+def train_on(
+    dataset: Dataset,
+    fold: Fold,
+    factory: Factory,
+    *,
+    name: str,
+    seed: int,
+    max_fit_rows: int | None = None,
+    winsor: float | None = WINSOR,
+) -> TrainedModel:
+    """Train one model on fit, stop early on stop, calibrate and judge on calibration.
+
+    Parameters
+    ----------
+    dataset, fold
+        Rows, and their parts.
+    factory
+        Makes the unfitted forecaster.
+    name
+        Under which the model is known.
+    seed
+        Already derived for this model and fold.
+    max_fit_rows
+        Most rows to fit on, evenly strided over time; None for all that fit into memory.
+    winsor
+        Bound of scaled features.
+
+    Raises
+    ------
+    InvalidValue
+        A part has no row with a complete window, or the calibration part is too short to judge.
+    """
+    with threadpool_limits(1):
+        forecaster = prepare(factory, dataset.feature_names, seed)
+        eligible = dataset.eligible(forecaster.window)
+        parts = {part: rows[eligible[rows]] for part, rows in _learning_parts(fold).items()}
+        for part, rows in parts.items():
+            if len(rows) == 0:
+                raise InvalidValue(
+                    f"'{part}' needs rows with {forecaster.window} bars of features",
+                    0,
+                    "give a longer history",
+                )
+        scaler = None
+        if not reads_raw_features(forecaster):
+            scaler = Scaler.fit(dataset.inputs(fold.fit), winsor=winsor)
+        limit = _limit(forecaster, len(dataset.feature_names), max_fit_rows)
+        learn, stop = (
+            (_scaled(dataset, chosen, forecaster.window, scaler), dataset.y[chosen])
+            for chosen in (thin(parts["fit"], limit), thin(parts["stop"], limit))
+        )
+        forecaster.fit(*learn, validation=stop)
+        means = class_means(dataset.y[fold.fit], dataset.realised_return[fold.fit])
+        judged = parts["calibration"]
+        calibration = calibrate(
+            raw_forecasts(dataset, judged, forecaster, scaler),
+            dataset.y[judged],
+            dataset.ts_event[judged],
+            dataset.ts_matured[judged],
+            np.asarray(means.prior),
+        )
+    return TrainedModel(
+        name=name,
+        forecaster=forecaster,
+        scaler=scaler,
+        calibration=calibration,
+        means=means,
+        feature_names=dataset.feature_names,
+        features_hash=dataset.features_hash,
+        spec=dataset.spec,
+        label_id=dataset.label_id,
+        interval_ns=dataset.interval_ns,
+        seed=seed,
+        figures={
+            "fit_rows": float(len(learn[1])),
+            "stop_rows": float(len(stop[1])),
+            "calibration_rows": float(len(judged)),
+            "slope": calibration.calibrator.slope,
+            "judged_loss": calibration.judged_loss,
+            "judged_climatology": calibration.judged_climatology,
+        },
+    )
+
+
+def _learning_parts(fold: Fold) -> dict[str, Rows]:
+    return {"fit": fold.fit, "stop": fold.stop, "calibration": fold.calibration}
+
+
+def _scaled(dataset: Dataset, rows: Rows, window: int, scaler: Scaler | None) -> NDArray[np.float64]:
+    X = dataset.inputs(rows, window)
+    return X if scaler is None else scaler.transform(X)
+
+
+def forecast(
+    dataset: Dataset, rows: Rows, trained: TrainedModel
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Forecast rows of a dataset: probabilities (n, 3), and whether the model itself spoke (n,).
+
+    Climatology stands where the model has no skill or a row has no complete window.
+    """
+    probabilities = trained.means.climatology(len(rows))
+    spoke = np.zeros(len(rows), dtype=np.bool_)
+    if trained.skilled:
+        spoke = dataset.eligible(trained.window)[rows]
+        with threadpool_limits(1):
+            raw = raw_forecasts(dataset, rows[spoke], trained.forecaster, trained.scaler)
+        if len(raw):
+            probabilities[spoke] = trained.calibration.calibrator.apply(raw)
+    return probabilities, spoke
+
+
+def train_final(
+    dataset: Dataset,
+    factory: Factory,
+    *,
+    name: str,
+    seed: int,
+    stop_fraction: float = STOP_FRACTION,
+    calibration_fraction: float = CALIBRATION_FRACTION,
+    max_fit_rows: int | None = None,
+    winsor: float | None = WINSOR,
+) -> TrainedModel:
+    """Train a model for service on all rows: fit | early stop | calibration, the last at the end of the data.
+
+    Parameters
+    ----------
+    dataset
+        All rows that may be learned from.
+    factory
+        Makes the unfitted forecaster.
+    name
+        Under which the model is known.
+    seed
+        Seed of the run.
+    stop_fraction, calibration_fraction
+        Shares of the times, as in `walk_forward_folds`.
+    max_fit_rows, winsor
+        As in `train_on`.
+
+    Raises
+    ------
+    InvalidValue
+        A part is empty or too small.
+    """
+    fold = final_split(
+        dataset.ts_event,
+        dataset.ts_matured,
+        labelled=dataset.labelled,
+        stop_fraction=stop_fraction,
+        calibration_fraction=calibration_fraction,
+    )
+    return train_on(
+        dataset,
+        fold,
+        factory,
+        name=name,
+        seed=derive_seed(seed, name, "final"),
+        max_fit_rows=max_fit_rows,
+        winsor=winsor,
+    )

@@ -1,0 +1,354 @@
+"""Walk-forward: every model forecasts each test part having seen only what was known before it."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+
+from consilium.domain import DataProblem, InvalidValue, half_brier, log_loss
+from consilium.training.calibration import timestamp_weights
+from consilium.training.dataset import Dataset
+from consilium.training.scaler import WINSOR
+from consilium.training.splits import CALIBRATION_FRACTION, STOP_FRACTION, Fold, walk_forward_folds
+from consilium.training.trainer import (
+    Factory,
+    TrainedModel,
+    class_means,
+    derive_seed,
+    forecast,
+    raw_forecasts,
+    train_final,
+    train_on,
+)
+
+__all__ = ["FoldSummary", "Forecasts", "ModelFailure", "train_final", "walk_forward"]
+
+Rows = NDArray[np.int64]
+Progress = Callable[[int, int, str], None]
+
+PSEUDO_CALLS = 50
+"""Calls of typical size that are added to the measured ones, so that a handful does not set a mean."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFailure:
+    """A model that could not be trained in a fold; it is left out of the forecasts."""
+
+    model: str
+    fold: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldSummary:
+    """One fold in figures.
+
+    Parameters
+    ----------
+    index
+        0 for the earliest.
+    start, stop
+        The fold's places in ``Forecasts.rows``: ``rows[start:stop]``.
+    ts_start, ts_stop, ts_calibration, ts_test, ts_end
+        First times of the parts, and the end of the test; UTC nanoseconds.
+    fit_rows, stop_rows, calibration_rows, test_rows
+        Rows after the purge.
+    prior
+        Class shares (down, flat, up) of the fit part.
+    mean_down, mean_flat, mean_up
+        E[r | class] of the fit part.
+    mean_gain, mean_loss
+        Mean |r| before cost of the right and of the wrong calls of all models on the calibration part. A call
+        is a calibrated forecast whose largest probability is UP or DOWN; it is right if r has its sign. 50
+        calls of the mean |r| of the whole calibration part are added to each, so that a few calls, or none,
+        leave both near that mean.
+    models
+        Figures by model: ``skilled`` (0 or 1), ``slope`` (1 / T), rows, ``judged_loss`` against
+        ``judged_climatology``, ``test_log_loss``, ``test_half_brier`` and ``test_accuracy`` over labelled
+        test rows beside ``climatology_log_loss`` and ``climatology_half_brier``, as means of timestamp
+        means.
+    """
+
+    index: int
+    start: int
+    stop: int
+    ts_start: int
+    ts_stop: int
+    ts_calibration: int
+    ts_test: int
+    ts_end: int
+    fit_rows: int
+    stop_rows: int
+    calibration_rows: int
+    test_rows: int
+    prior: tuple[float, float, float]
+    mean_down: float
+    mean_flat: float
+    mean_up: float
+    mean_gain: float
+    mean_loss: float
+    models: Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Forecasts:
+    """Forecasts of all models for every row after the first training part.
+
+    Parameters
+    ----------
+    rows
+        Shape (N,), rows of the dataset, ascending.
+    probabilities
+        By model, shape (N, 3), columns (down, flat, up).
+    expected_return
+        By model, shape (N,), log return by the class means of the fold.
+    skilled
+        By model, shape (N,): False where climatology was emitted.
+    climatology
+        Shape (N, 3), class shares of the fold's fit part.
+    folds
+        One summary for each fold.
+    failures
+        Models that failed, with the fold and the error; they have no forecasts.
+    """
+
+    rows: Rows
+    probabilities: Mapping[str, NDArray[np.float64]]
+    expected_return: Mapping[str, NDArray[np.float64]]
+    skilled: Mapping[str, NDArray[np.bool_]]
+    climatology: NDArray[np.float64]
+    folds: tuple[FoldSummary, ...]
+    failures: tuple[ModelFailure, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Cell:
+    """What one model did in one fold."""
+
+    model: str
+    fold: int
+    probabilities: NDArray[np.float64]
+    spoke: NDArray[np.bool_]
+    gains: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    figures: Mapping[str, float]
+
+
+def walk_forward(
+    dataset: Dataset,
+    models: Mapping[str, Factory],
+    *,
+    folds: int = 5,
+    first_fraction: float = 0.4,
+    seed: int,
+    progress: Progress | None = None,
+    jobs: int = 1,
+    stop_fraction: float = STOP_FRACTION,
+    calibration_fraction: float = CALIBRATION_FRACTION,
+    max_fit_rows: int | None = None,
+    winsor: float | None = WINSOR,
+) -> Forecasts:
+    """Train every model in every fold and forecast the test parts.
+
+    Per fold and model: the scaler learns on fit; the model fits on fit with early stopping on stop;
+    temperature and bias are fitted, and skill is judged, on calibration; then it forecasts test. Randomness
+    comes from (seed, model, fold): the same arguments give the same bits, for any number of jobs.
+
+    Parameters
+    ----------
+    dataset
+        Rows of all symbols in the order of time.
+    models
+        By name, a function that makes the unfitted forecaster. A ``seed`` or ``random_state`` parameter is
+        overwritten by the derived seed.
+    folds, first_fraction, stop_fraction, calibration_fraction
+        As in `walk_forward_folds`.
+    seed
+        Seed of the run.
+    progress
+        Called as ``progress(done, total, text)`` after each model and fold, in this process.
+    jobs
+        Worker processes, >= 1; each runs one thread.
+    max_fit_rows, winsor
+        As in `train_on`.
+
+    Returns
+    -------
+    Forecasts
+
+    Raises
+    ------
+    InvalidValue
+        No models, jobs < 1, or a part of a fold is empty or too small.
+    DataProblem
+        No model could be trained in every fold.
+    """
+    if not models:
+        raise InvalidValue("walk_forward needs at least 1 model", 0, "name one")
+    if jobs < 1:
+        raise InvalidValue("jobs must be >= 1", jobs, "use the number of cores")
+    cuts = walk_forward_folds(
+        dataset.ts_event,
+        dataset.ts_matured,
+        labelled=dataset.labelled,
+        folds=folds,
+        first_fraction=first_fraction,
+        stop_fraction=stop_fraction,
+        calibration_fraction=calibration_fraction,
+    )
+    tasks = [
+        joblib.delayed(_run_cell)(
+            dataset, fold, factory, name, index, derive_seed(seed, name, index), max_fit_rows, winsor
+        )
+        for index, fold in enumerate(cuts)
+        for name, factory in models.items()
+    ]
+    cells: dict[tuple[str, int], _Cell] = {}
+    failures: list[ModelFailure] = []
+    for done, result in enumerate(_results(tasks, jobs), start=1):
+        if isinstance(result, ModelFailure):
+            failures.append(result)
+        else:
+            cells[result.model, result.fold] = result
+        if progress is not None:
+            progress(done, len(tasks), f"{result.model}, fold {result.fold + 1} of {len(cuts)}")
+    failures.sort(key=lambda failure: (failure.fold, list(models).index(failure.model)))
+    failed = {failure.model for failure in failures}
+    names = [name for name in models if name not in failed]
+    if not names:
+        raise DataProblem(
+            "at least 1 model must train in every fold", _first_line(failures), "see the error of the model"
+        )
+    return _merge(dataset, cuts, names, cells, tuple(failures))
+
+
+def _first_line(failures: list[ModelFailure]) -> str:
+    return f"{failures[0].model} in fold {failures[0].fold + 1}: {failures[0].error}"
+
+
+def _results(tasks: list[object], jobs: int) -> Iterator[_Cell | ModelFailure]:
+    if jobs == 1:
+        for function, arguments, named in tasks:  # type: ignore[misc]
+            yield function(*arguments, **named)  # type: ignore[has-type]
+        return
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
+
+
+def _run_cell(
+    dataset: Dataset,
+    fold: Fold,
+    factory: Factory,
+    name: str,
+    index: int,
+    seed: int,
+    max_fit_rows: int | None,
+    winsor: float | None,
+) -> _Cell | ModelFailure:
+    try:
+        trained = train_on(
+            dataset, fold, factory, name=name, seed=seed, max_fit_rows=max_fit_rows, winsor=winsor
+        )
+        probabilities, spoke = forecast(dataset, fold.test, trained)
+        gains, losses = _calls(dataset, fold, trained)
+    except Exception as error:  # noqa: BLE001 - whatever a plug-in raises must not stop the other models
+        text = " ".join(str(error).split()) or type(error).__name__
+        return ModelFailure(model=name, fold=index, error=text)
+    return _Cell(
+        model=name,
+        fold=index,
+        probabilities=probabilities,
+        spoke=spoke,
+        gains=gains,
+        losses=losses,
+        figures=_figures(dataset, fold.test, probabilities, trained),
+    )
+
+
+def _calls(
+    dataset: Dataset, fold: Fold, trained: TrainedModel
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    rows = fold.calibration[dataset.eligible(trained.window)[fold.calibration]]
+    raw = raw_forecasts(dataset, rows, trained.forecaster, trained.scaler)
+    direction = trained.calibration.calibrator.apply(raw).argmax(axis=1) - 1
+    signed = (direction * dataset.realised_return[rows])[direction != 0]
+    return signed[signed > 0], -signed[signed <= 0]
+
+
+def _figures(
+    dataset: Dataset, rows: Rows, probabilities: NDArray[np.float64], trained: TrainedModel
+) -> dict[str, float]:
+    figures = {**trained.figures, "skilled": float(trained.skilled)}
+    known = dataset.labelled[rows]
+    if not np.any(known):
+        return figures
+    y, p = dataset.y[rows[known]], probabilities[known]
+    prior = trained.means.climatology(len(y))
+    weights = timestamp_weights(dataset.ts_event[rows[known]])
+    return figures | {
+        "test_log_loss": float(weights @ log_loss(p, y)),
+        "test_half_brier": float(weights @ half_brier(p, y)),
+        "test_accuracy": float(weights @ (p.argmax(axis=1) == y)),
+        "climatology_log_loss": float(weights @ log_loss(prior, y)),
+        "climatology_half_brier": float(weights @ half_brier(prior, y)),
+    }
+
+
+def _mean_call(values: Iterable[NDArray[np.float64]], typical: float) -> float:
+    pooled = np.concatenate(list(values))
+    return float((pooled.sum() + PSEUDO_CALLS * typical) / (len(pooled) + PSEUDO_CALLS))
+
+
+def _merge(
+    dataset: Dataset,
+    cuts: tuple[Fold, ...],
+    names: list[str],
+    cells: Mapping[tuple[str, int], _Cell],
+    failures: tuple[ModelFailure, ...],
+) -> Forecasts:
+    starts = np.cumsum([0, *(len(fold.test) for fold in cuts)])
+    means = [class_means(dataset.y[fold.fit], dataset.realised_return[fold.fit]) for fold in cuts]
+    summaries = []
+    for index, fold in enumerate(cuts):
+        here = [cells[name, index] for name in names]
+        typical = float(np.abs(dataset.realised_return[fold.calibration]).mean())
+        summaries.append(
+            FoldSummary(
+                index=index,
+                start=int(starts[index]),
+                stop=int(starts[index + 1]),
+                ts_start=int(dataset.ts_event[fold.fit[0]]),
+                ts_stop=fold.ts_stop,
+                ts_calibration=fold.ts_calibration,
+                ts_test=fold.ts_test,
+                ts_end=fold.ts_end,
+                fit_rows=len(fold.fit),
+                stop_rows=len(fold.stop),
+                calibration_rows=len(fold.calibration),
+                test_rows=len(fold.test),
+                prior=means[index].prior,
+                mean_down=means[index].down,
+                mean_flat=means[index].flat,
+                mean_up=means[index].up,
+                mean_gain=_mean_call((cell.gains for cell in here), typical),
+                mean_loss=_mean_call((cell.losses for cell in here), typical),
+                models={cell.model: cell.figures for cell in here},
+            )
+        )
+    parts = {name: [cells[name, index] for index in range(len(cuts))] for name in names}
+    return Forecasts(
+        rows=np.concatenate([fold.test for fold in cuts]),
+        probabilities={m: np.concatenate([c.probabilities for c in parts[m]]) for m in names},
+        expected_return={
+            m: np.concatenate([means[c.fold].expected_return(c.probabilities) for c in parts[m]])
+            for m in names
+        },
+        skilled={m: np.concatenate([c.spoke for c in parts[m]]) for m in names},
+        climatology=np.concatenate(
+            [means[index].climatology(len(fold.test)) for index, fold in enumerate(cuts)]
+        ),
+        folds=tuple(summaries),
+        failures=failures,
+    )
