@@ -228,8 +228,12 @@ def final_split(
     >>> final.calibration[-1].item(), len(final.test)
     (99, 0)
     """
-    times = _checked(ts_event, ts_matured, stop_fraction, calibration_fraction)
-    if len(times) < 3:
-        raise InvalidValue("training needs at least 3 times", len(times), "give a longer history")
+    _checked(ts_event, ts_matured, stop_fraction, calibration_fraction)
     cutter = _Cutter(ts_event, ts_matured, labelled, (stop_fraction, calibration_fraction), min_rows)
+    # Rows at the end still wait for their outcome: counting their times would shorten the calibration part.
+    times = np.unique(ts_event[cutter.labelled])
+    if len(times) < 3:
+        raise InvalidValue(
+            "training needs at least 3 times with an outcome", len(times), "give a longer history"
+        )
     return cutter.cut(times, NEVER - 1, NEVER)
