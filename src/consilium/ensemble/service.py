@@ -1,0 +1,264 @@
+"""The room's service: hears predictions, publishes one consensus for each round, learns from outcomes.
+
+A round is one (symbol, ts_event, horizon, label). Nothing here reads a clock: the order of messages decides,
+so a replay of the journal gives the same consensuses and the same trust.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from consilium.domain import Consensus, FeatureWindow, InvalidValue, Outcome, Prediction, UnknownName
+from consilium.ensemble.admission import ModelSetting
+from consilium.ensemble.allocations import check_shares
+from consilium.ensemble.consensus import EVEN_PRIOR, first_hold, reach_consensus
+from consilium.ensemble.gates import Gates, make_gates
+from consilium.ensemble.learning import Learning
+from consilium.ensemble.rules import make_rule
+from consilium.ensemble.trust import TrustPolicy
+from consilium.ensemble.voting import PASS, Rule, coverage
+
+
+class RoundKey(NamedTuple):
+    """What one consensus is about, ordered by time."""
+
+    ts_event: int
+    symbol: str
+    horizon_ns: int
+    label_id: str
+
+    @classmethod
+    def of(cls, message: Prediction | Outcome) -> "RoundKey":
+        """Return the round that a message belongs to."""
+        return cls(message.ts_event, message.symbol, message.horizon_ns, message.label_id)
+
+
+class EnsembleService:
+    """Collects predictions into rounds and turns each round into one Consensus.
+
+    A round is decided as soon as every enabled model has spoken, or by `flush`; n counts all enabled models,
+    so a missing one can lower the level. Late, repeated and unknown predictions change nothing and are
+    counted in ``ignored``. The fallback speaks only in a round without any other prediction, as level
+    ``none`` with a gate of its own, and acts on paper only.
+
+    Parameters
+    ----------
+    models
+        Setting of each model, or only their names; at least one.
+    rule, gates, allocations
+        As in `reach_consensus`; all three can be replaced between rounds.
+    trust
+        Name in TRUST; one policy is kept for each horizon and label.
+    trust_options
+        Settings of the policy.
+    prior
+        Class prior (down, flat, up), published where nobody votes.
+    fallback
+        Model name of the fallback; it must not be among ``models``.
+    paper
+        Whether this is paper trading, where the fallback may act.
+    capacity
+        Most rounds kept open, and kept until their outcome; the oldest open round is then decided as it is.
+
+    Raises
+    ------
+    InvalidValue
+        No models, the fallback among them, a capacity below 1, or shares that no rule can weigh with.
+    UnknownName
+        No such rule, preset or trust policy; a setting for a model that is not there.
+
+    Examples
+    --------
+    >>> from consilium.domain import Prediction
+    >>> service = EnsembleService(["xgboost", "lightgbm"])
+    >>> def says(model):
+    ...     return Prediction(model=model, symbol="BTCUSDT", ts_event=0, horizon_ns=3600 * 10**9,
+    ...                       label_id="l1", probabilities=(0.1, 0.2, 0.7))
+    >>> service.handle(says("xgboost"))
+    ()
+    >>> (consensus,) = service.handle(says("lightgbm"))
+    >>> consensus.level, consensus.actionable, service.coverage
+    ('unanimous', True, 'full')
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, ModelSetting] | Iterable[str],
+        *,
+        rule: str | Rule = "smart_vote",
+        allocations: Mapping[str, float] | None = None,
+        trust: str = "uniform",
+        trust_options: Mapping[str, Any] | None = None,
+        gates: str | Gates | None = "seed",
+        prior: tuple[float, float, float] = EVEN_PRIOR,
+        fallback: str = "fallback",
+        paper: bool = False,
+        capacity: int = 4096,
+    ) -> None:
+        if isinstance(models, Mapping):
+            self._models = dict(models)
+        else:
+            self._models = {name: ModelSetting() for name in models}
+        if not self._models or fallback in self._models:
+            raise InvalidValue(
+                f"models must be at least one, without the fallback {fallback}",
+                sorted(self._models),
+                "name the models of the pool only",
+            )
+        if capacity < 1:
+            raise InvalidValue("capacity must be >= 1", capacity, "use 4096")
+        self.rule = rule
+        self.gates = gates
+        self.allocations = allocations
+        self.prior = prior
+        self.fallback = fallback
+        self.paper = paper
+        self.capacity = capacity
+        self.ignored: Counter[str] = Counter()
+        self._learning = Learning(trust, self._models, trust_options or {}, capacity)
+        self._open: dict[RoundKey, dict[str, Prediction]] = {}
+        self._decided_until: dict[tuple[str, int, str], int] = {}
+        self._volatility: dict[tuple[str, int], float] = {}
+        self._coverage = "none"
+
+    @property
+    def rule(self) -> Rule:
+        """The rule in force; set it by name or as a `Rule`."""
+        return self._rule
+
+    @rule.setter
+    def rule(self, rule: str | Rule) -> None:
+        self._rule = make_rule(rule) if isinstance(rule, str) else rule
+
+    @property
+    def gates(self) -> Gates:
+        """The gates in force; set them by a preset's name or as `Gates`, None means ``seed``."""
+        return self._gates
+
+    @gates.setter
+    def gates(self, gates: str | Gates | None) -> None:
+        self._gates = gates if isinstance(gates, Gates) else make_gates(gates or "seed")
+
+    @property
+    def allocations(self) -> Mapping[str, float] | None:
+        """Configured shares, None for equal ones; set them for every model."""
+        return self._allocations
+
+    @allocations.setter
+    def allocations(self, allocations: Mapping[str, float] | None) -> None:
+        if allocations:
+            check_shares("allocations", allocations, self._models)
+        self._allocations = dict(allocations) if allocations else None
+
+    @property
+    def models(self) -> Mapping[str, ModelSetting]:
+        """Settings by model; change one by `configure`."""
+        return self._models
+
+    @property
+    def coverage(self) -> str:
+        """How many of the enabled models spoke in the last round: full, partial or none."""
+        return self._coverage
+
+    def configure(self, model: str, setting: ModelSetting) -> None:
+        """Change how one model takes part, from the next decision on."""
+        if model not in self._models:
+            raise UnknownName("model", model, self._models)
+        self._models[model] = setting
+
+    def trust(self, horizon_ns: int, label_id: str) -> TrustPolicy:
+        """Return the trust policy of one horizon and label."""
+        return self._learning.policy(horizon_ns, label_id)
+
+    def handle(self, message: object) -> tuple[Consensus, ...]:
+        """Take a message; return the consensus that it completes, if any.
+
+        A FeatureWindow gives the symbol's volatility, a Prediction joins its round, an Outcome teaches trust;
+        other messages are not for this room.
+        """
+        if isinstance(message, Prediction):
+            return self._hear(message)
+        if isinstance(message, FeatureWindow):
+            self._volatility[message.symbol, message.ts_event] = message.volatility
+            if len(self._volatility) > self.capacity:
+                del self._volatility[next(iter(self._volatility))]
+        elif isinstance(message, Outcome):
+            ignored = self._learning.mature(RoundKey.of(message), message)
+            if ignored:
+                self.ignored[ignored] += 1
+        return ()
+
+    def flush(self, until: int | None = None) -> tuple[Consensus, ...]:
+        """Decide the open rounds with ``ts_event <= until`` (None: all) by who has spoken, oldest first."""
+        due = sorted(key for key in self._open if until is None or key.ts_event <= until)
+        return tuple(consensus for key in due for consensus in self._decide(key))
+
+    def _hear(self, prediction: Prediction) -> tuple[Consensus, ...]:
+        setting = self._models.get(prediction.model)
+        if setting is None and prediction.model != self.fallback:
+            return self._ignore("unknown model")
+        if setting is not None and not setting.enabled:
+            return self._ignore("disabled model")
+        key = RoundKey.of(prediction)
+        spoken = self._open.get(key)
+        if spoken is None:
+            if key.ts_event <= self._decided_until.get(key[1:], -1):
+                return self._ignore("late prediction")
+            spoken = self._open[key] = {}
+            self._learning.opened(key)
+        if prediction.model in spoken:
+            return self._ignore("repeated prediction")
+        spoken[prediction.model] = prediction
+        if all(model in spoken for model, setting in self._models.items() if setting.enabled):
+            return self._decide(key)
+        if len(self._open) > self.capacity:
+            return self._decide(min(self._open))
+        return ()
+
+    def _ignore(self, why: str) -> tuple[Consensus, ...]:
+        self.ignored[why] += 1
+        return ()
+
+    def _decide(self, key: RoundKey) -> tuple[Consensus, ...]:
+        spoken = self._open.pop(key)
+        topic = key[1:]
+        self._decided_until[topic] = max(key.ts_event, self._decided_until.get(topic, -1))
+        fallback = spoken.pop(self.fallback, None)
+        predictions = [p for p in spoken.values() if self._models[p.model].enabled]
+        volatility = self._volatility.get((key.symbol, key.ts_event))
+        self._coverage = coverage(len(predictions), sum(s.enabled for s in self._models.values()))
+        if not predictions:
+            self._learning.closed(key)
+            return () if fallback is None else (self._fall_back(fallback, volatility),)
+        policy = self._learning.policy(key.horizon_ns, key.label_id)
+        consensus = reach_consensus(
+            predictions,
+            rule=self.rule,
+            allocations=self.allocations,
+            trust=policy.weights([p.model for p in predictions]),
+            volatility=volatility,
+            gates=self.gates,
+            models=self._models,
+            prior=self.prior,
+        )
+        policy.learn(predictions, consensus=consensus)
+        self._learning.decided(key, predictions)
+        return (consensus,)
+
+    def _fall_back(self, prediction: Prediction, volatility: float | None) -> Consensus:
+        """Let the fallback speak alone: the coverage gate gives way to a gate that opens on paper only."""
+        alone = reach_consensus(
+            [prediction], rule=self.rule, volatility=volatility, gates=self.gates, prior=self.prior
+        )
+        checks = {name: verdict for name, verdict in alone.gates.items() if name != "coverage"}
+        checks["fallback"] = PASS if self.paper else "fallback: speaks alone, acts on paper only"
+        reason = first_hold(checks, strict=self.gates.strict)
+        return replace(
+            alone,
+            level="none_volatility_hold" if alone.level.endswith("_volatility_hold") else "none",
+            score=min(alone.score, alone.confidence),
+            gates=checks,
+            actionable=not reason,
+            reason=reason,
+        )
