@@ -4,10 +4,8 @@ Letters: o_t, h_t, l_t, c_t open, high, low, close of bar t; H the horizon in ba
 weighted standard deviation of the one-bar log returns up to t; r = ln(o_{t+1+H} / o_{t+1}).
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from math import sqrt
 from typing import ClassVar, Protocol
 
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 from consilium.domain import InvalidValue, UnknownName
 from consilium.domain.checks import require_at_least, require_positive
 from consilium.market.candles import CandleSeries
+from consilium.training.canonical import canonical_hash
 from consilium.training.volatility import ewm_volatility
 
 TERCILE_K = 0.4307
@@ -79,8 +78,7 @@ class LabelDefinition(Protocol):
 
 def hash_definition(fields: Mapping[str, float | int | str], interval_ns: int) -> str:
     """Return 12 hex digits of the SHA-256 of a definition and its bar length."""
-    text = json.dumps({**fields, "interval_ns": int(interval_ns)}, sort_keys=True, separators=(",", ":"))
-    return sha256(text.encode()).hexdigest()[:12]
+    return canonical_hash("label", {**fields, "interval_ns": interval_ns})[:12]
 
 
 def _check(horizon: int, k: float, span: int, floor: float) -> None:
