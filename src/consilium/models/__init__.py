@@ -5,7 +5,7 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
-from consilium.domain import Forecaster, UnknownName, UsageError, canonical_model, lookup, names_in
+from consilium.domain import Forecaster, UnknownName, canonical_model, lookup, names_in
 
 FORECASTERS = {
     "xgboost": "consilium.models.xgboost:XGBoostForecaster",
@@ -26,8 +26,6 @@ FALLBACKS = {"fallback": "consilium.models.fallback:RsiEmaFallback"}
 
 GROUP = "consilium.models"
 """Entry point group by which other packages add models."""
-
-_EXTRAS = ("lightgbm", "xgboost")
 
 
 def model_names() -> tuple[str, ...]:
@@ -104,16 +102,7 @@ def load_forecaster(folder: Path) -> Forecaster:
 
 
 def _class_of(name: str) -> Any:
-    try:
-        return lookup("model", name, FORECASTERS | BASELINES | FALLBACKS, GROUP)
-    except ModuleNotFoundError as missing:
-        if missing.name not in _EXTRAS:
-            raise
-        raise UsageError(
-            f"model {name} needs the package {missing.name}",
-            "an environment without it",
-            "pip install 'consilium[models]'",
-        ) from None
+    return lookup("model", name, FORECASTERS | BASELINES | FALLBACKS, GROUP)
 
 
 __all__ = [

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from consilium.domain import Direction, signal_probabilities
+from consilium.domain import Direction, InvalidValue, signal_probabilities, stated_directions
 from consilium.models.layers.columns import column_of, require_named
-from consilium.models.layers.forecaster import Floats, Labels, Rows, directions_of
+from consilium.models.layers.forecaster import Floats, Labels
 from consilium.models.layers.inputs import CLASSES, checked_rows, require_features
 from consilium.models.layers.storage import read_state, write_state
 
@@ -78,19 +78,21 @@ class RsiEmaFallback(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(
         self,
-        X: Rows,
-        y: Labels,  # noqa: ARG002
+        X: ArrayLike,
+        y: ArrayLike,  # noqa: ARG002
         *,
-        sample_weight: Floats | None = None,  # noqa: ARG002
-        validation: tuple[Rows, Labels] | None = None,  # noqa: ARG002
+        sample_weight: ArrayLike | None = None,  # noqa: ARG002
+        validation: tuple[ArrayLike, ArrayLike] | None = None,  # noqa: ARG002
     ) -> Self:
         """Check the columns; there is nothing to learn."""
+        self._require_settings()
         rows = checked_rows(X, 2)
-        column_of(self.name, _NEEDED[0], self.feature_names)
+        for feature in _NEEDED:
+            column_of(self.name, feature, self.feature_names)
         require_named(self.name, self.feature_names or (), rows.shape[1])
         return self
 
-    def predict_proba(self, X: Rows) -> Floats:
+    def predict_proba(self, X: ArrayLike) -> Floats:
         """Return probabilities (down, flat, up), shape (n, 3).
 
         Raises
@@ -98,13 +100,14 @@ class RsiEmaFallback(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         InvalidValue
             A needed feature is missing, NaN, or the number of columns is not that of ``feature_names``.
         """
+        self._require_settings()
         at = {feature: column_of(self.name, feature, self.feature_names) for feature in _NEEDED}
         rows = checked_rows(X, 2)
         require_features(type(self).__name__, rows, self.n_features_in_)
         rsi = rows[:, at["rsi_14"]]
-        ratio = np.expm1(rows[:, at["ema_50_gap"]] - rows[:, at["ema_10_gap"]])
+        log_ratio = rows[:, at["ema_50_gap"]] - rows[:, at["ema_10_gap"]]
         by_rsi = (rsi < self.oversold).astype(np.int64) - (rsi > self.overbought)
-        by_cross = (ratio > self.cross).astype(np.int64) - (ratio < -self.cross)
+        by_cross = (log_ratio > np.log1p(self.cross)).astype(np.int64) - (log_ratio < np.log1p(-self.cross))
         voice = np.sign(by_rsi + by_cross)
         spoken = np.array(
             [
@@ -116,9 +119,18 @@ class RsiEmaFallback(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         result: Floats = spoken[voice + 1]
         return result
 
-    def predict(self, X: Rows) -> Labels:
+    def predict(self, X: ArrayLike) -> Labels:
         """Return directions, shape (n,); without a clear voice FLAT."""
-        return directions_of(self.predict_proba(X))
+        return stated_directions(self.predict_proba(X))
+
+    def _require_settings(self) -> None:
+        bounds = (self.oversold, self.overbought, self.cross)
+        if not (0.0 <= self.oversold < self.overbought <= 1.0 and 0.0 < self.cross < 1.0):
+            raise InvalidValue(
+                "fallback needs 0 <= oversold < overbought <= 1 and 0 < cross < 1",
+                bounds,
+                "give fractions, not percentages",
+            )
 
     def save(self, folder: Path) -> None:
         """Write the parameters into an existing folder."""

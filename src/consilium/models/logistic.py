@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from consilium.models.layers.forecaster import Floats, Labels, Rows, ThreeClassForecaster, Validation
 from consilium.models.layers.inputs import CLASSES
+from consilium.models.layers.linear import linear_scores
 from consilium.models.layers.settings import require_above_zero, require_count
 
 
@@ -76,8 +77,7 @@ class LogisticForecaster(ThreeClassForecaster):
 
     def _distribution(self, rows: Rows) -> Floats:
         standard = (rows - self.mean_) / self.scale_
-        # einsum adds in the same order for one row and for many; a matrix product does not.
-        scores = np.einsum("nf,kf->nk", standard, self.coef_) + self.intercept_
+        scores = linear_scores(standard, self.coef_, self.intercept_)
         result = np.zeros((len(rows), CLASSES))
         result[:, self.present_] = softmax(scores, axis=1)
         return result

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from consilium.domain import ArtefactRefused, Direction
+from consilium.domain import ArtefactRefused, stated_directions
 from consilium.models.layers.inputs import (
     CLASSES,
     NotFitted,
@@ -47,19 +47,6 @@ def smoothed_prior(labels: Labels, weights: Floats) -> Floats:
     return prior
 
 
-def directions_of(probabilities: Floats) -> Labels:
-    """Return the most probable direction of each row; any tie for the first place is FLAT.
-
-    Examples
-    --------
-    >>> directions_of(np.array([[0.2, 0.3, 0.5], [0.4, 0.2, 0.4]])).tolist()
-    [2, 1]
-    """
-    best = probabilities.argmax(axis=1)
-    ties = (probabilities == probabilities.max(axis=1, keepdims=True)).sum(axis=1) > 1
-    return np.where(ties, int(Direction.FLAT), best).astype(np.int64)
-
-
 class ThreeClassForecaster(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Base of the trained forecasters: ``p = (1 - s) q + s prior``, s = `PRIOR_SHARE`.
 
@@ -79,11 +66,11 @@ class ThreeClassForecaster(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def fit(
         self,
-        X: Rows,
-        y: Labels,
+        X: ArrayLike,
+        y: ArrayLike,
         *,
-        sample_weight: Floats | None = None,
-        validation: tuple[Rows, Labels] | None = None,
+        sample_weight: ArrayLike | None = None,
+        validation: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> Self:
         """Learn from rows.
 
@@ -118,7 +105,7 @@ class ThreeClassForecaster(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             self._learn(rows, labels, weights, self._checked_validation(validation))
         return self
 
-    def predict_proba(self, X: Rows) -> Floats:
+    def predict_proba(self, X: ArrayLike) -> Floats:
         """Return probabilities (down, flat, up), shape (n, 3); rows sum to 1 and none is 0.
 
         Raises
@@ -141,9 +128,9 @@ class ThreeClassForecaster(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         result: Floats = mixed / mixed.sum(axis=1, keepdims=True)
         return result
 
-    def predict(self, X: Rows) -> Labels:
+    def predict(self, X: ArrayLike) -> Labels:
         """Return directions, shape (n,); a tie is FLAT."""
-        return directions_of(self.predict_proba(X))
+        return stated_directions(self.predict_proba(X))
 
     def save(self, folder: Path) -> None:
         """Write the fitted state into an existing folder: JSON, beside native or npz files.
@@ -219,7 +206,7 @@ class ThreeClassForecaster(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def _checked(self, X: Any) -> Rows:
         return checked_rows(X, 2 if self.window == 1 else 3)
 
-    def _checked_validation(self, validation: Validation) -> Validation:
+    def _checked_validation(self, validation: tuple[ArrayLike, ArrayLike] | None) -> Validation:
         if validation is None:
             return None
         rows = self._checked(validation[0])

@@ -155,5 +155,7 @@ def checked_weights(sample_weight: Any, n: int) -> NDArray[np.float64]:
             "sample_weight must be finite and >= 0", f"{weights[bad]} in row {bad}", "correct the weights"
         )
     if not weights.any():
-        raise InvalidValue("sample_weight must have a positive sum", 0.0, "weigh at least one row")
+        raise InvalidValue(
+            "sample_weight must not be zero in every row", "all zero", "weigh at least one row"
+        )
     return weights

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
+from consilium.models.layers.linear import linear_scores
+
 Rows = NDArray[np.floating[Any]]
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -24,16 +26,17 @@ _SHIFT_PENALTY = 1e-3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RidgeClassifier:
-    """Fitted: ``p = softmax(a (Z W + c) + b)``, columns in the order of the classes in the training rows.
+    """Fitted: ``p_k = softmax_k(a_k (Z W + c)_k + b_k)``, columns in the order of y.
 
     Parameters
     ----------
     coef
-        Shape (D, K), for rows as they come (centring and scaling are folded in).
+        Shape (K, D), for rows as they come (centring and scaling are folded in).
     intercept
         Shape (K,).
     sharpness
-        a in [0, 100].
+        a, shape (K,), each in [0, 100]; one for each class, because FLAT lies between the others and
+        its score says less.
     shift
         b, shape (K,), sum 0.
     penalty
@@ -42,15 +45,13 @@ class RidgeClassifier:
 
     coef: Floats
     intercept: Floats
-    sharpness: float
+    sharpness: Floats
     shift: Floats
     penalty: float
 
     def scores(self, X: Rows) -> Floats:
         """Return Z W + c, shape (n, K)."""
-        # einsum adds in the same order for one row and for many; a matrix product does not.
-        result: Floats = np.einsum("nd,dk->nk", X, self.coef, dtype=np.float64) + self.intercept
-        return result
+        return linear_scores(X, self.coef, self.intercept)
 
     def distribution(self, X: Rows) -> Floats:
         """Return probabilities, shape (n, K)."""
@@ -106,7 +107,7 @@ def fit_ridge(
     sharpness, shift = _fit_probabilities(held_out[best], truth, held_weights, np.log(centre))
     coef = right.T @ ((singular / (singular**2 + PENALTIES[best]))[:, None] * projected) / scale[:, None]
     return RidgeClassifier(
-        coef=coef,
+        coef=coef.T,
         intercept=centre - mean @ coef,
         sharpness=sharpness,
         shift=shift,
@@ -144,22 +145,28 @@ def _leave_one_out(
 
 def _fit_probabilities(
     scores: Floats, truth: Floats, weights: Floats, log_prior: Floats
-) -> tuple[float, Floats]:
+) -> tuple[Floats, Floats]:
     """Return a and b of ``softmax(a f + b)`` by least log-loss; b is held near the log-prior."""
+    width = len(log_prior)
     mass = weights / weights.sum()
     centred_prior = log_prior - log_prior.mean()
+    # Around their mean, scores leave b to be the log-odds of the average row.
+    middle = mass @ scores
 
     def loss(theta: Floats) -> tuple[float, Floats]:
-        shift = theta[1:]
-        logits = theta[0] * scores + shift
+        sharpness, shift = theta[:width], theta[width:]
+        logits = sharpness * (scores - middle) + shift
         logs = log_softmax(logits, axis=1)
         gap = mass[:, None] * (np.exp(logs) - truth)
         away = shift - centred_prior
         value = -float(mass @ (logs * truth).sum(axis=1)) + _SHIFT_PENALTY * float(away @ away)
-        slope = np.concatenate([[float((gap * scores).sum())], gap.sum(axis=0) + 2 * _SHIFT_PENALTY * away])
+        slope = np.concatenate(
+            [(gap * (scores - middle)).sum(axis=0), gap.sum(axis=0) + 2 * _SHIFT_PENALTY * away]
+        )
         return value, slope
 
-    bounds = [(0.0, MAX_SHARPNESS)] + [(None, None)] * len(log_prior)
-    start = np.concatenate([[1.0], centred_prior])
+    bounds = [(0.0, MAX_SHARPNESS)] * width + [(None, None)] * width
+    start = np.concatenate([np.ones(width), centred_prior])
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
-    return float(found[0]), found[1:] - found[1:].mean()
+    shift = found[width:] - found[:width] * middle
+    return found[:width], shift - shift.mean()

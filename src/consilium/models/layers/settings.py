@@ -1,5 +1,6 @@
 """Bounds of constructor parameters, checked in fit as scikit-learn wants it."""
 
+from numbers import Integral
 from typing import Any
 
 from consilium.domain import InvalidValue
@@ -15,7 +16,7 @@ def require_count(owner: str, parameter: str, value: Any, least: int) -> None:
     ...
     consilium.domain.errors.InvalidValue: rounds of xgboost must be a whole number >= 1; got 0: correct rounds
     """
-    if not isinstance(value, int) or value < least:
+    if not isinstance(value, Integral) or value < least:
         raise InvalidValue(
             f"{parameter} of {owner} must be a whole number >= {least}", value, f"correct {parameter}"
         )

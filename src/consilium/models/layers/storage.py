@@ -34,7 +34,7 @@ def write_state(folder: Path, content: Mapping[str, Any], files: Mapping[str, by
     try:
         for name, data in files.items():
             (folder / name).write_bytes(data)
-        text = json.dumps({**body, "sha256": _digest(body)}, allow_nan=False, indent=1, sort_keys=True)
+        text = _text({**body, "sha256": _digest(body)})
         (folder / STATE_FILE).write_text(text + "\n", encoding="utf-8")
     except OSError as reason:
         raise OutputProblem(
@@ -113,8 +113,18 @@ def unpack_arrays(data: bytes) -> dict[str, NDArray[Any]]:
         raise ArtefactRefused("an npz file must hold plain arrays", f"{reason}", _AGAIN) from None
 
 
+def _text(body: Mapping[str, Any]) -> str:
+    return json.dumps(body, allow_nan=False, indent=1, sort_keys=True, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
 def _digest(body: Mapping[str, Any]) -> str:
-    return sha256(json.dumps(body, allow_nan=False, sort_keys=True).encode()).hexdigest()
+    return sha256(_text(body).encode()).hexdigest()
 
 
 def _read_json(folder: Path) -> dict[str, Any]:

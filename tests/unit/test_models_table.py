@@ -1,0 +1,62 @@
+"""Making forecasters by name."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consilium.domain import ArtefactRefused, UnknownName
+from consilium.models import BASELINES, FORECASTERS, load_forecaster, make_forecaster, model_names
+
+
+def test_listing_the_models_imports_no_learner() -> None:
+    code = (
+        "import sys, consilium.models as m; m.model_names();"
+        "print(sorted({'xgboost', 'lightgbm', 'sklearn', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_name_makes_a_model_of_that_name() -> None:
+    names = model_names()
+    assert set(FORECASTERS) | set(BASELINES) | {"fallback"} <= set(names)
+    assert [make_forecaster(name).name for name in names] == list(names)
+
+
+def test_the_short_names_are_accepted() -> None:
+    assert make_forecaster("xgb").name == "xgboost"
+    assert make_forecaster("lgbm").name == "lightgbm"
+
+
+def test_a_misspelt_model_gets_a_suggestion() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'minirocket'"):
+        make_forecaster("minirockt")
+
+
+def test_a_misspelt_parameter_gets_a_suggestion() -> None:
+    with pytest.raises(UnknownName, match=r"parameter of xgb must be one of .* did you mean 'max_depth'"):
+        make_forecaster("xgb", max_dept=3)
+
+
+def test_shared_settings_go_only_to_models_that_take_them() -> None:
+    shared: dict[str, Any] = {"feature_names": ("return_1",), "seed": 5, "n_threads": 2}
+    assert make_forecaster("prior", **shared).get_params() == {}
+    assert make_forecaster("persistence", **shared).get_params() == {"feature_names": ("return_1",)}
+    assert make_forecaster("xgboost", **shared).get_params()["seed"] == 5
+    assert make_forecaster("xgboost", **shared).get_params()["n_threads"] == 2
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactRefused, match=r"must hold forecaster\.json"):
+        load_forecaster(tmp_path)
+
+
+def test_a_file_that_is_no_json_object_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "forecaster.json"
+    for text, clue in (("[1]", "format 1"), ("\x00\x01", "JSON"), ('{"format": 99}', "99")):
+        path.write_text(text)
+        with pytest.raises(ArtefactRefused, match=clue):
+            load_forecaster(tmp_path)
