@@ -1,0 +1,204 @@
+"""The risk gate: what every order must pass, and how large an entry may be."""
+
+from collections import Counter
+from dataclasses import dataclass
+from math import inf
+
+from consilium.domain import DAY_NS, Order, OrderKind, Policy
+from consilium.domain.checks import require_fraction
+from consilium.trading.portfolio import Portfolio
+from consilium.trading.tape import Tape
+
+_SLACK = 1.0 + 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An entry as the gate sees it: size in base units, price, base and actual distance of its stop."""
+
+    quantity: float
+    price: float
+    distance: float
+    stop_distance: float
+
+
+class RiskGate:
+    """Keeps entries inside the policy; it refuses and never forces anything.
+
+    Parameters
+    ----------
+    policy
+        Limits and capabilities in force; may be replaced at any time.
+    limits
+        False lifts every limit and the drawdown halt. Capabilities and what the market itself imposes
+        (volume, cash) stay, and so does the size by risk.
+    band
+        No-trade band: an entry that the limits leave room for less than this share of is refused, and an
+        open position is never re-adjusted (its target may drift inside the band without bound).
+    participation
+        Share of the median bar volume that one entry may be.
+
+    Examples
+    --------
+    >>> gate = RiskGate(Policy(max_positions=0))
+    >>> gate.admits(Portfolio(1_000.0), waiting=0)
+    False
+    >>> dict(gate.refusals)
+    {'max_positions': 1}
+    """
+
+    def __init__(
+        self, policy: Policy, *, limits: bool = True, band: float = 0.1, participation: float = 0.01
+    ) -> None:
+        require_fraction("band", band)
+        self.policy = policy
+        self.limits = limits
+        self.band = band
+        self.participation = participation
+        self.refusals: Counter[str] = Counter()
+        self.halts: list[int] = []
+        self._halted_until: int | None = None
+
+    def observe(self, portfolio: Portfolio, ts: int) -> None:
+        """Look at the drawdown after an instant: halt entries beyond the limit, or end a halt.
+
+        A halt lasts until the next UTC day; then the peak is rebased.
+        """
+        if self._halted_until is not None and ts >= self._halted_until:
+            self._halted_until = None
+            portfolio.rebase()
+        if self.limits and self._halted_until is None and portfolio.drawdown > self.policy.max_drawdown:
+            self.halts.append(ts)
+            self._halted_until = (ts // DAY_NS + 1) * DAY_NS
+
+    @property
+    def halted(self) -> bool:
+        """Whether the drawdown limit holds entries back now."""
+        return self._halted_until is not None
+
+    def refuse(self, reason: str) -> bool:
+        """Count a refusal; always False."""
+        self.refusals[reason] += 1
+        return False
+
+    def admits(self, portfolio: Portfolio, *, waiting: int) -> bool:
+        """Whether any entry may be made now; ``waiting`` entries are on their way."""
+        policy = self.policy
+        if not policy.entry:
+            return self.refuse("entry_not_allowed")
+        if not self.limits:
+            return True
+        if self._halted_until is not None:
+            return self.refuse("max_drawdown")
+        if len(portfolio.holdings) + waiting >= policy.max_positions:
+            return self.refuse("max_positions")
+        return True
+
+    def size(
+        self,
+        portfolio: Portfolio,
+        tape: Tape,
+        price: float,
+        distance: float,
+        waiting: tuple[float, float],
+    ) -> float:
+        """Return the quantity of an entry, 0 if refused.
+
+        ``q = min(risk E0 / d, L_max E0 / P, max_position / P, 1 % of the median bar volume)``, then cut to
+        the room that exposure and open risk leave.
+
+        Parameters
+        ----------
+        portfolio
+            E0 is its ``capital``.
+        tape
+            Bars of the symbol.
+        price, distance
+            P, and d, the distance of the base stop, in quote units.
+        waiting
+            Value and risk at the stop of entries on their way.
+        """
+        policy, capital = self.policy, portfolio.capital
+        target = min(
+            policy.max_risk_per_trade * capital / distance, self.participation * tape.median_volume()
+        )
+        if not self.limits:
+            return target if target > 0.0 else float(self.refuse("no_size"))
+        target = min(target, policy.max_leverage * capital / price, policy.max_position_usd / price)
+        if not target > 0.0:
+            return float(self.refuse("no_size"))
+        room, reason = self._room(portfolio, price, distance * policy.stop_multiplier, waiting)
+        if room < self.band * target:
+            return float(self.refuse(reason))
+        return min(target, room)
+
+    def _room(
+        self, portfolio: Portfolio, price: float, distance: float, waiting: tuple[float, float]
+    ) -> tuple[float, str]:
+        policy, equity = self.policy, portfolio.equity
+        gross = portfolio.gross + waiting[0]
+        risk = open_risk(portfolio) + waiting[1]
+        at_risk = (policy.max_daily_risk * equity - risk) / distance if distance > 0.0 else inf
+        return min(
+            ((policy.max_exposure * equity - gross) / price, "max_exposure"),
+            ((policy.max_leverage * equity - gross) / price, "max_leverage"),
+            (at_risk, "max_daily_risk"),
+        )
+
+    def check(
+        self, order: Order, portfolio: Portfolio, entry: Entry | None, waiting: tuple[float, float]
+    ) -> bool:
+        """Whether an order may be sent; every order is asked about, a refusal is counted by its reason.
+
+        Parameters
+        ----------
+        order
+            The order as it would be sent.
+        entry
+            What an order that opens or adds does; None only for a reduce-only order.
+        waiting
+            Value and risk at the stop of entries on their way, without this one.
+        """
+        policy = self.policy
+        if order.reduce_only:
+            if order.cause_id.startswith("operator"):
+                return policy.operator_reduces or self.refuse("operator_reduce_not_allowed")
+            if order.kind is OrderKind.STOP:
+                return policy.protective_stop or self.refuse("protective_stop_not_allowed")
+            return policy.strategy_exit or self.refuse("strategy_exit_not_allowed")
+        if entry is None:
+            return self.refuse("entry_without_stop")
+        if not policy.entry:
+            return self.refuse("entry_not_allowed")
+        if not self.limits:
+            return True
+        broken = self._broken(portfolio, entry, waiting)
+        return self.refuse(broken) if broken else True
+
+    def _broken(self, portfolio: Portfolio, entry: Entry, waiting: tuple[float, float]) -> str:
+        policy, equity = self.policy, portfolio.equity
+        value = entry.quantity * entry.price
+        gross = portfolio.gross + waiting[0] + value
+        risk = open_risk(portfolio) + waiting[1] + entry.quantity * entry.stop_distance
+        if self._halted_until is not None:
+            return "max_drawdown"
+        if value > policy.max_position_usd * _SLACK:
+            return "max_position_usd"
+        if entry.quantity * entry.distance > policy.max_risk_per_trade * portfolio.capital * _SLACK:
+            return "max_risk_per_trade"
+        if gross > policy.max_leverage * equity * _SLACK:
+            return "max_leverage"
+        if gross > policy.max_exposure * equity * _SLACK:
+            return "max_exposure"
+        return "max_daily_risk" if risk > policy.max_daily_risk * equity * _SLACK else ""
+
+
+def open_risk(portfolio: Portfolio) -> float:
+    """Return what all positions lose if every stop is hit, ``sum (entry - stop) q``, in quote units.
+
+    A position without a stop risks its whole entry value; a stop above the entry risks nothing.
+    """
+    return sum(
+        max(holding.entry - (holding.stop or 0.0), 0.0) * holding.quantity
+        for holding in portfolio.holdings.values()
+    )
