@@ -84,14 +84,8 @@ class FeatureStream:
         """
         self._require_next(candle)
         values, row = self._values, self._bars
-        values[: len(SOURCES)] = (
-            candle.open,
-            candle.high,
-            candle.low,
-            candle.close,
-            candle.volume,
-            self._root,
-        )
+        columns = (candle.open, candle.high, candle.low, candle.close, candle.volume, self._root)
+        values[: len(SOURCES)] = map(float, columns)
         for place, (step, line) in enumerate(self._plan, start=len(SOURCES)):
             if row >= line.start:
                 values[place] = step(*[values[i] for i in line.inputs])
@@ -143,9 +137,12 @@ class FeatureStream:
         }
         theirs = {key: state.get(key) for key in own}
         keep = [step for step in self._steps if _remembers(step)]
-        if theirs != own or len(state.get("steps", ())) != len(keep):
+        whole = {"bars", "symbol", "ts_open", "steps"} <= state.keys()
+        if theirs != own or not whole or len(state["steps"]) != len(keep):
             raise ArtefactRefused(
-                f"a stream's state must be of {own}", theirs, "feed the history again to a fresh stream"
+                f"a stream's state must be whole and of {own}",
+                theirs,
+                "feed the history again to a fresh stream",
             )
         for step, remembered in zip(keep, state["steps"], strict=True):
             step.restore(remembered)
