@@ -79,7 +79,7 @@ def test_the_volatility_at_t_does_not_change_when_the_future_does() -> None:
 
 def test_daily_volatility_scales_twenty_returns_to_a_day() -> None:
     close = _random_series(4, 60).close
-    expected = np.std(np.diff(np.log(close[20:41]))) * sqrt(24.0)
+    expected = np.std(np.diff(np.log(close[20:41])), ddof=1) * sqrt(24.0)
     assert daily_volatility(close, 24.0)[40] == pytest.approx(expected, rel=1e-12)
 
 
@@ -160,7 +160,7 @@ def test_the_label_id_changes_with_each_part_of_the_definition() -> None:
     ]
     ids = [spec.label_id(HOUR_NS) for spec in specs] + [LabelSpec().label_id(HOUR_NS // 4)]
     assert len(set(ids)) == len(ids)
-    assert LabelSpec().label_id(HOUR_NS) == LabelSpec().label_id(HOUR_NS)
+    assert LabelSpec(k=1, floor=0).label_id(HOUR_NS) == LabelSpec(k=1.0, floor=0.0).label_id(HOUR_NS)
     for spec in specs:
         assert spec_from_dict(spec.as_dict()) == spec
 

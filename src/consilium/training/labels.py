@@ -81,6 +81,15 @@ def hash_definition(fields: Mapping[str, float | int | str], interval_ns: int) -
     return canonical_hash("label", {**fields, "interval_ns": interval_ns})[:12]
 
 
+def _fields(kind: str, values: Mapping[str, float | int]) -> dict[str, float | int | str]:
+    """Return kind and parameters; a factor given as 1 and as 1.0 is the same definition."""
+    counted = ("horizon", "span")
+    return {
+        "kind": kind,
+        **{name: int(value) if name in counted else float(value) for name, value in values.items()},
+    }
+
+
 def _check(horizon: int, k: float, span: int, floor: float) -> None:
     if horizon < 1:
         raise InvalidValue("horizon must be >= 1 bar", horizon, "use 1")
@@ -159,7 +168,7 @@ class LabelSpec:
 
     def as_dict(self) -> dict[str, float | int | str]:
         """Return kind and parameters."""
-        return {"kind": self.kind, **asdict(self)}
+        return _fields(self.kind, asdict(self))
 
     def label(self, series: CandleSeries) -> Labels:
         """Label a series; see `make_labels`."""
@@ -224,7 +233,7 @@ class TripleBarrierSpec:
 
     def as_dict(self) -> dict[str, float | int | str]:
         """Return kind and parameters."""
-        return {"kind": self.kind, **asdict(self)}
+        return _fields(self.kind, asdict(self))
 
     def label(self, series: CandleSeries) -> Labels:
         """Label a series; see `make_labels`."""

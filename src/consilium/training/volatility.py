@@ -74,7 +74,7 @@ def ewm_volatility(close: NDArray[np.float64], span: int = 96) -> NDArray[np.flo
 
 
 def daily_volatility(close: NDArray[np.float64], bars_per_day: float) -> NDArray[np.float64]:
-    """Daily volatility: ``std(last 20 one-bar log returns) sqrt(bars a day)``, divisor 20.
+    """Daily volatility: ``std(last 20 one-bar log returns) sqrt(bars a day)``, divisor 19.
 
     Parameters
     ----------
@@ -90,10 +90,10 @@ def daily_volatility(close: NDArray[np.float64], bars_per_day: float) -> NDArray
     Examples
     --------
     >>> daily_volatility(np.exp(0.01 * (np.arange(22) % 2)), bars_per_day=24.0)[20:].round(4).tolist()
-    [0.049, 0.049]
+    [0.0503, 0.0503]
     """
     volatility = np.full(len(close), np.nan)
     if len(close) > DAILY_BARS:
         windows = np.lib.stride_tricks.sliding_window_view(_log_returns(close), DAILY_BARS)
-        volatility[DAILY_BARS:] = windows.std(axis=1) * sqrt(bars_per_day)
+        volatility[DAILY_BARS:] = windows.std(axis=1, ddof=1) * sqrt(bars_per_day)
     return volatility
