@@ -84,6 +84,22 @@ def test_identical_losses_have_no_statistic_and_the_text_says_why() -> None:
         assert row["reason"] == "identical forecasts"
 
 
+def test_a_pool_equal_to_the_mean_is_not_called_climatology() -> None:
+    ours = losses()
+    v = verdict(
+        ours,
+        climatology=ours + 0.01 + noise(1),
+        best_single=ours + 0.01 + noise(2),
+        equal_weight=ours,
+        ts_event=HOURS,
+        horizon_bars=1,
+        seed=0,
+    )
+    assert v.word == "not distinguishable"
+    assert "not distinguishable from the equal-weight mean (the two forecasts are the same)" in v.text
+    assert "itself" not in v.text
+
+
 def test_losses_that_differ_in_the_last_bits_are_identical() -> None:
     assert judged(0.0, 0.0, 0.0, spread=1e-14).comparisons["climatology"].reason == "identical forecasts"
 

@@ -177,7 +177,8 @@ def _only_better_than_climatology(found: Mapping[str, Comparison], span: _Span) 
         if c.word == WORSE:
             parts.append(f"worse than {name} (half-Brier difference {_numbers(c)})")
         else:
-            parts.append(f"not distinguishable from {name} ({_why(c, span)})")
+            why = "the two forecasts are the same" if c.reason == IDENTICAL else _why(c, span)
+            parts.append(f"not distinguishable from {name} ({why})")
     return (
         f"not distinguishable: better than climatology (half-Brier difference {_numbers(found[CLIMATOLOGY])} "
         f"over {span}), but {' and '.join(parts)}. Pooling the models has not been shown to help."

@@ -1,0 +1,160 @@
+"""The sections of the page about the verdict and the forecasts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from consilium.app.report.markup import Markup, chart_place, html, paragraph, section, table
+from consilium.app.report.numbers import FIGURE_TITLES, NOTHING, after_label, number, percent
+
+Report = Mapping[str, Any]
+CONSENSUS = "consensus"
+
+
+def forecasters(report: Report) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """All forecasters by name: what they are, and their figures; the consensus first."""
+    found = {CONSENSUS: ("pool", report.get("consensus", {}))}
+    found |= {name: ("model", row) for name, row in report.get("models", {}).items()}
+    return found | {name: ("baseline", row) for name, row in report.get("baselines", {}).items()}
+
+
+def verdict_section(report: Report) -> Markup:
+    """The verdict in a box, at the top."""
+    found = report.get("verdict", {})
+    word = found.get("word", "")
+    kind = word if word in ("better", "worse") else "even"
+    rows = [
+        (
+            row["against"],
+            _signed(row.get("difference")),
+            f"{_signed(row.get('low'))} to {_signed(row.get('high'))}"
+            if row.get("low") is not None
+            else NOTHING,
+            row.get("word", ""),
+        )
+        for row in found.get("comparisons", [])
+    ]
+    heads = ("Consensus against", "Half-Brier difference", "95 % interval", "Word")
+    inner = section(
+        "verdict",
+        "Verdict",
+        paragraph(word, "word"),
+        paragraph(after_label(found.get("text", ""), "Verdict")),
+        paragraph(found.get("trading_word"), "word trading"),
+        paragraph(after_label(found.get("trading_text", ""), "Trading verdict")),
+        table(
+            "Loss of the consensus less the loss of the other; below 0 the consensus is better", heads, rows
+        ),
+    )
+    return Markup(inner.replace("<section ", f'<section class="verdict {kind}" ', 1))
+
+
+def figures_section(report: Report) -> Markup:
+    """The figures of all forecasters, with intervals, and the reasons for what is missing."""
+    reasons: list[str] = []
+    rows = []
+    for name, (kind, figures) in forecasters(report).items():
+        cells = [_figure_cell(key, figures.get(key), reasons) for key in FIGURE_TITLES]
+        folds = figures.get("no_skill_folds")
+        rows.append(
+            (Markup(f"{html(name)} <small>{kind}</small>"), *cells, NOTHING if folds is None else folds)
+        )
+    heads = ["Forecaster", *(f"{title} {arrow}".strip() for title, arrow in FIGURE_TITLES.values())]
+    outcomes = report.get("consensus", {}).get("log_loss", {}).get("n")
+    counted = f"{outcomes:,} outcomes none of them knew" if outcomes else "outcomes none of them knew"
+    notes = "".join(f"<li>{html(reason)}</li>" for reason in reasons)
+    return section(
+        "forecasts",
+        "Forecasts",
+        paragraph(
+            f"On {counted}. ↓ lower is better, ↑ higher is better; in brackets the 95 % interval. "
+            "MCC and rank IC of 0.02 to 0.08 are normal in markets; a result that looks too good is a bug "
+            "until shown otherwise.",
+            "soft",
+        ),
+        table("Figures of every forecaster", [*heads, "No-skill folds"], rows),
+        Markup(f'<ol class="soft" aria-label="Reasons">{notes}</ol>' if notes else ""),
+        _books(report),
+        calibration_figure(report),
+        weights_figure(report),
+    )
+
+
+def _figure_cell(key: str, figure: Mapping[str, Any] | None, reasons: list[str]) -> Markup:
+    if not figure:
+        return html(NOTHING)
+    mark = ""
+    if figure.get("reason"):
+        if figure["reason"] not in reasons:
+            reasons.append(figure["reason"])
+        mark = f"<sup>{reasons.index(figure['reason']) + 1}</sup>"
+    value = html(number(key, figure.get("value")))
+    low, high = figure.get("low"), figure.get("high")
+    if low is None or high is None or low == high:
+        return Markup(f"{value}{mark}")
+    return Markup(f"{value}{mark}<small>[{html(number(key, low))}, {html(number(key, high))}]</small>")
+
+
+def _books(report: Report) -> Markup:
+    rows = [
+        (name, *(number(key, book.get(key)) for key in ("net_return", "sharpe", "trades")))
+        for name, (_, figures) in forecasters(report).items()
+        if (book := figures.get("paper_book"))
+    ]
+    return table("What each forecaster would have traded alone, after costs", _BOOK_HEADS, rows)
+
+
+_BOOK_HEADS = ("Forecaster", "Net return", "Sharpe", "Trades")
+
+
+def consensus_section(report: Report) -> Markup:
+    """How often the models agreed, and how often each preset of gates opened."""
+    consensus = report.get("consensus", {})
+    levels: Mapping[str, int] = consensus.get("levels", {})
+    total = sum(levels.values())
+    by_level = [(name, f"{count:,}", percent(count / total)) for name, count in levels.items() if total]
+    by_gate = [
+        (name, number("actionable", row.get("actionable")), number("share", row.get("share")))
+        for name, row in consensus.get("gates", {}).items()
+    ]
+    return section(
+        "consensus",
+        "Consensus",
+        table("How much the models agreed", ("Level", "Times", "Share"), by_level),
+        table(
+            "How often each preset of gates let a signal through", ("Gates", "Actionable", "Share"), by_gate
+        ),
+    )
+
+
+def calibration_figure(report: Report) -> Markup:
+    """The place of the calibration chart; its text says how far the consensus is off."""
+    curves = report.get("calibration", {})
+    if not any(curve.get("predicted") for curve in curves.values()):
+        return Markup()
+    text = "Observed frequency against forecast probability for " + ", ".join(curves)
+    off = _mean_gap(curves.get(CONSENSUS, {}))
+    if off is not None:
+        text += f"; the consensus is off by {off:.3f} on average"
+    return chart_place("chart-calibration", "Calibration: points on the dotted line are calibrated", text)
+
+
+def _mean_gap(curve: Mapping[str, Sequence[float]]) -> float | None:
+    count = curve.get("count") or []
+    if not sum(count):
+        return None
+    points = zip(curve["predicted"], curve["observed"], count, strict=True)
+    return sum(abs(p - o) * n for p, o, n in points) / sum(count)
+
+
+def weights_figure(report: Report) -> Markup:
+    """The place of the chart of weights; its text gives the last weights."""
+    series = report.get("weights", {})
+    models = [name for name in series if name != "ts"]
+    if not series.get("ts") or not models:
+        return Markup()
+    last = ", ".join(f"{name} {series[name][-1]:.2f}" for name in models if series[name][-1] is not None)
+    return chart_place("chart-weights", "Weight of each model over time", f"Weights at the end: {last}")
+
+
+def _signed(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:+.5f}"

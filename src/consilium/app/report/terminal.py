@@ -1,0 +1,111 @@
+"""The report in a terminal: compact tables, and the verdict as the last lines."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from consilium.app.report.account import trading_rows
+from consilium.app.report.numbers import NOTHING, TRADING_TITLES, after_label, duration, number, percent
+from consilium.app.report.plain import checked
+from consilium.app.report.sections import forecasters
+
+_FIGURES = {
+    "log_loss": "log-loss",
+    "brier": "Brier",
+    "ece": "ECE",
+    "mcc": "MCC",
+    "ic": "IC",
+    "accuracy": "accuracy",
+    "coverage": "spoke",
+}
+_ACCOUNT = ("net_return", "sharpe", "max_drawdown", "trades", "fees", "halts")
+
+
+def print_report(report: Mapping[str, Any], console: Console) -> None:
+    """Print a report; the last lines are the verdicts.
+
+    Parameters
+    ----------
+    report
+        A report of the schema ``consilium.backtest/1``.
+    console
+        Where to print.
+
+    Raises
+    ------
+    InvalidValue
+        Another schema.
+
+    Examples
+    --------
+    >>> console = Console(width=80, no_color=True)
+    >>> verdict = {"word": "worse", "text": "worse than climatology.", "trading_text": "It lost 3.1 %."}
+    >>> print_report({"schema": "consilium.backtest/1", "verdict": verdict}, console)
+    Verdict: worse than climatology.
+    Trading verdict: It lost 3.1 %.
+    """
+    clean = checked(report)
+    if clean.get("data"):
+        _plain(console, _heading(clean["data"]))
+    for table in (_figures(clean), _accounts(clean)):
+        if table.row_count:
+            console.print(table)
+    for line in _lines(clean):
+        _plain(console, line)
+    found = clean.get("verdict", {})
+    _plain(console, f"Verdict: {after_label(found.get('text', 'none'), 'Verdict')}")
+    word = f"{found['trading_word']}. " if found.get("trading_word") else ""
+    _plain(console, f"Trading verdict: {word}{after_label(found.get('trading_text', ''), 'Trading verdict')}")
+
+
+def _plain(console: Console, line: str) -> None:
+    console.print(Text(line), soft_wrap=True)
+
+
+def _heading(data: Mapping[str, Any]) -> str:
+    symbols = data.get("symbols", [])
+    return (
+        f"{data.get('source', '')}: {len(symbols)} symbol{'' if len(symbols) == 1 else 's'}, "
+        f"{number('bars', data.get('bars'))} bars of {duration(data.get('interval_ns') or 0)}, "
+        f"{data.get('first', '')} to {data.get('last', '')}"
+    )
+
+
+def _figures(report: Mapping[str, Any]) -> Table:
+    rows = {name: row for name, (_, row) in forecasters(report).items() if row}
+    table = _table("Forecasts", "forecaster")
+    for title in _FIGURES.values():
+        table.add_column(title, justify="right")
+    table.add_column("no skill", justify="right")
+    for name, row in rows.items():
+        folds = row.get("no_skill_folds")
+        cells = [number(key, (row.get(key) or {}).get("value")) for key in _FIGURES]
+        table.add_row(Text(name), *cells, NOTHING if folds is None else str(folds))
+    return table
+
+
+def _accounts(report: Mapping[str, Any]) -> Table:
+    table = _table("Paper account after costs", "run")
+    for key in _ACCOUNT:
+        table.add_column(TRADING_TITLES[key].lower(), justify="right")
+    for name, cells in trading_rows(report):
+        table.add_row(Text(name), *(cells[key] for key in _ACCOUNT))
+    return table
+
+
+def _table(title: str, first: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table.add_column(first, no_wrap=True)
+    return table
+
+
+def _lines(report: Mapping[str, Any]) -> list[str]:
+    gates = report.get("consensus", {}).get("gates", {})
+    opened = [f"{name} {row['actionable']:,} ({percent(row['share'])})" for name, row in gates.items()]
+    lines = [f"Gates opened: {', '.join(opened)}"] if opened else []
+    lines += [f"Data: {finding}" for finding in report.get("data", {}).get("findings", [])]
+    lines += [f"Failure: {failure}" for failure in report.get("failures", [])]
+    return lines + [f"Note: {note}" for note in report.get("notes", [])]
