@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
+from consilium.app.settings import Settings, Training, load_settings
 from consilium.domain import UsageError
 
 Data = Annotated[
@@ -58,3 +60,26 @@ def split_names(text: str | None) -> tuple[str, ...] | None:
         twice = next(name for name in names if names.count(name) > 1)
         raise UsageError("each name may stand once", f"'{twice}' twice", "remove one of them")
     return names
+
+
+def settings_with(*, folds: int | None, seed: int | None, jobs: int | None) -> Settings:
+    """Read the settings and let the options given on the command line prevail.
+
+    Raises
+    ------
+    UsageError
+        An option outside its bound.
+    """
+    settings = load_settings()
+    given = {"folds": folds, "seed": seed, "jobs": jobs}
+    merged = settings.training.model_dump() | {
+        key: value for key, value in given.items() if value is not None
+    }
+    try:
+        training = Training(**merged)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise UsageError(
+            f"--{fault['loc'][0]}: {fault['msg'].lower()}", fault["input"], "correct the option"
+        ) from None
+    return settings.model_copy(update={"training": training})

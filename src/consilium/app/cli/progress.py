@@ -13,7 +13,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from consilium.app.stages import ProgressCall
+from consilium.app.stages import ProgressCall, silent
 
 
 @contextmanager
@@ -24,12 +24,13 @@ def progress_bar(*, quiet: bool) -> Iterator[ProgressCall]:
     """
     console = Console(stderr=True)
     if quiet:
-        yield lambda stage, done, total, text="": None
+        yield silent
         return
     if not console.is_terminal:
         begun: set[str] = set()
 
         def tell(stage: str, done: int, total: int, text: str = "") -> None:
+            del done, total, text
             if stage not in begun:
                 begun.add(stage)
                 console.print(f"{stage} ...", highlight=False)

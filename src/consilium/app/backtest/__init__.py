@@ -1,0 +1,1 @@
+"""A whole backtest: observe, train walk-forward, reach consensus, trade on paper, judge."""

@@ -1,0 +1,128 @@
+"""What the forecasts of a backtest are worth: figures for everybody, and the verdict on the consensus."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilium.domain import half_brier
+from consilium.training.dataset import Dataset
+from consilium.training.judge.figures import forecast_figures
+from consilium.training.judge.reliability import reliability
+from consilium.training.judge.verdict import Verdict, verdict
+from consilium.training.walkforward import Forecasts
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Judged:
+    """The test rows whose outcome is known, and what all forecasters said there.
+
+    Parameters
+    ----------
+    places
+        Shape (M,), places in ``Forecasts.rows``.
+    rows
+        Shape (M,), rows of the dataset.
+    probabilities, spoke
+        By forecaster, shapes (M, 3) and (M,).
+    climatology
+        Shape (M, 3).
+    """
+
+    places: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    probabilities: Mapping[str, FloatArray]
+    spoke: Mapping[str, BoolArray]
+    climatology: FloatArray
+
+    @classmethod
+    def of(
+        cls, dataset: Dataset, forecasts: Forecasts, consensus: FloatArray, actionable: BoolArray
+    ) -> "Judged":
+        """Select the labelled test rows; the consensus joins the forecasters under its own name."""
+        places = np.flatnonzero(dataset.labelled[forecasts.rows])
+        probabilities = {name: p[places] for name, p in forecasts.probabilities.items()}
+        spoke = {name: said[places] for name, said in forecasts.skilled.items()}
+        return cls(
+            places=places,
+            rows=forecasts.rows[places],
+            probabilities=probabilities | {"consensus": consensus[places]},
+            spoke=spoke | {"consensus": actionable[places]},
+            climatology=forecasts.climatology[places],
+        )
+
+
+def figures_of(dataset: Dataset, judged: Judged, name: str, *, horizon: int, seed: int) -> dict[str, Any]:
+    """Return the figures of one forecaster as plain JSON."""
+    figures = forecast_figures(
+        judged.probabilities[name],
+        dataset.y[judged.rows],
+        dataset.realised_return[judged.rows],
+        dataset.ts_event[judged.rows],
+        spoke=judged.spoke[name],
+        horizon_bars=horizon,
+        seed=seed,
+    )
+    return {key: figure.as_dict() for key, figure in figures.items()}
+
+
+def reliability_of(dataset: Dataset, judged: Judged, name: str) -> dict[str, Any]:
+    """Return predicted against observed shares, pooled over the classes, for the chart."""
+    return reliability(judged.probabilities[name], dataset.y[judged.rows])["all"].as_dict()
+
+
+def judge_consensus(
+    dataset: Dataset,
+    forecasts: Forecasts,
+    judged: Judged,
+    models: tuple[str, ...],
+    *,
+    horizon: int,
+    seed: int,
+) -> Verdict:
+    """Compare the consensus with climatology, the best single model and the equal-weight mean."""
+    y = dataset.y[judged.rows]
+    losses = {name: half_brier(judged.probabilities[name], y) for name in models}
+    equal = np.mean([judged.probabilities[name] for name in models], axis=0)
+    best, name = best_single(forecasts, judged, losses)
+    return verdict(
+        half_brier(judged.probabilities["consensus"], y),
+        climatology=half_brier(judged.climatology, y),
+        best_single=best,
+        best_name=name,
+        equal_weight=half_brier(equal, y),
+        ts_event=dataset.ts_event[judged.rows],
+        horizon_bars=horizon,
+        seed=seed,
+    )
+
+
+def best_single(
+    forecasts: Forecasts, judged: Judged, losses: Mapping[str, FloatArray]
+) -> tuple[FloatArray, str]:
+    """Follow, in each fold, the model that was best before it.
+
+    In the first fold that is the lowest loss on the calibration part, later the lowest half-Brier over the
+    test parts of all earlier folds: never a choice that looks at its own fold.
+
+    Returns
+    -------
+    The half-Brier of that choice, shape (M,), and the name of the last fold's choice.
+    """
+    loss = np.empty(len(judged.places))
+    name = next(iter(losses))
+    for fold in forecasts.folds:
+        here = (judged.places >= fold.start) & (judged.places < fold.stop)
+        before = judged.places < fold.start
+        scores = {
+            model: float(column[before].mean()) if before.any() else fold.models[model]["judged_loss"]
+            for model, column in losses.items()
+        }
+        name = min(scores, key=lambda model: scores[model])
+        loss[here] = losses[name][here]
+    return loss, name

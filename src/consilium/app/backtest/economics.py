@@ -1,0 +1,134 @@
+"""What the forecasts would have earned: the paper account, its variants, and a book for each forecaster."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilium.app.backtest.request import BacktestRequest
+from consilium.app.bootstrap import make_costs, make_instruments
+from consilium.domain import Consensus
+from consilium.market.candles import CandleSeries
+from consilium.trading.backtest import BacktestResult, prepare, run_backtest
+from consilium.trading.books import run_unit_book
+from consilium.trading.metrics import buy_and_hold, measure
+from consilium.trading.signals import SignalSeries
+from consilium.training.dataset import Dataset
+from consilium.training.walkforward import Forecasts
+
+MIN_NOTHING = 1e-12
+
+
+class Economics:
+    """Runs accounts and books over one panel and one test period.
+
+    Parameters
+    ----------
+    request
+        Costs, policy and horizon.
+    panel
+        Candles by symbol.
+    start_ts
+        Close at which the first test forecast was made.
+    """
+
+    def __init__(self, request: BacktestRequest, panel: Mapping[str, CandleSeries], start_ts: int) -> None:
+        self.request, self.panel, self.start_ts = request, panel, start_ts
+        self.tapes = prepare(panel)
+        self.costs = make_costs(request.settings)
+        self.instruments = make_instruments(request.settings, panel)
+
+    def account(self, consensuses: Sequence[Consensus], *, limits: bool) -> BacktestResult:
+        """Run the paper account on actionable consensuses."""
+        return run_backtest(
+            self.tapes,
+            consensuses,
+            policy=self.request.policy,
+            horizon=self.request.horizon,
+            costs=self.costs,
+            limits=limits,
+            instruments=self.instruments,
+            initial_cash=self.request.settings.paper.equity,
+            start_ts=self.start_ts,
+        )
+
+    def book(self, dataset: Dataset, forecasts: Forecasts, name: str) -> dict[str, Any]:
+        """Run the unit-size book of one forecaster on its own directions."""
+        book = run_unit_book(
+            self.tapes,
+            _directions(dataset, forecasts, name),
+            horizon=self.request.horizon,
+            costs=self.costs,
+            instruments=self.instruments,
+            notional=self.request.settings.paper.unit_notional,
+            start_ts=self.start_ts,
+        )
+        return {
+            "net_return": book.net_return,
+            "trades": book.trades,
+            "win_rate": book.win_rate,
+            "sharpe": book.sharpe,
+            "sharpe_se": book.sharpe_error,
+            "max_drawdown": book.max_drawdown,
+            "fees": book.fees,
+        }
+
+    def hold(self) -> list[list[float]]:
+        """Return buy and hold over the same period, as (time, value) pairs."""
+        ts, equity = buy_and_hold(
+            self.panel,
+            costs=self.costs,
+            instruments=self.instruments,
+            initial_cash=self.request.settings.paper.equity,
+            start_ts=self.start_ts,
+        )
+        return pairs(ts, equity)
+
+
+def plain_figures(result: BacktestResult) -> dict[str, Any]:
+    """Return the figures of an account as plain JSON."""
+    found = measure(result)
+    return {
+        "net_return": 0.0 if not result.fills else found.net_return,
+        "sharpe": found.sharpe,
+        "sharpe_se": found.sharpe_error,
+        "sortino": found.sortino,
+        "max_drawdown": found.max_drawdown,
+        "turnover": found.turnover,
+        "fees": found.fees,
+        "trades": found.trades,
+        "win_rate": found.win_rate,
+        "halts": len(result.halts),
+        "open_positions": len(result.positions),
+        "rejections": dict(result.rejections),
+    }
+
+
+def pairs(ts: NDArray[np.int64], values: NDArray[np.float64]) -> list[list[float]]:
+    """Return (time, value) pairs as plain JSON."""
+    return [[int(t), float(v)] for t, v in zip(ts.tolist(), values.tolist(), strict=True)]
+
+
+def drawdown(result: BacktestResult) -> list[list[float]]:
+    """Return the drawdown of an account as (time, fraction) pairs."""
+    peak = np.maximum.accumulate(result.equity)
+    return pairs(result.ts, 1.0 - result.equity / peak)
+
+
+def _directions(dataset: Dataset, forecasts: Forecasts, name: str) -> list[SignalSeries]:
+    """Return the most probable directions of a forecaster; a tie is FLAT, climatology does not trade."""
+    p = forecasts.probabilities[name]
+    best = p.argmax(axis=1).astype(np.int8)
+    tied = (p >= p.max(axis=1, keepdims=True) - MIN_NOTHING).sum(axis=1) > 1
+    best[tied] = 1
+    symbol_index = dataset.symbol_index[forecasts.rows]
+    ts_event = dataset.ts_event[forecasts.rows]
+    spoke = forecasts.skilled[name]
+    series = []
+    for index, symbol in enumerate(dataset.symbols):
+        mine = symbol_index == index
+        series.append(
+            SignalSeries(symbol=symbol, ts_event=ts_event[mine], direction=best[mine], actionable=spoke[mine])
+        )
+    return series

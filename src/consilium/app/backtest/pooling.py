@@ -1,0 +1,190 @@
+"""The forecasts of a walk-forward, sent through the ensemble message by message in the order of time."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilium.app.backtest.request import BacktestRequest
+from consilium.app.bootstrap import fold_gates, make_bus, make_ensemble, trip_cost
+from consilium.app.stages import ProgressCall
+from consilium.bus.memory import MemoryBus
+from consilium.domain import (
+    Consensus,
+    ConsiliumError,
+    Direction,
+    FeatureWindow,
+    Outcome,
+    Prediction,
+)
+from consilium.ensemble import EnsembleService, make_gates
+from consilium.training.dataset import Dataset
+from consilium.training.walkforward import Forecasts
+
+DIRECTIONS = tuple(Direction)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pooled:
+    """What the ensemble said on each test row.
+
+    Parameters
+    ----------
+    consensuses
+        One a row, in the order of ``Forecasts.rows``.
+    probabilities
+        Shape (N, 3).
+    direction, actionable
+        Shape (N,).
+    levels, reasons
+        How often each level occurred, and each reason not to act.
+    """
+
+    consensuses: tuple[Consensus, ...]
+    probabilities: NDArray[np.float64]
+    direction: NDArray[np.int8]
+    actionable: NDArray[np.bool_]
+    levels: dict[str, int]
+    reasons: dict[str, int]
+
+
+def pool(
+    request: BacktestRequest, dataset: Dataset, forecasts: Forecasts, gates: str, progress: ProgressCall
+) -> Pooled:
+    """Send feature windows, predictions and matured outcomes through the ensemble.
+
+    An outcome is delivered before the first forecast made at or after its maturity, never earlier.
+
+    Raises
+    ------
+    ConsiliumError
+        A handler failed, or a row was left without a consensus: the backtest would be wrong.
+    """
+    models = [name for name in request.models if name in forecasts.probabilities]
+    ensemble = make_ensemble(
+        request.settings, models, rule=request.rule, trust=request.trust, gates=make_gates(gates)
+    )
+    spoken: list[Consensus] = []
+
+    def keep(consensus: Consensus) -> tuple[()]:
+        spoken.append(consensus)
+        return ()
+
+    bus = make_bus(ensemble, keep)
+    _Replay(request, dataset, forecasts, models, ensemble, bus).run(gates, progress)
+    if bus.dead_letters:
+        letter = bus.dead_letters[0]
+        raise ConsiliumError(
+            "no handler may fail in a backtest", f"{letter.handler}: {letter.error}", "mend it"
+        )
+    if len(spoken) != len(forecasts.rows):
+        raise ConsiliumError(
+            "every test row needs a consensus", f"{len(spoken)} of {len(forecasts.rows)}", "report it"
+        )
+    return Pooled(
+        consensuses=tuple(spoken),
+        probabilities=np.array([c.probabilities for c in spoken]),
+        direction=np.array([int(c.direction) for c in spoken], dtype=np.int8),
+        actionable=np.array([c.actionable for c in spoken], dtype=np.bool_),
+        levels=dict(Counter(c.level for c in spoken).most_common()),
+        reasons=dict(Counter(c.reason for c in spoken if c.reason).most_common()),
+    )
+
+
+class _Replay:
+    """Plays one walk-forward; columns are plain lists, since every value is read once."""
+
+    def __init__(
+        self,
+        request: BacktestRequest,
+        dataset: Dataset,
+        forecasts: Forecasts,
+        models: list[str],
+        ensemble: EnsembleService,
+        bus: MemoryBus,
+    ) -> None:
+        self.request, self.dataset, self.forecasts = request, dataset, forecasts
+        self.models, self.ensemble, self.bus = models, ensemble, bus
+
+    def run(self, gates: str, progress: ProgressCall) -> None:
+        """Play all folds."""
+        cost = trip_cost(self.request.settings)
+        outcomes = self._outcomes()
+        told = 0
+        speak = self._speaker()
+        ts_event = self.dataset.ts_event[self.forecasts.rows].tolist()
+        total = len(ts_event)
+        for fold in self.forecasts.folds:
+            self.ensemble.gates = fold_gates(gates, fold, cost)
+            self.ensemble.prior = fold.prior
+            for place in range(fold.start, fold.stop):
+                now = ts_event[place]
+                while told < len(outcomes) and outcomes[told].ts_matured <= now:
+                    self.bus.publish(outcomes[told])
+                    told += 1
+                speak(place)
+            progress(f"consensus, gates {gates}", fold.stop, total)
+
+    def _outcomes(self) -> list[Outcome]:
+        d, rows = self.dataset, self.forecasts.rows
+        known = rows[d.labelled[rows]]
+        known = known[np.lexsort((known, d.ts_matured[known]))]
+        columns = zip(
+            d.symbol_index[known].tolist(),
+            d.ts_event[known].tolist(),
+            d.ts_matured[known].tolist(),
+            d.y[known].tolist(),
+            d.realised_return[known].tolist(),
+            strict=True,
+        )
+        return [
+            Outcome(
+                symbol=d.symbols[index],
+                ts_event=ts_event,
+                horizon_ns=d.horizon_ns,
+                label_id=d.label_id,
+                ts_matured=ts_matured,
+                direction=DIRECTIONS[y],
+                realised_return=realised,
+            )
+            for index, ts_event, ts_matured, y, realised in columns
+        ]
+
+    def _speaker(self) -> Any:
+        d, rows = self.dataset, self.forecasts.rows
+        symbols = [d.symbols[index] for index in d.symbol_index[rows].tolist()]
+        times, positions = d.ts_event[rows].tolist(), d.position[rows].tolist()
+        volatility = d.volatility[rows].tolist()
+        columns = [
+            (
+                name,
+                self.forecasts.probabilities[name].tolist(),
+                self.forecasts.expected_return[name].tolist(),
+            )
+            for name in self.models
+        ]
+        publish, horizon_ns, label_id, matrix = self.bus.publish, d.horizon_ns, d.label_id, d.matrix
+
+        def speak(place: int) -> None:
+            symbol, now, at = symbols[place], times[place], positions[place]
+            publish(
+                FeatureWindow(
+                    symbol=symbol, ts_event=now, features=matrix[at : at + 1], volatility=volatility[place]
+                )
+            )
+            for name, probabilities, expected in columns:
+                publish(
+                    Prediction(
+                        model=name,
+                        symbol=symbol,
+                        ts_event=now,
+                        horizon_ns=horizon_ns,
+                        label_id=label_id,
+                        probabilities=probabilities[place],
+                        expected_return=expected[place],
+                    )
+                )
+
+        return speak

@@ -1,0 +1,120 @@
+"""What a backtest was asked to do; hashed and registered before any test row is read."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from consilium.app.settings import Settings
+from consilium.council.policy import policy_for
+from consilium.domain import Policy, UnknownName, UsageError, canonical_model, names_in
+from consilium.ensemble import PRESETS, RULES, TRUST
+from consilium.market.features import FEATURE_SETS, feature_names
+from consilium.models import BASELINES, FORECASTERS
+
+SMALL_FEATURES = {"small": "core14", "full": "candle62"}
+"""Feature set of each preset of `download-data`: 500 bars are too few for the long windows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestRequest:
+    """Everything that decides the result of a backtest, but the data.
+
+    Parameters
+    ----------
+    models
+        Members of the pool, canonical names.
+    features
+        Name of the feature set; empty means candle62 where the data are long enough, else core14.
+    limits
+        Whether the risk limits are in force.
+    """
+
+    data: str = "sample"
+    symbols: tuple[str, ...] | None = None
+    models: tuple[str, ...] = tuple(FORECASTERS)
+    baselines: tuple[str, ...] = tuple(BASELINES)
+    rule: str = "smart_vote"
+    trust: str = "uniform"
+    gates: str = "edge"
+    features: str = ""
+    horizon: int = 1
+    limits: bool = True
+    repair: bool = False
+    settings: Settings
+
+    @classmethod
+    def checked(
+        cls,
+        *,
+        settings: Settings,
+        models: Iterable[str] | None = None,
+        features: str | None = None,
+        preset: str | None = None,
+        rule: str | None = None,
+        trust: str | None = None,
+        gates: str | None = None,
+        horizon: int | None = None,
+        **rest: Any,
+    ) -> Self:
+        """Fill what is not given from the settings and refuse unknown names before any work is done.
+
+        Raises
+        ------
+        UnknownName
+            A model, rule, trust policy, gate preset, feature set or preset that does not exist.
+        UsageError
+            A horizon below 1.
+        """
+        chosen = cls(
+            models=_checked_models(models),
+            features=_checked_features(features, preset),
+            rule=_known("rule", rule or settings.ensemble.rule, names_in(RULES, "consilium.rules")),
+            trust=_known(
+                "trust policy", trust or settings.ensemble.trust, names_in(TRUST, "consilium.trust")
+            ),
+            gates=_known(
+                "gate preset", gates or settings.ensemble.gates, names_in(PRESETS, "consilium.gates")
+            ),
+            horizon=settings.training.horizon if horizon is None else horizon,
+            settings=settings,
+            **rest,
+        )
+        if chosen.horizon < 1:
+            raise UsageError("horizon must be >= 1 bar", chosen.horizon, "use 1")
+        return chosen
+
+    @property
+    def policy(self) -> Policy:
+        """The limits of the capital profile in which the paper account starts."""
+        return policy_for(self.settings.paper.profile)
+
+    def config(self, **facts: Any) -> dict[str, Any]:
+        """Return the registration as plain JSON: the request, and what is known before the test part is read."""
+        plain = asdict(self)
+        plain["settings"] = self.settings.model_dump(mode="json", exclude={"data_dir"})
+        return plain | facts
+
+
+def _known(kind: str, name: str, known: Iterable[str]) -> str:
+    names = tuple(known)
+    if name not in names:
+        raise UnknownName(kind, name, names)
+    return name
+
+
+def _checked_models(models: Iterable[str] | None) -> tuple[str, ...]:
+    known = names_in(FORECASTERS, "consilium.models")
+    if models is None:
+        return tuple(FORECASTERS)
+    return tuple(_known("model", canonical_model(name), known) for name in models)
+
+
+def _checked_features(features: str | None, preset: str | None) -> str:
+    if preset is not None:
+        _known("preset", preset, SMALL_FEATURES)
+        features = features or SMALL_FEATURES[preset]
+    if features is None:
+        return ""
+    if features not in FEATURE_SETS:
+        feature_names(features)
+    return features

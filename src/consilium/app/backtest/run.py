@@ -1,0 +1,293 @@
+"""One backtest from candles to verdict."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from consilium import __version__
+from consilium.app.backtest.assessment import Judged, figures_of, judge_consensus, reliability_of
+from consilium.app.backtest.economics import Economics, drawdown, pairs, plain_figures
+from consilium.app.backtest.pooling import Pooled, pool
+from consilium.app.backtest.request import BacktestRequest
+from consilium.app.bootstrap import SystemClock, factories, trip_cost
+from consilium.app.observe import Observed, observe
+from consilium.app.stages import ProgressCall, silent
+from consilium.domain import ConsiliumError, DataProblem, digest, to_iso
+from consilium.ensemble import PRESETS
+from consilium.market.features import feature_names, warm_up
+from consilium.trading.backtest import BacktestResult
+from consilium.training.dataset import Dataset, build_dataset
+from consilium.training.judge.economics import trading_verdict
+from consilium.training.judge.verdict import Verdict
+from consilium.training.labels import LabelSpec
+from consilium.training.runs import RunTable
+from consilium.training.walkforward import FoldSummary, Forecasts, walk_forward
+
+SCHEMA = "consilium.backtest/1"
+SHORT_HISTORY = 2.0
+"""A series shorter than this many warm-ups of candle62 is read with core14."""
+
+TOO_GOOD = 0.15
+"""Above this MCC or IC a leak is likelier than an edge: .02 to .08 is what markets give."""
+
+
+def run(request: BacktestRequest, *, progress: ProgressCall = silent) -> dict[str, Any]:
+    """Run a backtest and return its report as plain JSON.
+
+    The request and all that is known beforehand are registered in the run table before a test row is read;
+    an aborted run stays there as a trial.
+
+    Parameters
+    ----------
+    request
+        What to do.
+    progress
+        Called as the stages advance.
+
+    Raises
+    ------
+    ConsiliumError
+        Data, names or settings that do not allow it; one line with the cure.
+    """
+    settings = request.settings
+    factories((*request.models, *request.baselines), ())
+    progress("read candles", 0, 1)
+    observed = observe(request.data, request.symbols, repair=request.repair, seed=settings.training.seed)
+    progress("read candles", 1, 1)
+    features = request.features or _fitting_features(observed)
+    spec = LabelSpec(horizon=request.horizon)
+    progress("features and labels", 0, 1)
+    dataset = build_dataset(observed.panel, features, spec)
+    progress("features and labels", 1, 1)
+    config = request.config(
+        features=features,
+        label_id=dataset.label_id,
+        interval_ns=dataset.interval_ns,
+        universe=list(dataset.symbols),
+        comparator="climatology of each training part",
+        alpha=0.05,
+    )
+    table = RunTable(settings.data_dir / "runs.db", SystemClock())
+    with table.start(
+        "backtest",
+        config,
+        seed=settings.training.seed,
+        data_digest=observed.digest(),
+        code_version=__version__,
+    ) as row:
+        report = _carry_out(request, observed, dataset, features, config, progress)
+        row.record(_headline(report))
+    report["run"] = {"id": row.run_id, "trials": table.trials("backtest")}
+    return report
+
+
+def _fitting_features(observed: Observed) -> str:
+    longest = max(len(series) for series in observed.panel.values())
+    return "candle62" if longest >= SHORT_HISTORY * warm_up(feature_names("candle62")) else "core14"
+
+
+def _carry_out(
+    request: BacktestRequest,
+    observed: Observed,
+    dataset: Dataset,
+    features: str,
+    config: Mapping[str, Any],
+    progress: ProgressCall,
+) -> dict[str, Any]:
+    forecasts = _forecast(request, dataset, progress)
+    pooled = {name: pool(request, dataset, forecasts, name, progress) for name in _presets(request.gates)}
+    main = pooled[request.gates]
+    judged = Judged.of(dataset, forecasts, main.probabilities, main.actionable)
+    economics = Economics(request, observed.panel, int(dataset.ts_event[forecasts.rows[0]]))
+    books = _books(economics, dataset, forecasts, progress)
+    accounts = _accounts(economics, pooled, progress)
+    account = accounts[request.gates, request.limits]
+    names = (*forecasts.probabilities, "consensus")
+    figures: dict[str, dict[str, Any]] = {}
+    horizon, seed = request.horizon, request.settings.training.seed
+    for done, name in enumerate(names):
+        progress("figures with intervals", done, len(names), name)
+        figures[name] = figures_of(dataset, judged, name, horizon=horizon, seed=seed)
+    progress("figures with intervals", len(names), len(names))
+    for name, book in books.items():
+        no_skill = sum(not fold.models[name]["skilled"] for fold in forecasts.folds)
+        figures[name] |= {"no_skill_folds": no_skill, "folds": len(forecasts.folds), "paper_book": book}
+    members = tuple(name for name in request.models if name in forecasts.probabilities)
+    verdict = judge_consensus(dataset, forecasts, judged, members, horizon=horizon, seed=seed)
+    held = economics.hold()
+    trading = _trading(account, held)
+    return {
+        "schema": SCHEMA,
+        "version": __version__,
+        "config": dict(config),
+        "config_hash": digest(config),
+        "data": _data(observed, dataset, features),
+        "split": {"folds": [_fold(fold) for fold in forecasts.folds]},
+        "models": {name: figures[name] for name in members},
+        "baselines": {name: figures[name] for name in request.baselines if name in figures},
+        "consensus": figures["consensus"] | _consensus(main, pooled),
+        "trading": trading,
+        "trading_variants": {
+            f"gates={gates}, limits={'on' if limits else 'off'}": plain_figures(result)
+            for (gates, limits), result in accounts.items()
+        },
+        "calibration": {name: reliability_of(dataset, judged, name) for name in ("consensus", *members)},
+        "weights": _weights(main, members),
+        **_verdict(verdict, trading, held),
+        "notes": _notes(request, observed, features, figures),
+        "failures": [f"{f.model} failed in fold {f.fold + 1}: {f.error}" for f in forecasts.failures],
+    }
+
+
+def _presets(chosen: str) -> tuple[str, ...]:
+    return (chosen, *(name for name in PRESETS if name != chosen))
+
+
+def _forecast(request: BacktestRequest, dataset: Dataset, progress: ProgressCall) -> Forecasts:
+    training = request.settings.training
+    forecasts = walk_forward(
+        dataset,
+        factories((*request.models, *request.baselines), dataset.feature_names),
+        folds=training.folds,
+        first_fraction=training.first_fraction,
+        seed=training.seed,
+        jobs=training.jobs,
+        progress=lambda done, total, text: progress("train walk-forward", done, total, text),
+    )
+    if not any(name in forecasts.probabilities for name in request.models):
+        first = next(f for f in forecasts.failures if f.model in request.models)
+        raise ConsiliumError(
+            "at least one model of the pool must train", f"{first.model}: {first.error}", "mend it"
+        )
+    if not dataset.labelled[forecasts.rows].any():
+        raise DataProblem("the test part needs rows with an outcome", "none", "give a longer history")
+    return forecasts
+
+
+def _books(
+    economics: Economics, dataset: Dataset, forecasts: Forecasts, progress: ProgressCall
+) -> dict[str, dict[str, Any]]:
+    books = {}
+    for done, name in enumerate(forecasts.probabilities):
+        progress("unit-size paper books", done, len(forecasts.probabilities), name)
+        books[name] = economics.book(dataset, forecasts, name)
+    progress("unit-size paper books", len(books), len(books))
+    return books
+
+
+def _accounts(
+    economics: Economics, pooled: Mapping[str, Pooled], progress: ProgressCall
+) -> dict[tuple[str, bool], BacktestResult]:
+    accounts: dict[tuple[str, bool], BacktestResult] = {}
+    total = 2 * len(pooled)
+    for gates, said in pooled.items():
+        for limits in (True, False):
+            progress("paper account", len(accounts), total, f"{gates}, limits {'on' if limits else 'off'}")
+            accounts[gates, limits] = economics.account(said.consensuses, limits=limits)
+    progress("paper account", total, total)
+    return accounts
+
+
+def _data(observed: Observed, dataset: Dataset, features: str) -> dict[str, Any]:
+    first = min(int(series.ts_open[0]) for series in observed.panel.values())
+    last = max(int(series.ts_close[-1]) for series in observed.panel.values())
+    return {
+        "source": observed.source,
+        "symbols": list(dataset.symbols),
+        "bars": observed.bars,
+        "rows": len(dataset),
+        "features": features,
+        "interval_ns": dataset.interval_ns,
+        "first": to_iso(first),
+        "last": to_iso(last),
+        "digest": observed.digest(),
+        "findings": list(observed.findings),
+    }
+
+
+def _fold(fold: FoldSummary) -> dict[str, Any]:
+    return {
+        "test_first": to_iso(fold.ts_test),
+        "test_last": to_iso(fold.ts_end),
+        "rows": fold.test_rows,
+        "fit_rows": fold.fit_rows,
+        "skilled": {name: bool(figures["skilled"]) for name, figures in fold.models.items()},
+    }
+
+
+def _consensus(main: Pooled, pooled: Mapping[str, Pooled]) -> dict[str, Any]:
+    gates = {
+        name: {
+            "actionable": int(said.actionable.sum()),
+            "share": float(said.actionable.mean()),
+            "reasons": said.reasons,
+        }
+        for name, said in pooled.items()
+    }
+    return {"levels": main.levels, "gates": gates}
+
+
+def _trading(account: BacktestResult, held: list[list[float]]) -> dict[str, Any]:
+    return {
+        **plain_figures(account),
+        "equity": pairs(account.ts, account.equity),
+        "buy_and_hold": held,
+        "drawdown": drawdown(account),
+    }
+
+
+def _weights(main: Pooled, models: tuple[str, ...], points: int = 500) -> dict[str, list[float | int]]:
+    every = max(1, len(main.consensuses) // points)
+    sampled = main.consensuses[::every]
+    weights: dict[str, list[float | int]] = {"ts": [c.ts_event for c in sampled]}
+    for name in models:
+        weights[name] = [float(c.weights.get(name, 0.0)) for c in sampled]
+    return weights
+
+
+def _verdict(verdict: Verdict, trading: Mapping[str, Any], held: list[list[float]]) -> dict[str, Any]:
+    kept = held[-1][1] / held[0][1] - 1.0
+    traded = trading_verdict(trading["net_return"], kept, trading["trades"])
+    return {
+        "verdict": f"{verdict.text} {traded.text}",
+        "judgement": verdict.as_dict() | traded.as_dict(),
+    }
+
+
+def _notes(
+    request: BacktestRequest,
+    observed: Observed,
+    features: str,
+    figures: Mapping[str, Mapping[str, Any]],
+) -> list[str]:
+    cost = trip_cost(request.settings)
+    notes = [
+        f"A round trip costs at least {100 * cost:.2f} % (fees and spread), more with size.",
+        "Long or flat only: a spot account cannot sell what it does not hold.",
+    ]
+    if not request.features and features == "core14":
+        notes.append(
+            "The history is short: the 14 features of core14 were used instead of the 62 of candle62."
+        )
+    if observed.source.startswith("simulate"):
+        notes.append(
+            "The market is simulated: the result says something about Consilium and nothing about markets."
+        )
+    for name, found in figures.items():
+        suspect = [key for key in ("mcc", "ic") if (found[key]["value"] or 0.0) > TOO_GOOD]
+        if suspect:
+            notes.append(
+                f"{name}: {' and '.join(suspect)} above {TOO_GOOD} is too good for a market; look for a leak."
+            )
+    return notes
+
+
+def _headline(report: Mapping[str, Any]) -> dict[str, Any]:
+    consensus = report["consensus"]
+    return {
+        "verdict": report["judgement"]["word"],
+        "log_loss": consensus["log_loss"]["value"],
+        "brier": consensus["brier"]["value"],
+        "net_return": report["trading"]["net_return"],
+        "sharpe": report["trading"]["sharpe"],
+        "trades": report["trading"]["trades"],
+    }

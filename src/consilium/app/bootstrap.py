@@ -1,0 +1,138 @@
+"""Where concrete classes meet: the one table of handlers, and what each room is made of."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from consilium.app.settings import Settings
+from consilium.bus.memory import MemoryBus
+from consilium.domain import Consensus, FeatureWindow, Forecaster, Instrument, Outcome, Prediction, UsageError
+from consilium.ensemble import EnsembleService, Gates, ModelSetting, make_gates
+from consilium.models import make_forecaster
+from consilium.trading.execution import CostModel, round_trip_cost
+from consilium.training.walkforward import FoldSummary
+
+
+class SystemClock:
+    """The machine's own time; backtests do not look at it for anything but the run table."""
+
+    def now_ns(self) -> int:
+        """Return UTC nanoseconds."""
+        return time.time_ns()
+
+
+class ForecasterFactory:
+    """Makes unfitted forecasters of one name; a class, so that it travels to worker processes."""
+
+    def __init__(self, name: str, feature_names: Sequence[str]) -> None:
+        self.name = name
+        self.feature_names = tuple(feature_names)
+
+    def __call__(self) -> Forecaster:
+        """Return a fresh forecaster."""
+        return make_forecaster(self.name, feature_names=self.feature_names, n_threads=1)
+
+
+def factories(names: Iterable[str], feature_names: Sequence[str]) -> dict[str, ForecasterFactory]:
+    """Return a factory for each model; a missing library is told now and not in the middle of a run.
+
+    Raises
+    ------
+    UsageError
+        The library of a model is not installed.
+    """
+    made = {name: ForecasterFactory(name, feature_names) for name in names}
+    for factory in made.values():
+        factory()
+    return made
+
+
+def make_ensemble(
+    settings: Settings,
+    models: Sequence[str],
+    *,
+    rule: str,
+    trust: str,
+    gates: str | Gates,
+    paper: bool = True,
+) -> EnsembleService:
+    """Make the ensemble of a run from its settings.
+
+    Raises
+    ------
+    UsageError
+        The settings name a model that is not in the pool.
+    """
+    ensemble = settings.ensemble
+    for section in (ensemble.allocations, ensemble.min_confidence):
+        strangers = sorted(set(section) - set(models))
+        if strangers:
+            raise UsageError(
+                f"ensemble settings may name the models {', '.join(models)}",
+                strangers[0],
+                "add it to --models",
+            )
+    return EnsembleService(
+        {name: ModelSetting(min_confidence=ensemble.min_confidence.get(name, 0.0)) for name in models},
+        rule=rule,
+        allocations=ensemble.allocations or None,
+        trust=trust,
+        gates=gates,
+        paper=paper,
+    )
+
+
+def make_bus(
+    ensemble: EnsembleService,
+    on_consensus: Callable[[Consensus], Iterable[Any]],
+    tap: Callable[[Any], None] | None = None,
+) -> MemoryBus:
+    """Connect the rooms of one process."""
+    return MemoryBus(
+        {
+            FeatureWindow: [ensemble.handle],
+            Prediction: [ensemble.handle],
+            Outcome: [ensemble.handle],
+            Consensus: [on_consensus],
+        },
+        tap,
+    )
+
+
+def make_costs(settings: Settings) -> CostModel:
+    """Make the execution model of a run."""
+    costs = settings.costs
+    return CostModel(
+        half_spread=costs.half_spread,
+        impact_coefficient=costs.impact_coefficient,
+        participation=costs.participation,
+    )
+
+
+def make_instruments(settings: Settings, symbols: Iterable[str]) -> dict[str, Instrument]:
+    """Make the instruments of a run, all with the fees of the settings."""
+    costs = settings.costs
+    return {
+        symbol: Instrument(symbol=symbol, maker_fee=costs.maker_fee, taker_fee=costs.taker_fee)
+        for symbol in symbols
+    }
+
+
+def trip_cost(settings: Settings) -> float:
+    """Return what a round trip costs at least, a fraction of its value."""
+    return round_trip_cost(make_costs(settings), Instrument(symbol="any", taker_fee=settings.costs.taker_fee))
+
+
+def fold_gates(preset: str, fold: FoldSummary, cost: float) -> Gates:
+    """Make the gates of one fold; the edge preset reads means that its training part gave."""
+    if preset != "edge":
+        return make_gates(preset)
+    return make_gates("edge", round_trip_cost=cost, **edge_means(fold))
+
+
+def edge_means(fold: FoldSummary) -> Mapping[str, float]:
+    """Return the class means of a fold under the names of the edge preset."""
+    means = {"mean_up": fold.mean_up, "mean_down": fold.mean_down}
+    if fold.mean_gain > 0.0:
+        means |= {"mean_gain": fold.mean_gain, "mean_loss": fold.mean_loss}
+    return means

@@ -1,0 +1,102 @@
+"""``consilium backtest`` and ``consilium demo``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from consilium.app.cli import options
+from consilium.app.cli.guard import guarded
+from consilium.domain import UsageError
+
+if TYPE_CHECKING:
+    from consilium.app.backtest.request import BacktestRequest
+
+Rule = Annotated[str | None, typer.Option("--rule", help="Consensus rule (default smart_vote).")]
+Trust = Annotated[str | None, typer.Option("--trust", help="Trust policy (default uniform).")]
+Gates = Annotated[str | None, typer.Option("--gates", help="Gate preset: edge (default) or seed.")]
+Limits = Annotated[str, typer.Option("--limits", help="Risk limits: on or off.")]
+
+
+@guarded
+def backtest(
+    data: options.Data,
+    symbols: options.Symbols = None,
+    models: options.Models = "all",
+    rule: Rule = None,
+    trust: Trust = None,
+    gates: Gates = None,
+    features: options.Features = None,
+    horizon: options.Horizon = None,
+    limits: Limits = "on",
+    folds: options.Folds = None,
+    preset: options.Preset = None,
+    seed: options.Seed = None,
+    jobs: options.Jobs = None,
+    repair: options.Repair = False,
+    json_file: options.JsonFile = None,
+    html_file: options.HtmlFile = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train walk-forward, reach consensus, trade on paper, and say whether it was worth it."""
+    if limits not in ("on", "off"):
+        raise UsageError("limits must be on or off", f"'{limits}'", "use --limits on")
+    from consilium.app.backtest.request import BacktestRequest
+
+    settings = options.settings_with(folds=folds, seed=seed, jobs=jobs)
+    request = BacktestRequest.checked(
+        settings=settings,
+        data=data,
+        symbols=options.split_names(symbols),
+        models=None if models == "all" else options.split_names(models),
+        rule=rule,
+        trust=trust,
+        gates=gates,
+        features=features,
+        preset=preset,
+        horizon=horizon,
+        limits=limits == "on",
+        repair=repair,
+    )
+    _run(request, json_file, html_file, quiet)
+
+
+@guarded
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the report.")] = Path("runs/demo"),
+    seed: options.Seed = None,
+    jobs: options.Jobs = None,
+    json_file: options.JsonFile = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Run the whole path on real hourly bars of one stock and write the report."""
+    from consilium.app.backtest.request import BacktestRequest
+
+    request = BacktestRequest.checked(
+        settings=options.settings_with(folds=None, seed=seed, jobs=jobs), data="sample"
+    )
+    _run(request, json_file or out / "report.json", out / "report.html", quiet)
+
+
+def _run(request: "BacktestRequest", json_file: Path | None, html_file: Path | None, quiet: bool) -> None:
+    from rich.console import Console
+
+    from consilium.app.backtest.run import run
+    from consilium.app.cli.progress import progress_bar
+    from consilium.app.files import require_writable
+    from consilium.app.report import print_report, write_html, write_json
+
+    for path in (json_file, html_file):
+        if path is not None:
+            require_writable(path)
+    with progress_bar(quiet=quiet) as progress:
+        report = run(request, progress=progress)
+    if json_file is not None:
+        write_json(report, json_file)
+    if html_file is not None:
+        write_html(report, html_file)
+    console = Console()
+    for path in (json_file, html_file):
+        if path is not None:
+            console.print(f"Written: {path}", highlight=False)
+    print_report(report, console)

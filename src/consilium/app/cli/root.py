@@ -1,0 +1,40 @@
+"""The tree of commands."""
+
+from typing import Annotated
+
+import typer
+
+from consilium import __version__
+from consilium.app.cli import backtest, data, learn
+
+app = typer.Typer(
+    name="consilium",
+    help="From market data to a governed trading decision. Exit codes: 0 done, 1 failed, 2 bad usage.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Look at market data before using them.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+app.command("demo")(backtest.demo)
+app.command("backtest")(backtest.backtest)
+app.command("train")(learn.train)
+app.command("predict")(learn.predict)
+app.command("download-data")(data.download_data)
+data_app.command("check")(data.check)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"consilium {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take market data to a governed trading decision."""
