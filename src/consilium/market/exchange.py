@@ -74,7 +74,7 @@ class ExchangeClient:
         self.requests = 0
         self._attempts = attempts
         self._sleep = sleep
-        self._temporary: type[Exception] = ccxt.NetworkError
+        self._temporary: type[Exception] = ccxt.OperationFailed
         self._refusal: type[Exception] = ccxt.BaseError
         self._exchange: Any = getattr(ccxt, name)({"enableRateLimit": True, "timeout": int(timeout_s * 1000)})
         # Only spot candles are asked for; the lists of futures would cost two more requests.
