@@ -57,8 +57,8 @@ def reach_consensus(
 
     Returns
     -------
-    Actionable only if the direction is UP or DOWN and every gate that was evaluated passed. ``reason`` is that
-    of the first gate that did not. Without a voter: FLAT, the prior, no weights, level ``none``, reason
+    Actionable only if the direction is UP or DOWN and every gate that was evaluated passed. ``reason`` is
+    that of the first gate that did not. Without a voter: FLAT, the prior, no weights, level ``none``, reason
     ``no_voter``, or ``no_weight`` if allocations and trust leave the voters nothing.
 
     Raises

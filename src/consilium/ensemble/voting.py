@@ -77,7 +77,7 @@ class Rule(Protocol):
         ...
 
     def verdict(self, votes: Sequence[Vote], n: int) -> Verdict:
-        """Decide; ``votes`` are one or more, sorted by model, with a positive sum of weights; n >= len(votes)."""
+        """Decide; ``votes`` are at least one, sorted by model, not all of weight 0; n >= len(votes)."""
         ...
 
 
