@@ -27,12 +27,14 @@ def _draw(p: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]
 
 def _informative(n: int, rng: np.random.Generator, width: float = 0.5) -> NDArray[np.float64]:
     e = np.exp(np.log(PRIOR) + rng.normal(0.0, width, (n, 3)))
-    return np.asarray(e / e.sum(axis=1, keepdims=True), dtype=np.float64)
+    p: NDArray[np.float64] = np.asarray(e / e.sum(axis=1, keepdims=True))
+    return p
 
 
 def _soften(p: NDArray[np.float64], power: float) -> NDArray[np.float64]:
-    q: NDArray[np.float64] = p**power
-    return q / q.sum(axis=1, keepdims=True)
+    q = p**power
+    softened: NDArray[np.float64] = np.asarray(q / q.sum(axis=1, keepdims=True))
+    return softened
 
 
 def test_a_calibrated_forecast_stays_nearly_the_same() -> None:
