@@ -221,7 +221,7 @@ def _fetch_all(client: ExchangeClient, folder: Path, plan: Plan, tell: Callable[
             if not len(page):
                 break
             table = table.vstack(_as_table(page))
-            write_whole(_file(folder, plan, symbol), table)
+            write_whole(_file(folder, plan, symbol), table.write_parquet)
             since = _after(table, length, plan.start_ts)
             fetched = (since - plan.start_ts) // length
             tell(

@@ -2,9 +2,11 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import polars as pl
 
@@ -171,7 +173,8 @@ def write_candles(path: Path | str, panel: Mapping[str, CandleSeries]) -> Path:
         The file cannot be written; nothing is left behind and a file of that name stays as it was.
     """
     parts = [candle_table(series) for series in panel.values()]
-    return write_whole(Path(path), pl.concat(parts) if parts else pl.DataFrame())
+    table = pl.concat(parts) if parts else pl.DataFrame()
+    return write_whole(Path(path), table.write_parquet)
 
 
 def candle_table(series: CandleSeries) -> pl.DataFrame:
@@ -185,21 +188,20 @@ def candle_table(series: CandleSeries) -> pl.DataFrame:
     )
 
 
-def write_whole(path: Path, table: pl.DataFrame) -> Path:
-    """Write a parquet file beside its place, flush it to the disk, and rename it into place."""
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> Path:
+    """Write a file beside its place, flush it to the disk, and rename it into place."""
     beside = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("wb") as out:
-            table.write_parquet(out)
+            write(out)
             out.flush()
             os.fsync(out.fileno())
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
         raise OutputProblem(
-            "the candle file must be writable",
-            f"'{path}' ({error.strerror or error})",
-            "choose another folder",
+            "the file must be writable", f"'{path}' ({error.strerror or error})", "choose another folder"
         ) from error
     return path

@@ -1,13 +1,13 @@
 """What a download folder holds: symbols and period, fixed when it begins and kept beside the candles."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from consilium.domain.errors import DataProblem, UsageError
 from consilium.domain.time import DAY_NS
+from consilium.market.files import write_whole
 
 PLAN = "plan.json"
 
@@ -83,9 +83,5 @@ def stored_plan(folder: Path, asked: str) -> Plan | None:
 
 def write_plan(folder: Path, plan: Plan) -> None:
     """Write the plan whole or not at all."""
-    beside = folder / f".{PLAN}.part"
-    with beside.open("w", encoding="utf-8") as out:
-        json.dump(asdict(plan), out, indent=1)
-        out.flush()
-        os.fsync(out.fileno())
-    beside.replace(folder / PLAN)
+    text = json.dumps(asdict(plan), indent=1).encode()
+    write_whole(folder / PLAN, lambda out: out.write(text))
