@@ -23,7 +23,7 @@ class MiniRocketForecaster(ThreeClassForecaster):
 
     Channels are standardised by the training rows, because kernels add channels up and a feature of
     large scale would drown the others. `fit` uses every row that it is given; a caller with many may keep
-    to ``max_fit_rows``, drawn at random. Of a validation slice as many evenly spaced rows are read; it
+    to ``max_fit_rows``, spread over time. Of a validation slice as many evenly spaced rows are read; it
     chooses the penalty and the calibration, which otherwise come from leave-one-out. Where neighbouring
     windows share part of their label (a horizon of several bars), leave-one-out is too hopeful: give one.
 
