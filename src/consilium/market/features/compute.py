@@ -56,7 +56,8 @@ def compute_panel(
     names
         F features.
     jobs
-        Processes, >= 1; more than one pays only for large panels.
+        Processes, >= 1. The rows must travel back from each, which takes about as long as computing them:
+        see benchmarks/features.md before asking for more than one.
 
     Raises
     ------
