@@ -195,14 +195,18 @@ download(sys.argv[1], symbols=sys.argv[3].split(","), bars=2500, base_url=sys.ar
 
 
 @pytest.mark.promise("002", "a download killed at any instant goes on without loss")
-def test_a_killed_download_leaves_whole_files_and_goes_on(exchange: FakeExchange, tmp_path: Path) -> None:
-    kills = 3
-    rng = np.random.default_rng(20240101)
+@pytest.mark.parametrize(("kills", "most"), [(3, 4), pytest.param(12, 2, marks=pytest.mark.long)])
+def test_a_killed_download_leaves_whole_files_and_goes_on(
+    exchange: FakeExchange, tmp_path: Path, kills: int, most: int
+) -> None:
+    rng = np.random.default_rng(20240101 + kills)
     symbols = [pair.symbol for pair in exchange.pairs]
     exchange.delay_s = 0.01
     command = [sys.executable, "-c", PROGRAM, str(tmp_path), exchange.url, ",".join(symbols)]
     for _ in range(kills):
-        _kill_after(exchange, command, pages=int(rng.integers(1, 5)), delay=float(rng.uniform(0, 0.03)))
+        _kill_after(
+            exchange, command, pages=int(rng.integers(1, most + 1)), delay=float(rng.uniform(0, 0.03))
+        )
         for file in tmp_path.glob("*.parquet"):
             stored = pl.read_parquet(file)["close"].to_numpy()
             pair = next(pair for pair in exchange.pairs if file.name.startswith(pair.symbol))
