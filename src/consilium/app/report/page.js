@@ -1,6 +1,7 @@
 (() => {
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const config = { displaylogo: false, responsive: true, displayModeBar: "hover",
+                   showSendToCloud: false, plotlyServerURL: "",
                    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
   const painted = (value, style) => {
     if (Array.isArray(value)) return value.map((item) => painted(item, style));

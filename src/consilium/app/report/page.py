@@ -24,7 +24,7 @@ from consilium.app.report.sections import consensus_section, figures_section, ve
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
-    "font-src data:"
+    "font-src data:; form-action 'none'; base-uri 'none'"
 )
 """The browser itself forbids the page any request."""
 _SECTIONS = (

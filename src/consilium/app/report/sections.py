@@ -52,12 +52,10 @@ def figures_section(report: Report) -> Markup:
     """The figures of all forecasters, with intervals, and the reasons for what is missing."""
     reasons: list[str] = []
     rows = []
+    folds = len(report.get("split", {}).get("folds", []))
     for name, (kind, figures) in forecasters(report).items():
         cells = [_figure_cell(key, figures.get(key), reasons) for key in FIGURE_TITLES]
-        folds = figures.get("no_skill_folds")
-        rows.append(
-            (Markup(f"{html(name)} <small>{kind}</small>"), *cells, NOTHING if folds is None else folds)
-        )
+        rows.append((Markup(f"{html(name)} <small>{html(_kind(kind, figures, folds))}</small>"), *cells))
     heads = ["Forecaster", *(f"{title} {arrow}".strip() for title, arrow in FIGURE_TITLES.values())]
     outcomes = report.get("consensus", {}).get("log_loss", {}).get("n")
     counted = f"{outcomes:,} outcomes none of them knew" if outcomes else "outcomes none of them knew"
@@ -66,17 +64,22 @@ def figures_section(report: Report) -> Markup:
         "forecasts",
         "Forecasts",
         paragraph(
-            f"On {counted}. ↓ lower is better, ↑ higher is better; in brackets the 95 % interval. "
+            f"On {counted}. ↓ lower is better, ↑ higher is better; in brackets the 95\u00a0% interval. "
             "MCC and rank IC of 0.02 to 0.08 are normal in markets; a result that looks too good is a bug "
             "until shown otherwise.",
             "soft",
         ),
-        table("Figures of every forecaster", [*heads, "No-skill folds"], rows),
+        table("Figures of every forecaster", heads, rows),
         Markup(f'<ol class="soft" aria-label="Reasons">{notes}</ol>' if notes else ""),
         _books(report),
         calibration_figure(report),
         weights_figure(report),
     )
+
+
+def _kind(kind: str, figures: Mapping[str, Any], folds: int) -> str:
+    silent = figures.get("no_skill_folds")
+    return f"{kind}, no_skill in {silent} of {folds}" if silent else kind
 
 
 def _figure_cell(key: str, figure: Mapping[str, Any] | None, reasons: list[str]) -> Markup:
@@ -91,7 +94,8 @@ def _figure_cell(key: str, figure: Mapping[str, Any] | None, reasons: list[str])
     low, high = figure.get("low"), figure.get("high")
     if low is None or high is None or low == high:
         return Markup(f"{value}{mark}")
-    return Markup(f"{value}{mark}<small>[{html(number(key, low))}, {html(number(key, high))}]</small>")
+    ends = f"[{number(key, low)}, {number(key, high)}]".replace(" %,", ",")
+    return Markup(f"{value}{mark}<small>{html(ends)}</small>")
 
 
 def _books(report: Report) -> Markup:
@@ -157,4 +161,6 @@ def weights_figure(report: Report) -> Markup:
 
 
 def _signed(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:+.5f}"
+    if value is None:
+        return NOTHING
+    return f"{value:+.5f}" if value else "0"

@@ -97,7 +97,9 @@ def _accounts(report: Mapping[str, Any]) -> Table:
 
 
 def _table(title: str, first: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(
+        title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
+    )
     table.add_column(first, no_wrap=True)
     return table
 
