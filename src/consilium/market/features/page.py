@@ -20,7 +20,10 @@ gap(x) = ln(c/x); sumN, meanN, maxN, minN run over the last N bars, this one inc
 - Multiplying all prices, or all volumes, by a constant changes nothing beyond rounding.
 - A column is NaN until it has the bars of its warm-up and finite from then on. Recursive means start from the
   plain mean of their first n values and warm up over 5n bars, one after the other where they are nested; the
-  parabolic stop, which forgets its start at each reversal, over 100.
+  parabolic stop, which forgets its start at each reversal, over 100. At most 0.7 % of the start then remains,
+  but of Kaufman's average more, as it hardly moves in a market without direction.
+- So in a market that stands still every feature is 0 (rsi too: not .5), once the last move has decayed.
+  A distance in units of A, sar_distance above all, can be very large on the way there.
 - Windows are exact: nothing remains of a bar that has left.
 - `FeatureStream` gives bar by bar what `compute_features` gives for a whole series: the same arithmetic in the
   same order, so equal to the bit on x86-64 and within 1e-9 anywhere. Its `state()` is JSON.

@@ -1,7 +1,7 @@
 """Operations that remember for ever: exponential means, Kaufman's average and the parabolic stop.
 
-All but the stop start from the plain mean of their first bars or the first bar that has a past, and are taken
-as warm after five times their length, when at most 0.7 % of the start remains.
+Means start from the plain mean of their first n values and are taken as warm after 5n, when at most 0.7 % of
+the start remains; Kaufman's, whose rate follows the market, has no such bound but the same warm-up.
 """
 
 from dataclasses import dataclass
