@@ -16,6 +16,8 @@ from consilium.models.layers.settings import require_count
 from consilium.models.layers.storage import pack_arrays, unpack_arrays
 
 ARRAYS_FILE = "arrays.npz"
+MAX_UNITS = 1e6
+"""Standard units beyond this are clipped, so that sums in single precision stay finite."""
 
 
 class MiniRocketForecaster(ThreeClassForecaster):
@@ -119,7 +121,8 @@ class MiniRocketForecaster(ThreeClassForecaster):
         return result
 
     def _standard(self, rows: Rows) -> NDArray[np.float32]:
-        return ((rows - self.mean_) / self.scale_).astype(np.float32)
+        standard = (rows - self.mean_) / self.scale_
+        return np.clip(standard, -MAX_UNITS, MAX_UNITS).astype(np.float32)
 
     def _state(self) -> Mapping[str, Any]:
         return {"penalty": self.ridge_.penalty}

@@ -10,6 +10,9 @@ from sklearn.exceptions import NotFittedError
 from consilium.domain import InvalidValue
 
 CLASSES = 3
+LARGEST = 1e30
+"""Learners work in single precision, and squares must stay finite; no feature comes near it."""
+
 _ROWS_AT_ONCE = 2_048
 
 
@@ -30,14 +33,15 @@ def checked_rows(X: Any, dimensions: int) -> NDArray[np.floating[Any]]:
     Raises
     ------
     InvalidValue
-        Sparse, complex or non-numeric input, another number of dimensions, no features, NaN or inf.
+        Sparse, complex or non-numeric input, another number of dimensions, no features, NaN, inf or
+        numbers beyond 1e30.
 
     Examples
     --------
     >>> checked_rows([[0.0, float("nan")]], 2)
     Traceback (most recent call last):
     ...
-    consilium.domain.errors.InvalidValue: X must not hold NaN or inf; got nan in row 0, column 1: ...
+    consilium.domain.errors.InvalidValue: X must not hold NaN, ...; got nan in row 0, column 1: ...
     """
     rows = _as_floats(X)
     if rows.ndim != dimensions:
@@ -77,14 +81,14 @@ def _as_floats(X: Any) -> NDArray[np.floating[Any]]:
 def _require_finite(rows: NDArray[np.floating[Any]]) -> None:
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         block = rows[start : start + _ROWS_AT_ONCE]
-        good = np.isfinite(block)
+        good = np.abs(block) <= LARGEST
         if good.all():
             continue
         first = np.argwhere(~good)[0]
         row, column = start + int(first[0]), int(first[-1])
         step = f", step {int(first[1])}" if rows.ndim == 3 else ""
         raise InvalidValue(
-            "X must not hold NaN or inf",
+            f"X must not hold NaN, inf or numbers beyond {LARGEST:g}",
             f"{block[tuple(first)]} in row {row}{step}, column {column}",
             "leave out warm-up rows before fit and predict",
         )
