@@ -7,8 +7,13 @@ from pathlib import Path
 
 from consilium.domain import DataProblem, UnknownName, UsageError
 from consilium.market.candles import COLUMNS, CandleSeries
+from consilium.market.features import feature_names, warm_up
+from consilium.market.plan import PLAN
 from consilium.market.simulator import simulate
-from consilium.market.sources import load_candles, sample_candles
+from consilium.market.sources import Loaded, load_candles, sample_candles
+
+SHORT_HISTORY = 2
+"""A history shorter than this many warm-ups of candle62 is read with core14."""
 
 SIMULATE_KEYS = {"symbols": int, "bars": int, "signal_ic": float, "kind": str, "seed": int}
 
@@ -84,13 +89,46 @@ def observe(data: str, symbols: Sequence[str] | None, *, repair: bool = False, s
             raise UsageError(
                 "data must be a file, a folder, `sample` or `simulate`", f"'{data}'", "check the path"
             )
-        loaded = load_candles(path, symbols, repair=repair)
+        downloaded = (path / PLAN).exists()
+        loaded = load_candles(path, symbols, repair=repair, drop_last=not downloaded)
         panel, findings, source = loaded.series, loaded.findings, path.name
     if not panel:
         raise DataProblem(
             "a run needs at least one usable symbol", "none", "repair the data or name other symbols"
         )
     return Observed(panel=panel, findings=tuple(str(finding) for finding in findings), source=source)
+
+
+def survey(data: str, symbols: Sequence[str] | None, *, repair: bool = False) -> Loaded:
+    """Read candles and keep every finding, also where nothing usable is left.
+
+    Raises
+    ------
+    UsageError
+        The path does not exist.
+    DataProblem
+        The file is no candle file at all.
+    UnknownName
+        A symbol that the data do not hold.
+    """
+    if data == "sample":
+        return sample_candles()
+    return load_candles(_existing(data), symbols, repair=repair, drop_last=False, refuse_broken=False)
+
+
+def _existing(data: str) -> Path:
+    path = Path(data)
+    if not path.exists():
+        raise UsageError(
+            "data must be a file, a folder, `sample` or `simulate`", f"'{data}'", "check the path"
+        )
+    return path
+
+
+def fitting_features(observed: Observed) -> str:
+    """Return candle62 where the longest series allows its windows, else core14."""
+    longest = max(len(series) for series in observed.panel.values())
+    return "candle62" if longest >= SHORT_HISTORY * warm_up(feature_names("candle62")) else "core14"
 
 
 def _chosen(panel: Mapping[str, CandleSeries], symbols: Sequence[str] | None) -> Mapping[str, CandleSeries]:

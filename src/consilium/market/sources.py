@@ -49,6 +49,7 @@ def load_candles(
     repair: bool = False,
     drop_last: bool = True,
     venue: str = "",
+    refuse_broken: bool = True,
 ) -> Loaded:
     """Load candles from a file or a folder; only the rows of the symbols asked for are read.
 
@@ -65,6 +66,8 @@ def load_candles(
         Drop the last bar of each symbol: a file does not say whether it was finished.
     venue
         Name of the exchange to put on the series.
+    refuse_broken
+        Raise if no symbol is sound; False returns the findings without series.
 
     Raises
     ------
@@ -94,7 +97,10 @@ def load_candles(
             continue
         for bars in _read(file, table, wanted, named=named[file.path]):
             groups.setdefault(bars.symbol, []).append(bars)
-    return _assemble((_joined(parts) for parts in groups.values()), repair, drop_last, venue)
+    loaded = _assemble((_joined(parts) for parts in groups.values()), repair, drop_last, venue)
+    if refuse_broken and not loaded.series:
+        raise refuse(loaded.findings)
+    return loaded
 
 
 def sample_candles() -> Loaded:
@@ -190,9 +196,9 @@ def _assemble(groups: Iterable[RawBars], repair: bool, drop_last: bool, venue: s
         if any(finding.fatal for finding in found):
             continue
         series[bars.symbol] = _as_series(bars, venue, drop_last)
-    if not series:
-        raise refuse(findings or [_nothing()])
-    if drop_last:
+    if not series and not findings:
+        findings.append(_nothing())
+    if drop_last and series:
         findings.append(_unfinished(series))
     return Loaded(series=dict(sorted(series.items())), findings=tuple(findings))
 

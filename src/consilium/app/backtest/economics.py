@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.bootstrap import make_costs, make_instruments
-from consilium.domain import Consensus
+from consilium.domain import Consensus, stated_directions
 from consilium.market.candles import CandleSeries
 from consilium.trading.backtest import BacktestResult, prepare, run_backtest
 from consilium.trading.books import run_unit_book
@@ -16,8 +16,6 @@ from consilium.trading.metrics import buy_and_hold, measure
 from consilium.trading.signals import SignalSeries
 from consilium.training.dataset import Dataset
 from consilium.training.walkforward import Forecasts
-
-MIN_NOTHING = 1e-12
 
 
 class Economics:
@@ -117,11 +115,9 @@ def drawdown(result: BacktestResult) -> list[list[float]]:
 
 
 def _directions(dataset: Dataset, forecasts: Forecasts, name: str) -> list[SignalSeries]:
-    """Return the most probable directions of a forecaster; a tie is FLAT, climatology does not trade."""
+    """Return the directions of a forecaster by symbol; where it only emits climatology it does not trade."""
     p = forecasts.probabilities[name]
-    best = p.argmax(axis=1).astype(np.int8)
-    tied = (p >= p.max(axis=1, keepdims=True) - MIN_NOTHING).sum(axis=1) > 1
-    best[tied] = 1
+    best = stated_directions(p).astype(np.int8)
     symbol_index = dataset.symbol_index[forecasts.rows]
     ts_event = dataset.ts_event[forecasts.rows]
     spoke = forecasts.skilled[name]

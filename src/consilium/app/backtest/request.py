@@ -89,7 +89,7 @@ class BacktestRequest:
         return policy_for(self.settings.paper.profile)
 
     def config(self, **facts: Any) -> dict[str, Any]:
-        """Return the registration as plain JSON: the request, and what is known before the test part is read."""
+        """Return the registration as plain JSON: the request, and what is known before the test."""
         plain = asdict(self)
         plain["settings"] = self.settings.model_dump(mode="json", exclude={"data_dir"})
         return plain | facts

@@ -9,11 +9,10 @@ from consilium.app.backtest.economics import Economics, drawdown, pairs, plain_f
 from consilium.app.backtest.pooling import Pooled, pool
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.bootstrap import SystemClock, factories, trip_cost
-from consilium.app.observe import Observed, observe
+from consilium.app.observe import Observed, fitting_features, observe
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import ConsiliumError, DataProblem, digest, to_iso
 from consilium.ensemble import PRESETS
-from consilium.market.features import feature_names, warm_up
 from consilium.trading.backtest import BacktestResult
 from consilium.training.dataset import Dataset, build_dataset
 from consilium.training.judge.economics import trading_verdict
@@ -23,9 +22,6 @@ from consilium.training.runs import RunTable
 from consilium.training.walkforward import FoldSummary, Forecasts, walk_forward
 
 SCHEMA = "consilium.backtest/1"
-SHORT_HISTORY = 2.0
-"""A series shorter than this many warm-ups of candle62 is read with core14."""
-
 TOO_GOOD = 0.15
 """Above this MCC or IC a leak is likelier than an edge: .02 to .08 is what markets give."""
 
@@ -53,7 +49,7 @@ def run(request: BacktestRequest, *, progress: ProgressCall = silent) -> dict[st
     progress("read candles", 0, 1)
     observed = observe(request.data, request.symbols, repair=request.repair, seed=settings.training.seed)
     progress("read candles", 1, 1)
-    features = request.features or _fitting_features(observed)
+    features = request.features or fitting_features(observed)
     spec = LabelSpec(horizon=request.horizon)
     progress("features and labels", 0, 1)
     dataset = build_dataset(observed.panel, features, spec)
@@ -78,11 +74,6 @@ def run(request: BacktestRequest, *, progress: ProgressCall = silent) -> dict[st
         row.record(_headline(report))
     report["run"] = {"id": row.run_id, "trials": table.trials("backtest")}
     return report
-
-
-def _fitting_features(observed: Observed) -> str:
-    longest = max(len(series) for series in observed.panel.values())
-    return "candle62" if longest >= SHORT_HISTORY * warm_up(feature_names("candle62")) else "core14"
 
 
 def _carry_out(

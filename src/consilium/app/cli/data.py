@@ -1,0 +1,130 @@
+"""``consilium download-data`` and ``consilium data check``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from consilium.app.cli import options
+from consilium.app.cli.guard import guarded
+from consilium.domain import UsageError
+
+
+@guarded
+def download_data(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the candles; the same folder goes on.")],
+    preset: Annotated[
+        str, typer.Option("--preset", help="small: 15 symbols x 500 bars. full: 100 symbols x 90 days.")
+    ] = "small",
+    symbols: options.Symbols = None,
+    bars: Annotated[
+        int | None, typer.Option("--bars", help="Bars before the end, instead of the preset's.")
+    ] = None,
+    interval: Annotated[str, typer.Option("--interval", help="Length of a bar.")] = "1h",
+    end: Annotated[
+        str | None, typer.Option("--end", help="ISO time at which to end; now if not given.")
+    ] = None,
+    exchange: Annotated[str, typer.Option("--exchange", help="Any exchange that ccxt knows.")] = "binance",
+    url: Annotated[
+        str | None, typer.Option("--url", help="Address to ask instead of the exchange's own.")
+    ] = None,
+    json_file: options.JsonFile = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Fetch finished candles through ccxt; a run that was stopped goes on where it stopped."""
+    from consilium.app.cli.progress import progress_bar
+    from consilium.app.files import require_writable, write_json
+    from consilium.domain import from_iso
+    from consilium.market.download import download
+
+    if json_file is not None:
+        require_writable(json_file)
+    try:
+        end_ts = None if end is None else from_iso(end)
+    except ValueError:
+        raise UsageError("--end must be an ISO time", f"'{end}'", "write for example 2024-09-01") from None
+    with progress_bar(quiet=quiet) as progress:
+        done = download(
+            out,
+            preset=preset,
+            symbols=options.split_names(symbols),
+            bars=bars,
+            interval=interval,
+            end_ts=end_ts,
+            exchange=exchange,
+            base_url=url,
+            progress=lambda p: progress(f"fetch {p.phase}", p.done, p.total, p.symbol),
+        )
+    if json_file is not None:
+        write_json(
+            json_file,
+            {
+                "folder": str(done.folder),
+                "symbols": list(done.plan.pairs),
+                "bars": done.bars,
+                "requests": done.requests,
+                "findings": [str(finding) for finding in done.findings],
+            },
+        )
+    for finding in done.findings:
+        typer.echo(str(finding))
+    typer.echo(f"{done.bars:,} bars of {len(done.plan.pairs)} symbols are in {done.folder}")
+
+
+@guarded
+def check(
+    data: Annotated[
+        str, typer.Argument(help="A parquet, feather or csv file, a folder of them, or `sample`.")
+    ],
+    symbols: options.Symbols = None,
+    repair: options.Repair = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="With --repair: write the repaired candles to this parquet file."),
+    ] = None,
+    json_file: options.JsonFile = None,
+) -> None:
+    """Say what is wrong with candles, row by row; exit code 1 if a symbol cannot be used as it is."""
+    from consilium.app.files import require_writable, write_json
+    from consilium.app.observe import survey
+    from consilium.market.sources import write_candles
+
+    if out is not None and not repair:
+        raise UsageError("--out goes with --repair", f"--out {out}", "add --repair")
+    for path in (out, json_file):
+        if path is not None:
+            require_writable(path)
+    found = survey(data, options.split_names(symbols), repair=repair)
+    if out is not None:
+        write_candles(out, found.series)
+    if json_file is not None:
+        write_json(json_file, _plain(found))
+    for finding in found.findings:
+        typer.echo(str(finding))
+    broken = [finding for finding in found.findings if finding.fatal]
+    bars = sum(len(series) for series in found.series.values())
+    typer.echo(f"{len(found.series)} symbols with {bars:,} bars can be used; {len(broken)} faults remain")
+    if out is not None:
+        typer.echo(f"Written: {out}")
+    if broken:
+        raise typer.Exit(1)
+
+
+def _plain(found: Any) -> dict[str, Any]:
+    return {
+        "usable": {symbol: len(series) for symbol, series in found.series.items()},
+        "findings": [
+            {
+                "kind": f.kind,
+                "symbol": f.symbol,
+                "row": f.row,
+                "ts": f.ts,
+                "count": f.count,
+                "detail": f.detail,
+                "cure": f.cure,
+                "repaired": f.repaired,
+                "fatal": f.fatal,
+            }
+            for f in found.findings
+        ],
+    }

@@ -1,0 +1,163 @@
+"""``consilium train`` and ``consilium predict``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from consilium.app.cli import options
+from consilium.app.cli.guard import guarded
+
+Folder = Annotated[
+    Path | None,
+    typer.Option("--models-dir", help="Folder of the artefacts (default: models in the data folder)."),
+]
+
+
+@guarded
+def train(
+    data: options.Data,
+    symbols: options.Symbols = None,
+    models: options.Models = "all",
+    features: options.Features = None,
+    horizon: options.Horizon = None,
+    folds: options.Folds = None,
+    preset: options.Preset = None,
+    seed: options.Seed = None,
+    jobs: options.Jobs = None,
+    repair: options.Repair = False,
+    models_dir: Folder = None,
+    json_file: options.JsonFile = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Judge each model walk-forward, then train it on all data and store it."""
+    from consilium.app import deploy
+    from consilium.app.backtest.request import BacktestRequest
+    from consilium.app.cli.progress import progress_bar
+    from consilium.app.files import require_writable, write_json
+    from consilium.app.observe import fitting_features, observe
+
+    request = BacktestRequest.checked(
+        settings=options.settings_with(folds=folds, seed=seed, jobs=jobs),
+        data=data,
+        symbols=options.split_names(symbols),
+        models=None if models == "all" else options.split_names(models),
+        features=features,
+        preset=preset,
+        horizon=horizon,
+        repair=repair,
+    )
+    folder = models_dir or request.settings.data_dir / "models"
+    require_writable(folder / "probe")
+    if json_file is not None:
+        require_writable(json_file)
+    with progress_bar(quiet=quiet) as progress:
+        observed = observe(data, request.symbols, repair=repair, seed=request.settings.training.seed)
+        result = deploy.train(
+            request.settings,
+            observed,
+            request.models,
+            features=request.features or fitting_features(observed),
+            horizon=request.horizon,
+            folder=folder,
+            progress=progress,
+        )
+    if json_file is not None:
+        write_json(
+            json_file,
+            {
+                "summary": result.summary,
+                "models": result.models,
+                "failures": result.failures,
+                "data": observed.source,
+            },
+        )
+    _tell_training(result)
+    if result.failures:
+        raise typer.Exit(1)
+
+
+def _tell_training(result: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table(title="Trained models, judged on bars they had not seen")
+    for column in ("model", "log-loss", "climatology", "accuracy", "folds without skill", "now", "stored in"):
+        table.add_column(column)
+    for name, found in result.models.items():
+        table.add_row(
+            name,
+            _number(found["test_log_loss"]),
+            _number(found["climatology_log_loss"]),
+            _number(found["test_accuracy"]),
+            f"{found['no_skill_folds']} of {found['folds']}",
+            "skilled" if found["skilled_now"] else "no_skill",
+            str(found["folder"]),
+        )
+    console.print(table)
+    for name, error in result.failures.items():
+        console.print(f"{name} failed: {error}", highlight=False)
+    total = len(result.models) + len(result.failures)
+    told = {
+        "FULL": "all models are ready: run consilium predict",
+        "PARTIAL": "the ensemble will run in degraded mode: mend what failed and train again",
+        "FAILED": "no model is ready: mend what failed and train again",
+    }
+    console.print(
+        f"{result.summary}: {len(result.models)} of {total} models trained; {told[result.summary]}",
+        highlight=False,
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+@guarded
+def predict(
+    data: options.Data,
+    symbols: options.Symbols = None,
+    models: options.Models = "all",
+    rule: Annotated[str | None, typer.Option("--rule", help="Consensus rule (default smart_vote).")] = None,
+    trust: Annotated[str | None, typer.Option("--trust", help="Trust policy (default uniform).")] = None,
+    gates: Annotated[str | None, typer.Option("--gates", help="Gate preset: edge (default) or seed.")] = None,
+    repair: options.Repair = False,
+    models_dir: Folder = None,
+    json_file: options.JsonFile = None,
+) -> None:
+    """Forecast the newest bar of each symbol with the stored models and reach consensus."""
+    from rich.console import Console
+
+    from consilium.app import deploy
+    from consilium.app.backtest.request import BacktestRequest
+    from consilium.app.files import require_writable, write_json
+    from consilium.app.observe import observe
+
+    settings = options.settings_with(folds=None, seed=None, jobs=None)
+    asked = None if models == "all" else options.split_names(models)
+    request = BacktestRequest.checked(
+        settings=settings, data=data, models=asked, rule=rule, trust=trust, gates=gates, repair=repair
+    )
+    if json_file is not None:
+        require_writable(json_file)
+    observed = observe(data, options.split_names(symbols), repair=repair, seed=settings.training.seed)
+    folder = models_dir or settings.data_dir / "models"
+    pool = deploy.load_pool(folder, None if asked is None else request.models)
+    rows = deploy.predict(
+        settings, observed, pool, rule=request.rule, trust=request.trust, gates=request.gates
+    )
+    if json_file is not None:
+        write_json(json_file, {"coverage": pool.coverage, "refused": dict(pool.refused), "symbols": rows})
+    console = Console(soft_wrap=True)
+    for name, why in pool.refused.items():
+        typer.echo(f"warning: {name} is left out: {why}", err=True)
+    if not pool.artefacts:
+        console.print(
+            f"No model in {folder}: the RSI/EMA fallback speaks, on paper only. Run consilium train."
+        )
+    for row in rows:
+        console.print(
+            f"{row['time']} {row['symbol']}: {row['action']} ({row['reason'] or 'every gate passed'})"
+        )
+        console.print(f"  {row['account']}", highlight=False)
