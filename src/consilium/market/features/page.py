@@ -25,8 +25,8 @@ gap(x) = ln(c/x); sumN, meanN, maxN, minN run over the last N bars, this one inc
 - So in a market that stands still every feature is 0 (rsi too: not .5), once the last move has decayed.
   A distance in units of A, sar_distance above all, can be very large on the way there.
 - Windows are exact: nothing remains of a bar that has left.
-- `FeatureStream` gives bar by bar what `compute_features` gives for a whole series: the same arithmetic in the
-  same order, so equal to the bit on x86-64 and within 1e-9 anywhere. Its `state()` is JSON.
+- `FeatureStream` gives bar by bar what `compute_features` gives for a whole series: the same arithmetic in
+  the same order, so equal to the bit on x86-64 and within 1e-9 anywhere. Its `state()` is JSON.
 
 ```python
 from consilium.market.features import FeatureStream, compute_features, feature_names
