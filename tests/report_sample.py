@@ -145,6 +145,6 @@ def sample_report(hours: int = 2_400, seed: int = 0, draws: int = 200) -> dict[s
             "ts": ts.tolist(),
             **{name: shares[:, k].tolist() for k, name in enumerate(MODELS)},
         },
-        "verdict": {**found.as_dict(), **trade.as_dict()},
+        "judgement": {**found.as_dict(), **trade.as_dict()},
         "notes": ["Funding was not in the data: 0.01 % per 8 h was charged."],
     }

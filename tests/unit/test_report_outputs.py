@@ -48,12 +48,12 @@ def test_what_is_not_json_is_refused() -> None:
 
 def test_the_last_lines_are_the_verdicts(report: dict[str, Any]) -> None:
     lines = printed(report).strip().splitlines()
-    assert lines[-2] == f"Verdict: {report['verdict']['text']}"
-    assert lines[-1] == f"Trading verdict: does not pay. {report['verdict']['trading_text']}"
+    assert lines[-1] == f"Verdict: {report['judgement']['text']}"
+    assert lines[-2] == f"Trading verdict: does not pay. {report['judgement']['trading_text']}"
 
 
 def test_a_verdict_that_already_says_so_is_not_labelled_twice(report: dict[str, Any]) -> None:
-    labelled = {**report, "verdict": {**report["verdict"], "text": "Verdict: worse than climatology."}}
+    labelled = {**report, "judgement": {**report["judgement"], "text": "Verdict: worse than climatology."}}
     assert "Verdict: worse than climatology." in printed(labelled).splitlines()
 
 

@@ -99,8 +99,8 @@ def test_the_chart_library_is_there_once(report: dict[str, Any]) -> None:
 def test_the_verdict_comes_before_everything_else(report: dict[str, Any], outline: Outline) -> None:
     sections = outline.named("section")
     assert sections[0]["class"] == "verdict even"
-    assert report["verdict"]["text"] in outline.text
-    assert report["verdict"]["trading_text"] in outline.text
+    assert report["judgement"]["text"] in outline.text
+    assert report["judgement"]["trading_text"] in outline.text
     assert [s["id"] for s in sections] == [
         "verdict",
         "forecasts",
@@ -117,7 +117,7 @@ def test_the_verdict_comes_before_everything_else(report: dict[str, Any], outlin
     ("word", "kind"), [("better", "better"), ("worse", "worse"), ("not distinguishable", "even")]
 )
 def test_the_box_shows_the_word(word: str, kind: str) -> None:
-    text = page({"schema": "consilium.backtest/1", "verdict": {"word": word, "text": f"{word}."}})
+    text = page({"schema": "consilium.backtest/1", "judgement": {"word": word, "text": f"{word}."}})
     assert f'<section class="verdict {kind}"' in text
 
 
@@ -195,7 +195,7 @@ def test_foreign_text_cannot_become_markup(report: dict[str, Any]) -> None:
         "weights": {"ts": [0, HOUR_NS], evil: [0.5, 0.5]},
         "config": {"name": evil},
         "data": {**report["data"], "source": evil, "symbols": [evil]},
-        "verdict": {**report["verdict"], "text": evil, "word": evil},
+        "judgement": {**report["judgement"], "text": evil, "word": evil},
     }
     text = page(hostile)
     assert "<script>alert" not in text

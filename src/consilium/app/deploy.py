@@ -113,7 +113,7 @@ def train(
         stored: dict[str, Mapping[str, Any]] = {}
         for done, name in enumerate(forecasts.probabilities):
             progress("train for service", done, len(forecasts.probabilities), name)
-            figures = walk_forward_figures(forecasts, name)
+            figures = walk_forward_figures(forecasts, name) | last_calls(forecasts)
             try:
                 final = train_final(dataset, chosen[name], name=name, seed=training.seed)
             except ConsiliumError as error:
@@ -139,6 +139,12 @@ def walk_forward_figures(forecasts: Forecasts, name: str) -> dict[str, Any]:
     figures["no_skill_folds"] = sum(not fold.models[name]["skilled"] for fold in forecasts.folds)
     figures["folds"] = len(forecasts.folds)
     return figures
+
+
+def last_calls(forecasts: Forecasts) -> dict[str, float]:
+    """Return the mean gain and loss of the pool's calls in the newest fold, for the edge gates."""
+    newest = forecasts.folds[-1]
+    return {"mean_gain": newest.mean_gain, "mean_loss": newest.mean_loss}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,12 +246,14 @@ def _gates(settings: Settings, pool: Pool, preset: str) -> Gates:
     if preset != "edge" or not pool.artefacts:
         return make_gates(preset)
     means = [artefact.model.means for artefact in pool.artefacts.values()]
-    return make_gates(
-        "edge",
-        round_trip_cost=trip_cost(settings),
-        mean_up=float(np.mean([m.up for m in means])),
-        mean_down=float(np.mean([m.down for m in means])),
-    )
+    calls = [artefact.metrics for artefact in pool.artefacts.values() if artefact.metrics.get("mean_gain")]
+    figures = {
+        "mean_up": float(np.mean([m.up for m in means])),
+        "mean_down": float(np.mean([m.down for m in means])),
+    }
+    if calls:
+        figures |= {key: float(np.mean([c[key] for c in calls])) for key in ("mean_gain", "mean_loss")}
+    return make_gates("edge", round_trip_cost=trip_cost(settings), **figures)
 
 
 def _window(series: CandleSeries) -> FeatureWindow:

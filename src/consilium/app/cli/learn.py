@@ -83,7 +83,7 @@ def _tell_training(result: Any) -> None:
 
     console = Console()
     table = Table(title="Trained models, judged on bars they had not seen")
-    for column in ("model", "log-loss", "climatology", "accuracy", "folds without skill", "now", "stored in"):
+    for column in ("model", "log-loss", "climatology", "accuracy", "folds without skill", "now"):
         table.add_column(column)
     for name, found in result.models.items():
         table.add_row(
@@ -93,9 +93,10 @@ def _tell_training(result: Any) -> None:
             _number(found["test_accuracy"]),
             f"{found['no_skill_folds']} of {found['folds']}",
             "skilled" if found["skilled_now"] else "no_skill",
-            str(found["folder"]),
         )
     console.print(table)
+    for found in result.models.values():
+        console.print(f"Written: {found['folder']}", highlight=False)
     for name, error in result.failures.items():
         console.print(f"{name} failed: {error}", highlight=False)
     total = len(result.models) + len(result.failures)

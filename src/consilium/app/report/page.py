@@ -66,7 +66,7 @@ def page(report: Mapping[str, Any]) -> str:
     Examples
     --------
     >>> verdict = {"word": "worse", "text": "worse than climatology."}
-    >>> text = page({"schema": "consilium.backtest/1", "verdict": verdict})
+    >>> text = page({"schema": "consilium.backtest/1", "judgement": verdict})
     >>> '<section class="verdict worse" id="verdict"' in text, "<h2" in text
     (True, True)
     """
@@ -77,7 +77,7 @@ def page(report: Mapping[str, Any]) -> str:
             '<html lang="en"><head><meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>Backtest: {html(clean.get('verdict', {}).get('word', 'no verdict'))}</title>",
+            f"<title>Backtest: {html(clean.get('judgement', {}).get('word', 'no verdict'))}</title>",
             f"<style>\n{_resource('page.css')}</style></head><body>",
             _header(clean),
             "<main>",

@@ -19,7 +19,7 @@ def forecasters(report: Report) -> dict[str, tuple[str, Mapping[str, Any]]]:
 
 def verdict_section(report: Report) -> Markup:
     """The verdict in a box, at the top."""
-    found = report.get("verdict", {})
+    found = report.get("judgement", {})
     word = found.get("word", "")
     kind = word if word in ("better", "worse") else "even"
     rows = [

@@ -43,9 +43,9 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
     --------
     >>> console = Console(width=80, no_color=True)
     >>> verdict = {"word": "worse", "text": "worse than climatology.", "trading_text": "It lost 3.1 %."}
-    >>> print_report({"schema": "consilium.backtest/1", "verdict": verdict}, console)
-    Verdict: worse than climatology.
+    >>> print_report({"schema": "consilium.backtest/1", "judgement": verdict}, console)
     Trading verdict: It lost 3.1 %.
+    Verdict: worse than climatology.
     """
     clean = checked(report)
     if clean.get("data"):
@@ -55,10 +55,10 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
             console.print(table)
     for line in _lines(clean):
         _plain(console, line)
-    found = clean.get("verdict", {})
-    _plain(console, f"Verdict: {after_label(found.get('text', 'none'), 'Verdict')}")
+    found = clean.get("judgement", {})
     word = f"{found['trading_word']}. " if found.get("trading_word") else ""
     _plain(console, f"Trading verdict: {word}{after_label(found.get('trading_text', ''), 'Trading verdict')}")
+    _plain(console, f"Verdict: {after_label(found.get('text', 'none'), 'Verdict')}")
 
 
 def _plain(console: Console, line: str) -> None:
