@@ -327,3 +327,18 @@ def test_an_open_round_of_the_instant_keeps_its_lesson_waiting() -> None:
     service.flush()
     service.handle(outcome("ETHUSDT"))
     assert recorder(service).lessons == [(0, ["BTCUSDT:a", "BTCUSDT:b", "ETHUSDT:a"], ["BTCUSDT", "ETHUSDT"])]
+
+
+@pytest.mark.usefixtures("recording")
+@pytest.mark.parametrize("first", [["BTCUSDT"], ["BTCUSDT", "ETHUSDT"]])
+def test_an_outcome_of_an_earlier_instant_teaches_nothing_after_a_later_one(first: list[str]) -> None:
+    service = EnsembleService(("a", "b"), trust="recorder")
+    for ts in (0, HOUR_NS):
+        for symbol in ("BTCUSDT", "ETHUSDT"):
+            run(service, [says(m, "BUY 80", symbol=symbol, ts_event=ts) for m in "ab"])
+    run(service, [outcome(symbol, HOUR_NS) for symbol in first])
+    run(service, [outcome("BTCUSDT"), outcome("ETHUSDT"), outcome("ETHUSDT", HOUR_NS)])
+    assert [(ts, symbols) for ts, _, symbols in recorder(service).lessons] == [
+        (HOUR_NS, ["BTCUSDT", "ETHUSDT"])
+    ]
+    assert service.ignored["late outcome"] == 2

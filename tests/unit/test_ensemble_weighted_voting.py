@@ -68,3 +68,11 @@ def test_confidence_is_that_of_the_pool_and_not_of_the_heads() -> None:
     consensus = reach_consensus(spoken, rule="weighted_voting")
     assert consensus.confidence == pytest.approx((0.9 + 0.25) / 2)
     assert consensus.score == pytest.approx(consensus.confidence * 0.8)
+
+
+def test_voters_that_agree_by_a_hair_are_not_a_tie() -> None:
+    hair = (1 / 3 - 1e-11, 1 / 3, 1 / 3 + 1e-11)
+    spoken = [forecast(m, hair) for m in "abc"]
+    assert spoken[0].direction is Direction.UP
+    for rule in ("weighted_voting", "smart_vote"):
+        assert reach_consensus(spoken, rule=rule).direction is Direction.UP
