@@ -66,6 +66,7 @@ class PaperBroker:
         self._lanes: dict[str, Lane] = {}
         self._open: dict[str, Working] = {}
         self._final: dict[str, str] = {}
+        self._promises: dict[str, float] = {}
 
     def attach(self, instrument: Instrument, tape: Tape) -> None:
         """List a symbol with its terms and the bars that fill its orders."""
@@ -145,13 +146,16 @@ class PaperBroker:
         if working.sign < 0:
             return "" if working.remaining <= lane.quantity else "spot_is_long_or_flat"
         fee = lane.instrument.taker_fee * self.costs.fee_scale
-        working.promised = working.remaining * price * (1.0 + self.costs.half_spread) * (1.0 + fee)
-        return "" if working.promised <= self.cash - self.promised else "insufficient_cash"
+        needed = working.remaining * price * (1.0 + self.costs.half_spread) * (1.0 + fee)
+        if needed > self.cash - self.promised:
+            return "insufficient_cash"
+        self._promises[order.order_id] = needed
+        return ""
 
     @property
     def promised(self) -> float:
         """Cash that open buy orders will need, in quote units."""
-        return sum(working.promised for working in self._open.values())
+        return sum(self._promises.values())
 
     def cancel(self, order_id: str, ts_event: int) -> Sequence[OrderEvent]:
         """Withdraw an order; an unknown or finished one gives a rejection with a reason."""
@@ -254,7 +258,8 @@ class PaperBroker:
         if quantity >= working.remaining:
             self._drop(lane, working, None, "", ts, events)
         else:
-            working.promised *= (working.remaining - quantity) / working.remaining
+            if working.sign > 0:
+                self._promises[order.order_id] *= (working.remaining - quantity) / working.remaining
             working.remaining -= quantity
             self._fall_short(lane, working, short, ts, events)
 
@@ -299,6 +304,7 @@ class PaperBroker:
     ) -> None:
         order = working.order
         del self._open[order.order_id]
+        self._promises.pop(order.order_id, None)
         lane.orders.remove(working)
         if status is None:
             self._final[order.order_id] = "filled"

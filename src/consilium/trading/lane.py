@@ -9,7 +9,7 @@ from consilium.trading.tape import Tape
 class Working:
     """An order that waits: what is left of it, whether it has rested, when it ends."""
 
-    __slots__ = ("expires", "order", "price", "promised", "remaining", "rested", "sign")
+    __slots__ = ("expires", "order", "price", "remaining", "rested", "sign")
 
     def __init__(self, order: Order, quantity: float, price: float) -> None:
         self.order = order
@@ -17,7 +17,6 @@ class Working:
         self.price = price
         self.sign = 1 if order.side is Side.BUY else -1
         self.rested = False
-        self.promised = 0.0
         self.expires = (order.ts_event // DAY_NS + 1) * DAY_NS if order.tif == "DAY" else inf
 
 

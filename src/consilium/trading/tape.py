@@ -84,6 +84,7 @@ class Tape:
         "interval_ns",
         "low",
         "open",
+        "returns",
         "symbol",
         "ts_open",
         "volume",
@@ -100,6 +101,7 @@ class Tape:
         self.close: list[float] = []
         self.volume: list[float] = []
         self.atr: list[float] = []
+        self.returns: list[float] = []
         self.i = -1
         self._dropped = 0
         self._atr = WilderATR()
@@ -116,12 +118,13 @@ class Tape:
         tape.volume = series.volume.tolist()
         update = tape._atr.update
         tape.atr = [update(h, l, c) for h, l, c in zip(tape.high, tape.low, tape.close, strict=True)]
+        tape.returns = [nan, *(log(b / a) for a, b in pairwise(tape.close))]
         return tape
 
     def rewound(self) -> "Tape":
         """Return the same bars, shared, with the cursor before the first: for another run over them."""
         tape = Tape(self.symbol, self.interval_ns, self.bars_per_day)
-        for name in ("ts_open", "open", "high", "low", "close", "volume", "atr"):
+        for name in ("ts_open", "open", "high", "low", "close", "volume", "atr", "returns"):
             setattr(tape, name, getattr(self, name))
         return tape
 
@@ -131,6 +134,7 @@ class Tape:
         if len(self.close) >= 2 * kept:
             self._drop(len(self.close) - kept)
         self.ts_open.append(candle.ts_open)
+        self.returns.append(log(candle.close / self.close[-1]) if self.close else nan)
         self.open.append(candle.open)
         self.high.append(candle.high)
         self.low.append(candle.low)
@@ -140,7 +144,8 @@ class Tape:
         self.i = len(self.close) - 1
 
     def _drop(self, bars: int) -> None:
-        for values in (self.ts_open, self.open, self.high, self.low, self.close, self.volume, self.atr):
+        prices = (self.open, self.high, self.low, self.close)
+        for values in (self.ts_open, *prices, self.volume, self.atr, self.returns):
             del values[:bars]
         self._dropped += bars
 
@@ -159,13 +164,12 @@ class Tape:
 
         0 with fewer than two returns.
         """
-        closes = self.close[max(0, end - VOLATILITY_BARS - 1) : end]
-        returns = [log(b / a) for a, b in pairwise(closes)]
+        returns = self.returns[max(end - VOLATILITY_BARS, 0 if self._dropped else 1) : end]
         n = len(returns)
         if n < 2:
             return 0.0
         mean = sum(returns) / n
-        return sqrt(sum((r - mean) ** 2 for r in returns) / n * self.bars_per_day)
+        return sqrt(sum([(r - mean) ** 2 for r in returns]) / n * self.bars_per_day)
 
     def daily_volume(self, end: int) -> float:
         """Return the volume of a day in base units, from the bars of the last day before ``end``."""
