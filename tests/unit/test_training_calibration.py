@@ -183,6 +183,17 @@ def test_the_kept_calibrator_is_fitted_on_the_whole_slice() -> None:
     assert found.calibrator == fit_calibrator(p, y, PRIOR, weights=timestamp_weights(time), times=400)
 
 
+def test_overlapping_outcomes_count_for_less_against_the_prior() -> None:
+    rng = np.random.default_rng(10)
+    time = np.arange(400)
+    p = np.tile(PRIOR, (400, 1))
+    y = _draw(np.tile([0.5, 0.3, 0.2], (400, 1)), rng)
+    # The model says the prior; a period unlike the training part pulls the bias away from it.
+    apart, overlapping = (calibrate(p, y, time, time + span, PRIOR).calibrator for span in (1, 20))
+    far, near = (np.abs(made.apply(p)[0] - PRIOR).max() for made in (apart, overlapping))
+    assert near < 0.8 * far
+
+
 def test_the_state_survives_json() -> None:
     made = Calibrator(slope=0.1 + 0.2, bias=(0.1, 0.2, -0.30000000000000004))
     assert Calibrator.from_state(json.loads(json.dumps(made.state()))) == made

@@ -19,7 +19,7 @@ CLIP = 1e-6
 """Raw probabilities are clipped to this before the logarithm: a sure model that errs must stay curable."""
 
 RIDGE = 10.0
-"""Weight of the prior on the bias, in timestamps."""
+"""Weight of the prior on the bias, in independent timestamps."""
 
 MAX_SLOPE = 10.0
 """Upper bound of 1 / T: a model is sharpened at most so much."""
@@ -55,6 +55,21 @@ def timestamp_weights(ts_event: NDArray[np.int64]) -> NDArray[np.float64]:
     times, where, counts = np.unique(ts_event, return_inverse=True, return_counts=True)
     weights: NDArray[np.float64] = 1.0 / (counts[where] * len(times))
     return weights
+
+
+def independent_times(ts_event: NDArray[np.int64], ts_matured: NDArray[np.int64]) -> float:
+    """Count the timestamps that do not overlap: their number over the steps that an outcome spans.
+
+    Examples
+    --------
+    >>> bars = np.arange(12)
+    >>> independent_times(bars, bars + 1), independent_times(bars, bars + 4)
+    (12.0, 3.0)
+    """
+    times = np.unique(ts_event)
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+    span = float(np.median(ts_matured - ts_event)) / step
+    return len(times) / max(span, 1.0)
 
 
 def _logits(p: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -122,7 +137,7 @@ def fit_calibrator(
     prior: NDArray[np.float64],
     *,
     weights: NDArray[np.float64] | None = None,
-    times: int | None = None,
+    times: float | None = None,
     ridge: float = RIDGE,
 ) -> Calibrator:
     """Fit temperature and bias by penalised maximum likelihood.
@@ -145,7 +160,7 @@ def fit_calibrator(
     weights
         Shape (n,), sum 1; default equal.
     times
-        Number of independent observations behind the rows (timestamps); default n.
+        Number of independent observations behind the rows, > 0; default n.
     ridge
         Weight of the prior in observations, >= 0.
 
@@ -261,13 +276,19 @@ def calibrate(
             f"{n_early} and {n_late}",
             "give a longer history, fewer folds or a larger calibration_fraction",
         )
-    trial = fit_calibrator(
-        p[early], y[early], prior, weights=timestamp_weights(ts_event[early]), times=n_early, ridge=ridge
-    )
+
+    def fitted(rows: NDArray[np.bool_]) -> Calibrator:
+        weights = timestamp_weights(ts_event[rows])
+        times = independent_times(ts_event[rows], ts_matured[rows])
+        return fit_calibrator(p[rows], y[rows], prior, weights=weights, times=times, ridge=ridge)
+
+    trial = fitted(early)
     late_weights = timestamp_weights(ts_event[late])
     loss = _mean_loss(trial.apply(p[late]), y[late], late_weights)
     climatology = _mean_loss(np.broadcast_to(prior, (int(late.sum()), 3)), y[late], late_weights)
-    final = fit_calibrator(p, y, prior, weights=timestamp_weights(ts_event), times=len(times), ridge=ridge)
     return Calibration(
-        calibrator=final, skilled=loss < climatology, judged_loss=loss, judged_climatology=climatology
+        calibrator=fitted(np.ones(len(y), dtype=np.bool_)),
+        skilled=loss < climatology,
+        judged_loss=loss,
+        judged_climatology=climatology,
     )
