@@ -58,3 +58,10 @@ def test_a_missing_feature_is_named() -> None:
 def test_bounds_in_percent_are_refused() -> None:
     with pytest.raises(InvalidValue, match="fractions, not percentages"):
         RsiEmaFallback(feature_names=NAMES, oversold=30, overbought=70).predict([[0.0, 0.5, 0.0, 0.0]])
+
+
+def test_a_price_that_stands_still_is_not_oversold() -> None:
+    model = RsiEmaFallback(feature_names=("rsi_14", "ema_10_gap", "ema_50_gap"))
+    still, fallen = model.predict_proba([[0.0, 0.0, 0.0], [0.0, -0.02, -0.02]])
+    assert still.tolist() == [1 / 3] * 3
+    assert fallen.argmax() == 2

@@ -106,7 +106,9 @@ class RsiEmaFallback(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         require_features(type(self).__name__, rows, self.n_features_in_)
         rsi = rows[:, at["rsi_14"]]
         log_ratio = rows[:, at["ema_50_gap"]] - rows[:, at["ema_10_gap"]]
-        by_rsi = (rsi < self.oversold).astype(np.int64) - (rsi > self.overbought)
+        # A price that stands still has RSI 0 by the rule x/0 = 0; that is silence and not oversold.
+        moved = (rsi > 0.0) | (rows[:, at["ema_10_gap"]] != 0.0)
+        by_rsi = ((rsi < self.oversold) & moved).astype(np.int64) - (rsi > self.overbought)
         by_cross = (log_ratio > np.log1p(self.cross)).astype(np.int64) - (log_ratio < np.log1p(-self.cross))
         voice = np.sign(by_rsi + by_cross)
         spoken = np.array(
