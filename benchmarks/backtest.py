@@ -12,9 +12,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from consilium.domain import HOUR_NS, Policy
+from consilium.domain import HOUR_NS, Candle, Consensus, Direction, Policy
 from consilium.market.candles import CandleSeries
-from consilium.trading import BacktestResult, SignalSeries, run_backtest, run_unit_book
+from consilium.trading import (
+    BacktestResult,
+    PaperBroker,
+    Portfolio,
+    RiskGate,
+    SignalSeries,
+    Strategy,
+    TradingService,
+    prepare,
+    run_backtest,
+    run_unit_book,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +68,47 @@ def random_signals(panel: dict[str, CandleSeries], density: float, seed: int = 2
     ]
 
 
+def told(
+    panel: dict[str, CandleSeries], signals: list[SignalSeries], hours: int = 1_000
+) -> list[Candle | Consensus]:
+    """The first hours as messages, in the order of a live service."""
+    messages: list[Candle | Consensus] = []
+    for i in range(hours):
+        messages.extend(series.candle(i) for series in panel.values())
+        messages.extend(
+            Consensus(
+                symbol=one.symbol,
+                ts_event=int(one.ts_event[i]),
+                horizon_ns=HORIZON * HOUR_NS,
+                label_id="l",
+                rule="smart_vote",
+                level="strong",
+                direction=Direction(int(one.direction[i])),
+                probabilities=(0.3, 0.3, 0.4),
+                p_direction=0.4,
+                confidence=0.4,
+                score=0.4,
+                agreement=1.0,
+                support=1.0,
+                meta_confidence=0.4,
+                actionable=True,
+            )
+            for one in signals
+            if one.actionable[i]
+        )
+    return messages
+
+
+def handle_rate(messages: list[Candle | Consensus]) -> float:
+    service = TradingService(
+        PaperBroker(10_000.0), Portfolio(10_000.0), RiskGate(Policy()), Strategy(horizon=HORIZON)
+    )
+    start = time.process_time()
+    for message in messages:
+        service.handle(message)
+    return sum(isinstance(m, Candle) for m in messages) / (time.process_time() - start)
+
+
 def main() -> int:
     panel = random_panel()
     few, many = random_signals(panel, 0.05), random_signals(panel, 0.5)
@@ -64,12 +116,14 @@ def main() -> int:
     def run(signals: list[SignalSeries], *, limits: bool) -> BacktestResult:
         return run_backtest(panel, signals, policy=Policy(), horizon=HORIZON, limits=limits)
 
+    tapes = prepare(panel)
     cases: dict[str, Callable[[], BacktestResult]] = {
         "limits_5": lambda: run(few, limits=True),
         "limits_50": lambda: run(many, limits=True),
         "no_limits_5": lambda: run(few, limits=False),
         "unit_book_5": lambda: run_unit_book(panel, few, horizon=HORIZON).result,
         "unit_book_50": lambda: run_unit_book(panel, many, horizon=HORIZON).result,
+        "prepared_unit_book_5": lambda: run_unit_book(tapes, few, horizon=HORIZON).result,
     }
     with Path(__file__).with_name("thresholds.toml").open("rb") as file:
         bounds = tomllib.load(file)["backtest"]
@@ -85,6 +139,9 @@ def main() -> int:
         missed += median < bound
         row = (name, f"{median:,.0f}", f"{min(rates):,.0f}", f"{max(rates):,.0f}", len(result.fills), bound)
         print("| " + " | ".join(map(str, row)) + " |")
+    messages = told(panel, few)
+    rates = [handle_rate(messages) for _ in range(RUNS)]
+    print(f"| messages_5 | {np.median(rates):,.0f} | {min(rates):,.0f} | {max(rates):,.0f} | | |")
     return 1 if missed else 0
 
 
