@@ -18,7 +18,9 @@ QUIET: tuple[float, float, float, float] = (100.0, 101.0, 99.0, 100.0)
 WARM = 20
 
 
-def series(rows: Sequence[Row], *, symbol: str = "BTCUSDT", volume: float = 1e6, start: int = 0) -> CandleSeries:
+def series(
+    rows: Sequence[Row], *, symbol: str = "BTCUSDT", volume: float = 1e6, start: int = 0
+) -> CandleSeries:
     """Hourly bars of (open, high, low, close) or (open, high, low, close, volume)."""
     table = np.array([[*row, volume][:5] for row in rows], dtype=np.float64)
     return CandleSeries(

@@ -143,7 +143,6 @@ def test_every_order_ends_in_exactly_one_state_and_never_fills_beyond_its_size(
 
 
 @given(seed=SEEDS, cut=st.integers(20, 60))
-@pytest.mark.promise("004", "blind to the future: changing the future changes no past fill")
 def test_changing_the_future_changes_no_past_order_or_fill(seed: int, cut: int) -> None:
     panel, moves = world(seed)
     now = cut * HOUR_NS

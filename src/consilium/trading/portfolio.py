@@ -207,7 +207,7 @@ class Portfolio:
             gains += holding.quantity * (holding.mark - holding.entry)
         equity = self.cash + held
         expected = self._deposits + self._realised - self.fees + gains
-        tolerance = 1e-8 * (self._events + 1) + 1e-9 * (self.traded_value + equity)
+        tolerance = 1e-8 * (self._events + 1) + 1e-12 * (self.traded_value + equity)
         if not abs(equity - expected) <= tolerance:
             raise ConservationBroken(
                 "cash + positions at mark must equal deposits + gains - fees",
