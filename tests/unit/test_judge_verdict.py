@@ -48,9 +48,10 @@ def test_better_needs_all_three() -> None:
 def test_better_than_climatology_alone_is_not_enough(single: float, equal: float) -> None:
     v = judged(0.01, single, equal)
     assert v.word == "not distinguishable"
-    assert v.text.startswith("not distinguishable: better than climatology")
+    assert v.text.startswith("not distinguishable")
+    assert "though better than climatology" in v.text
     assert ("worse than the best single model" in v.text) == (single < 0)
-    assert ("not distinguishable from the equal-weight mean" in v.text) == (equal == 0.0)
+    assert ("the equal-weight mean" in v.text) == (equal == 0.0)
 
 
 def test_worse_than_climatology_is_worse_whatever_the_others() -> None:
@@ -95,9 +96,25 @@ def test_a_pool_equal_to_the_mean_is_not_called_climatology() -> None:
         horizon_bars=1,
         seed=0,
     )
-    assert v.word == "not distinguishable"
-    assert "not distinguishable from the equal-weight mean (the two forecasts are the same)" in v.text
-    assert "itself" not in v.text
+    assert v.word == "better"
+    assert v.text.endswith("It is the equal-weight mean itself, so that comparison says nothing.")
+    assert v.comparisons["the equal-weight mean"].word == "not distinguishable"
+
+
+def test_one_model_alone_is_judged_against_climatology() -> None:
+    ours = losses()
+    v = verdict(
+        ours,
+        climatology=ours + 0.01 + noise(1),
+        best_single=ours,
+        equal_weight=ours,
+        ts_event=HOURS,
+        horizon_bars=1,
+        seed=0,
+    )
+    assert v.word == "better"
+    assert v.text.startswith("better than climatology (half-Brier difference -0.0")
+    assert "the best single model and the equal-weight mean itself" in v.text
 
 
 def test_losses_that_differ_in_the_last_bits_are_identical() -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from consilium.app.report import plain, print_report, write_json
+from consilium.app.report import print_report, write_json
 from consilium.app.report.thinning import extremes, strides
-from consilium.domain import InvalidValue
+from consilium.domain import InvalidValue, plain
 from report_sample import sample_report
 
 

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from consilium.domain import ArtefactRefused, OutputProblem
+from consilium.domain import ArtefactRefused, OutputProblem, digest
 from consilium.market.features import feature_names
 from consilium.models import make_forecaster
 from consilium.training.artefacts import MANIFEST, load_artefact, save_artefact
-from consilium.training.canonical import canonical_hash
 from consilium.training.dataset import Dataset, build_dataset
 from consilium.training.labels import LabelSpec, TripleBarrierSpec
 from consilium.training.trainer import TrainedModel, train_final
@@ -46,7 +45,7 @@ def _rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path = folder / MANIFEST
     content = json.loads(path.read_text())
     change(content)
-    content["digest"] = canonical_hash("manifest", {k: v for k, v in content.items() if k != "digest"})
+    content["digest"] = digest({k: v for k, v in content.items() if k != "digest"})
     path.write_text(json.dumps(content))
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from consilium.domain import InvalidValue, OutputProblem
-from consilium.training.canonical import canonical_hash
+from consilium.domain import InvalidValue, OutputProblem, digest
 from consilium.training.runs import RunTable
 
 
@@ -37,7 +36,7 @@ def test_a_finished_run_keeps_what_was_asked_and_what_came_out(table: RunTable) 
     assert row.status == "ok"
     assert row.run_id == run.run_id == f"000001-{row.config_hash[:8]}"
     assert row.config == config
-    assert row.config_hash == canonical_hash("config", {"folds": 5, "rule": "smart_vote"})
+    assert row.config_hash == digest({"folds": 5, "rule": "smart_vote"})
     assert (row.seed, row.data_digest, row.code_version) == (7, "d", "0.1.0")
     assert row.figures == {"sharpe": 0.5, "trades": 3, "psr": None}
     assert (row.ts_started, row.ts_ended, row.error) == (1_000_000_000, 2_000_000_000, "")
@@ -124,7 +123,7 @@ def test_a_file_that_is_no_table_is_refused_and_kept(tmp_path: Path) -> None:
 
 
 def test_what_is_no_json_is_refused_before_anything_is_written(table: RunTable) -> None:
-    with pytest.raises(InvalidValue, match="config must be JSON"):
+    with pytest.raises(InvalidValue, match="must be plain JSON"):
         table.start("train", {"model": object()})
     with pytest.raises(InvalidValue, match="kind must not be empty"):
         table.start("", {})

@@ -1,6 +1,6 @@
 """The vocabulary: frozen values, ports and errors. Needs only NumPy and the standard library."""
 
-from consilium.domain.digest import canonical_json, digest
+from consilium.domain.digest import canonical_json, digest, plain
 from consilium.domain.errors import (
     ArtefactRefused,
     ConsiliumError,
@@ -113,6 +113,7 @@ __all__ = [
     "lookup",
     "missing_package",
     "names_in",
+    "plain",
     "short_model",
     "signal_probabilities",
     "stated_directions",

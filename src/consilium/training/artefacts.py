@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from consilium.domain import ArtefactRefused, ConsiliumError, OutputProblem
+from consilium.domain import ArtefactRefused, ConsiliumError, OutputProblem, digest, plain
 from consilium.market.features import features_hash
 from consilium.models import load_forecaster, model_names
 from consilium.training.calibration import Calibration, Calibrator
-from consilium.training.canonical import canonical_hash, plain
 from consilium.training.labels import spec_from_dict
 from consilium.training.scaler import Scaler
 from consilium.training.trainer import ClassMeans, TrainedModel
@@ -232,7 +231,7 @@ def _manifest(
 
 
 def _digest(content: Mapping[str, Any]) -> str:
-    return canonical_hash("manifest", {name: value for name, value in content.items() if name != "digest"})
+    return digest({name: value for name, value in content.items() if name != "digest"})
 
 
 def _digests(place: Path) -> dict[str, str]:

@@ -12,10 +12,9 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from consilium.domain import InvalidValue, UnknownName
+from consilium.domain import InvalidValue, UnknownName, digest
 from consilium.domain.checks import require_at_least, require_positive
 from consilium.market.candles import CandleSeries
-from consilium.training.canonical import canonical_hash
 from consilium.training.volatility import ewm_volatility
 
 TERCILE_K = 0.4307
@@ -78,7 +77,7 @@ class LabelDefinition(Protocol):
 
 def hash_definition(fields: Mapping[str, float | int | str], interval_ns: int) -> str:
     """Return 12 hex digits of the SHA-256 of a definition and its bar length."""
-    return canonical_hash("label", {**fields, "interval_ns": interval_ns})[:12]
+    return digest({**fields, "interval_ns": interval_ns})[:12]
 
 
 def _fields(kind: str, values: Mapping[str, float | int]) -> dict[str, float | int | str]:

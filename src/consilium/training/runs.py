@@ -12,8 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from consilium.domain import Clock, InvalidValue, OutputProblem
-from consilium.training.canonical import canonical_hash, canonical_json
+from consilium.domain import Clock, InvalidValue, OutputProblem, canonical_json, digest
 
 STATUSES = ("running", "ok", "failed", "aborted")
 BUSY_SECONDS = 30.0
@@ -199,20 +198,20 @@ class RunTable:
         """
         if not kind:
             raise InvalidValue("kind must not be empty", repr(kind), "say what is run")
-        text, digest = canonical_json("config", config), canonical_hash("config", config)
+        text, config_hash = canonical_json(config), digest(config)
         with self._connected() as connection:
             added = connection.execute(
                 "INSERT INTO runs (kind, ts_started, status, config, config_hash, seed, data_digest, "
                 "code_version, figures, error) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, '{}', '')",
-                (kind, self._clock.now_ns(), text, digest, seed, data_digest, code_version),
+                (kind, self._clock.now_ns(), text, config_hash, seed, data_digest, code_version),
             )
-            run_id = f"{added.lastrowid:06d}-{digest[:8]}"
+            run_id = f"{added.lastrowid:06d}-{config_hash[:8]}"
             connection.execute("UPDATE runs SET run_id = ? WHERE number = ?", (run_id, added.lastrowid))
         return Run(self, run_id)
 
     def write_figures(self, run_id: str, figures: Mapping[str, Any]) -> None:
         """Replace the figures of a run."""
-        text = canonical_json("figures", figures)
+        text = canonical_json(figures)
         with self._connected() as connection:
             connection.execute("UPDATE runs SET figures = ? WHERE run_id = ?", (text, run_id))
 

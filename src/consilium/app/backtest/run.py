@@ -50,11 +50,24 @@ def run(request: BacktestRequest, *, progress: ProgressCall = silent) -> dict[st
     observed = observe(request.data, request.symbols, repair=request.repair, seed=settings.training.seed)
     progress("read candles", 1, 1)
     features = request.features or fitting_features(observed)
-    spec = LabelSpec(horizon=request.horizon)
     progress("features and labels", 0, 1)
-    dataset = build_dataset(observed.panel, features, spec)
+    dataset = build_dataset(observed.panel, features, LabelSpec(horizon=request.horizon))
     progress("features and labels", 1, 1)
-    config = request.config(
+    digested = observed.digest()
+    config = _registration(request, dataset, features)
+    table = RunTable(settings.data_dir / "runs.db", SystemClock())
+    with table.start(
+        "backtest", config, seed=settings.training.seed, data_digest=digested, code_version=__version__
+    ) as row:
+        report = _carry_out(request, observed, dataset, features, progress)
+        row.record(_headline(report))
+    run_facts = {"id": row.run_id, "trials": table.trials("backtest")}
+    report["data"]["digest"] = digested
+    return report | {"config": config, "config_hash": digest(config), "run": run_facts}
+
+
+def _registration(request: BacktestRequest, dataset: Dataset, features: str) -> dict[str, Any]:
+    return request.config(
         features=features,
         label_id=dataset.label_id,
         interval_ns=dataset.interval_ns,
@@ -62,18 +75,6 @@ def run(request: BacktestRequest, *, progress: ProgressCall = silent) -> dict[st
         comparator="climatology of each training part",
         alpha=0.05,
     )
-    table = RunTable(settings.data_dir / "runs.db", SystemClock())
-    with table.start(
-        "backtest",
-        config,
-        seed=settings.training.seed,
-        data_digest=observed.digest(),
-        code_version=__version__,
-    ) as row:
-        report = _carry_out(request, observed, dataset, features, config, progress)
-        row.record(_headline(report))
-    report["run"] = {"id": row.run_id, "trials": table.trials("backtest")}
-    return report
 
 
 def _carry_out(
@@ -81,10 +82,9 @@ def _carry_out(
     observed: Observed,
     dataset: Dataset,
     features: str,
-    config: Mapping[str, Any],
     progress: ProgressCall,
 ) -> dict[str, Any]:
-    forecasts = _forecast(request, dataset, progress)
+    forecasts = forecast(request, dataset, progress)
     pooled = {name: pool(request, dataset, forecasts, name, progress) for name in _presets(request.gates)}
     main = pooled[request.gates]
     judged = Judged.of(dataset, forecasts, main.probabilities, main.actionable)
@@ -109,8 +109,6 @@ def _carry_out(
     return {
         "schema": SCHEMA,
         "version": __version__,
-        "config": dict(config),
-        "config_hash": digest(config),
         "data": _data(observed, dataset, features),
         "split": {"folds": [_fold(fold) for fold in forecasts.folds]},
         "models": {name: figures[name] for name in members},
@@ -133,7 +131,14 @@ def _presets(chosen: str) -> tuple[str, ...]:
     return (chosen, *(name for name in PRESETS if name != chosen))
 
 
-def _forecast(request: BacktestRequest, dataset: Dataset, progress: ProgressCall) -> Forecasts:
+def forecast(request: BacktestRequest, dataset: Dataset, progress: ProgressCall = silent) -> Forecasts:
+    """Train the pool and the baselines walk-forward and forecast every test row.
+
+    Raises
+    ------
+    ConsiliumError
+        No model of the pool could be trained, or no test row has an outcome.
+    """
     training = request.settings.training
     forecasts = walk_forward(
         dataset,
@@ -190,7 +195,6 @@ def _data(observed: Observed, dataset: Dataset, features: str) -> dict[str, Any]
         "interval_ns": dataset.interval_ns,
         "first": to_iso(first),
         "last": to_iso(last),
-        "digest": observed.digest(),
         "findings": list(observed.findings),
     }
 

@@ -129,11 +129,21 @@ def verdict(
     span = _Span.of(np.asarray(ts_event, dtype=np.int64), horizon_bars)
     if found[CLIMATOLOGY].word == WORSE:
         word = WORSE
-    elif all(c.word == BETTER for c in found.values()):
+    elif all(c.word == BETTER for c in _tests(found).values()):
         word = BETTER
     else:
         word = SAME
     return Verdict(word=word, text=_text(word, found, span), comparisons=found)
+
+
+def _tests(found: Mapping[str, Comparison]) -> dict[str, Comparison]:
+    """Return the comparisons that could have come out either way; climatology always is one."""
+    return {name: c for name, c in found.items() if name == CLIMATOLOGY or c.reason != IDENTICAL}
+
+
+def _itself(found: Mapping[str, Comparison]) -> str:
+    same = [name for name in found if name not in _tests(found)]
+    return f" It is {' and '.join(same)} itself, so that comparison says nothing." if same else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,8 +168,9 @@ class _Span:
 def _text(word: str, found: Mapping[str, Comparison], span: _Span) -> str:
     base = found[CLIMATOLOGY]
     if word == BETTER:
-        parts = [f"than {name} (half-Brier difference {_numbers(c)})" for name, c in found.items()]
-        return f"better {', '.join(parts[:-1])} and {parts[-1]} over {span}."
+        parts = [f"than {name} (half-Brier difference {_numbers(c)})" for name, c in _tests(found).items()]
+        told = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+        return f"better {told} over {span}.{_itself(found)}"
     if word == WORSE:
         return (
             f"worse than climatology: half-Brier difference {_numbers(base)} over {span}. "
@@ -171,17 +182,16 @@ def _text(word: str, found: Mapping[str, Comparison], span: _Span) -> str:
 
 
 def _only_better_than_climatology(found: Mapping[str, Comparison], span: _Span) -> str:
-    rest = {name: c for name, c in found.items() if c.word != BETTER}
-    parts = []
-    for name, c in rest.items():
-        if c.word == WORSE:
-            parts.append(f"worse than {name} (half-Brier difference {_numbers(c)})")
-        else:
-            why = "the two forecasts are the same" if c.reason == IDENTICAL else _why(c, span)
-            parts.append(f"not distinguishable from {name} ({why})")
+    rest = {name: c for name, c in _tests(found).items() if c.word != BETTER}
+    same = [f"{name} ({_why(c, span)})" for name, c in rest.items() if c.word == SAME]
+    worse = [f"{name} (half-Brier difference {_numbers(c)})" for name, c in rest.items() if c.word == WORSE]
+    than = [f"not distinguishable from {' and '.join(same)}"] if same else ["not distinguishable"]
+    if worse:
+        than.append(f"worse than {' and '.join(worse)}")
     return (
-        f"not distinguishable: better than climatology (half-Brier difference {_numbers(found[CLIMATOLOGY])} "
-        f"over {span}), but {' and '.join(parts)}. Pooling the models has not been shown to help."
+        f"{', '.join(than)}, though better than climatology (half-Brier difference "
+        f"{_numbers(found[CLIMATOLOGY])} over {span}): there is a signal, but pooling the models has not "
+        f"been shown to help.{_itself(found)}"
     )
 
 

@@ -1,0 +1,121 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command_line import SMALL, consilium
+
+FIGURES = ("log_loss", "brier", "ece", "mcc", "macro_f1", "ic", "accuracy", "coverage")
+TRADING = ("net_return", "max_drawdown", "turnover", "fees", "trades")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any], str]:
+    folder = tmp_path_factory.mktemp("backtest")
+    done = consilium(
+        "backtest", "--data", SMALL, "--features", "core14", "--folds", "2", "--rule", "smart_vote",
+        "--json", "out/r.json", "--html", "out/r.html", cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = json.loads((folder / "out/r.json").read_text())
+    return done.stdout, report, (folder / "out/r.html").read_text()
+
+
+def test_the_last_line_is_the_verdict_and_the_report_says_the_same(
+    run: tuple[str, dict[str, Any], str],
+) -> None:
+    text, report, _ = run
+    last = text.strip().splitlines()[-1]
+    assert last.startswith("Verdict: ")
+    assert report["verdict"].startswith(last.removeprefix("Verdict: "))
+
+
+def test_every_forecaster_has_every_figure_with_interval_and_count(
+    run: tuple[str, dict[str, Any], str],
+) -> None:
+    _, report, _ = run
+    assert set(report["models"]) == {"xgboost", "lightgbm"}
+    assert set(report["baselines"]) == {"prior", "persistence", "logistic", "minirocket"}
+    for found in (*report["models"].values(), *report["baselines"].values(), report["consensus"]):
+        for name in FIGURES:
+            figure = found[name]
+            assert {"value", "low", "high", "n"} <= set(figure)
+            assert figure["n"] > 0
+            if figure["value"] is None or figure["low"] is None:
+                assert figure["reason"]
+            else:
+                assert figure["low"] <= figure["high"]
+
+
+def test_trading_figures_are_plain_numbers_and_equity_starts_at_ten_thousand(
+    run: tuple[str, dict[str, Any], str],
+) -> None:
+    _, report, _ = run
+    for name in TRADING:
+        assert isinstance(report["trading"][name], int | float)
+    for name in ("sharpe", "sharpe_se", "sortino"):
+        assert report["trading"][name] is None or isinstance(report["trading"][name], float)
+    assert report["trading"]["equity"][0][1] == 10_000.0
+    if not report["trading"]["trades"] and not report["trading"]["open_positions"]:
+        assert report["trading"]["net_return"] == 0.0
+
+
+def test_both_gate_presets_and_both_limit_settings_are_shown(run: tuple[str, dict[str, Any], str]) -> None:
+    _, report, _ = run
+    assert set(report["trading_variants"]) == {
+        f"gates={gates}, limits={limits}" for gates in ("edge", "seed") for limits in ("on", "off")
+    }
+
+
+def test_each_model_and_baseline_has_a_paper_book_of_its_own(run: tuple[str, dict[str, Any], str]) -> None:
+    _, report, _ = run
+    for found in (*report["models"].values(), *report["baselines"].values()):
+        assert {"net_return", "trades"} <= set(found["paper_book"])
+
+
+def test_the_page_asks_no_other_host(run: tuple[str, dict[str, Any], str]) -> None:
+    _, _, page = run
+    without_scripts = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert not re.search(r"https?://", without_scripts)
+    assert "default-src 'none'" in without_scripts
+
+
+def test_equal_runs_are_equal_to_the_bit(tmp_path: Path) -> None:
+    reports = []
+    for jobs in ("1", "2"):
+        done = consilium(
+            "backtest", "--data", SMALL, "--features", "core14", "--folds", "2", "--jobs", jobs,
+            "--json", f"{jobs}.json", "--quiet", cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        report = json.loads((tmp_path / f"{jobs}.json").read_text())
+        report["config"]["settings"]["training"].pop("jobs")
+        reports.append({key: value for key, value in report.items() if key not in ("run", "config_hash")})
+    assert reports[0] == reports[1]
+
+
+def test_a_second_look_is_counted_as_a_trial(tmp_path: Path) -> None:
+    seen = []
+    for _ in range(2):
+        done = consilium(
+            "backtest", "--data", SMALL, "--features", "core14", "--folds", "1", "--models", "lightgbm",
+            "--json", "r.json", "--quiet", cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        seen.append(json.loads((tmp_path / "r.json").read_text()))
+    assert [report["run"]["trials"] for report in seen] == [1, 2]
+    assert seen[0]["config_hash"] == seen[1]["config_hash"]
+
+
+@pytest.mark.shared
+def test_real_hourly_candles_run_from_the_command_line(candles_1h: Path, tmp_path: Path) -> None:
+    done = consilium(
+        "backtest", "--data", str(candles_1h), "--symbols", "BTCUSDT,ETHUSDT", "--models", "lightgbm",
+        "--features", "core14", "--folds", "2", "--json", "r.json", "--quiet", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["data"]["symbols"] == ["BTCUSDT", "ETHUSDT"]
+    assert 0.9 < report["consensus"]["log_loss"]["value"] < 1.2
