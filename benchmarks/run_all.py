@@ -1,4 +1,4 @@
-"""Run every benchmark and check its thresholds: `make bench`. One that lacks its data says so and is skipped."""
+"""Run every benchmark and check its thresholds: `make bench`. Those without their data are named."""
 
 import subprocess
 import sys

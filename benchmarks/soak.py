@@ -48,7 +48,8 @@ def main() -> int:
     lines = [
         "# Soak",
         "",
-        f"`make soak` on {datetime.now(UTC):%Y-%m-%d} at commit {commit()}, two cores. Seconds are of a shared machine.",
+        f"`make soak` on {datetime.now(UTC):%Y-%m-%d} at commit {commit()}, two cores.",
+        "Seconds are of a shared machine.",
     ]
     passed = True
     for title, arguments in PARTS.items():

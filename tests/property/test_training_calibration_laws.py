@@ -46,6 +46,16 @@ def test_calibration_never_does_worse_on_its_own_slice_than_doing_nothing_or_the
     assert fitted <= log_loss(np.tile(prior, (len(p), 1)), y).mean() + 1e-6
 
 
+def test_one_row_against_a_far_prior_reaches_the_optimum() -> None:
+    """Found by the law above: the optimiser then in use stopped half-way."""
+    p, prior = (
+        np.array([[0.22672066, 0.34616552, 0.42711382]]),
+        np.array([0.54716981, 0.26415094, 0.18867925]),
+    )
+    fitted = fit_calibrator(p, np.array([0]), prior)
+    assert log_loss(fitted.apply(p), [0])[0] <= log_loss(prior, 0)[0] + 1e-6
+
+
 @given(_slices(), st.permutations([0, 1, 2]))
 def test_renaming_the_classes_renames_the_result(
     made: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]], order: list[int]

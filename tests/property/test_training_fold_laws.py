@@ -1,7 +1,7 @@
 """Laws of the folds over random times, symbols and horizons."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -67,7 +67,10 @@ def test_no_row_that_could_be_learned_from_is_lost_but_by_the_purge(
     rows: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> None:
     event, matured = rows
-    fold = final_split(event, matured, min_rows=1)
+    try:
+        fold = final_split(event, matured, min_rows=1)
+    except InvalidValue:
+        assume(False)
     used = np.concatenate([fold.fit, fold.stop, fold.calibration])
     left = np.setdiff1d(np.flatnonzero(matured < NEVER), used)
     borders = np.where(event[left] < fold.ts_stop, fold.ts_stop, fold.ts_calibration)

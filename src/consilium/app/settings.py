@@ -46,9 +46,9 @@ class Ensemble(_Section):
 
 
 class Training(_Section):
-    """How the models are trained and tested. See docs/training.md."""
+    """How the models are trained and tested; without features the history decides. See docs/training.md."""
 
-    features: str = "candle62"
+    features: str = ""
     horizon: int = Field(default=1, ge=1, le=10_000)
     folds: int = Field(default=5, ge=1, le=100)
     first_fraction: float = Field(default=0.4, gt=0.0, lt=1.0)

@@ -67,7 +67,8 @@ class BacktestRequest:
         """
         chosen = cls(
             models=_checked_models(models),
-            features=_checked_features(features, preset),
+            features=_checked_features(features, preset)
+            or _checked_features(settings.training.features, None),
             rule=_known("rule", rule or settings.ensemble.rule, names_in(RULES, "consilium.rules")),
             trust=_known(
                 "trust policy", trust or settings.ensemble.trust, names_in(TRUST, "consilium.trust")
@@ -113,7 +114,7 @@ def _checked_features(features: str | None, preset: str | None) -> str:
     if preset is not None:
         _known("preset", preset, SMALL_FEATURES)
         features = features or SMALL_FEATURES[preset]
-    if features is None:
+    if not features:
         return ""
     if features not in FEATURE_SETS:
         feature_names(features)

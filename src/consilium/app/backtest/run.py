@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from consilium import __version__
-from consilium.app.backtest.assessment import Judged, figures_of, judge_consensus, reliability_of
+from consilium.app.backtest.assessment import (
+    Judged,
+    figures_of,
+    judge_consensus,
+    reliability_of,
+    told_of_direction,
+)
 from consilium.app.backtest.economics import Economics, drawdown, pairs, plain_figures
 from consilium.app.backtest.pooling import Pooled, pool
 from consilium.app.backtest.request import BacktestRequest
@@ -104,6 +110,7 @@ def _carry_out(
         figures[name] |= {"no_skill_folds": no_skill, "folds": len(forecasts.folds), "paper_book": book}
     members = tuple(name for name in request.models if name in forecasts.probabilities)
     verdict = judge_consensus(dataset, forecasts, judged, members, horizon=horizon, seed=seed)
+    direction = told_of_direction(dataset, judged, horizon=horizon, seed=seed)
     held = economics.hold()
     trading = _trading(account, held)
     return {
@@ -121,7 +128,7 @@ def _carry_out(
         },
         "calibration": {name: reliability_of(dataset, judged, name) for name in ("consensus", *members)},
         "weights": _weights(main, members),
-        **_verdict(verdict, trading, held),
+        **_verdict(verdict, direction, trading, held),
         "notes": _notes(request, observed, features, figures),
         "failures": [f"{f.model} failed in fold {f.fold + 1}: {f.error}" for f in forecasts.failures],
     }
@@ -239,12 +246,15 @@ def _weights(main: Pooled, models: tuple[str, ...], points: int = 500) -> dict[s
     return weights
 
 
-def _verdict(verdict: Verdict, trading: Mapping[str, Any], held: list[list[float]]) -> dict[str, Any]:
+def _verdict(
+    verdict: Verdict, direction: str, trading: Mapping[str, Any], held: list[list[float]]
+) -> dict[str, Any]:
+    text = f"{verdict.text} {direction}".strip()
     kept = held[-1][1] / held[0][1] - 1.0
     traded = trading_verdict(trading["net_return"], kept, trading["trades"])
     return {
-        "verdict": f"{verdict.text} {traded.text}",
-        "judgement": verdict.as_dict() | traded.as_dict(),
+        "verdict": f"{text} {traded.text}",
+        "judgement": verdict.as_dict() | {"text": text} | traded.as_dict(),
     }
 
 
