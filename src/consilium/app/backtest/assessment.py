@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from consilium.domain import half_brier
 from consilium.training.dataset import Dataset
-from consilium.training.judge.comparison import compare_half_brier
+from consilium.training.judge.comparison import BETTER, compare_half_brier
 from consilium.training.judge.figures import forecast_figures
 from consilium.training.judge.reliability import reliability
 from consilium.training.judge.verdict import Verdict, verdict
@@ -107,7 +107,7 @@ def told_of_direction(dataset: Dataset, judged: Judged, *, horizon: int, seed: i
     """Say how much of the gain over climatology is about which way the price moves, and not about how far.
 
     The same forecast made blind to direction keeps its probability of FLAT and splits the rest as climatology
-    does; who only knows when markets are quiet is as good blind. Empty where there is no gain to split.
+    does; who only knows when markets are quiet is as good blind. Empty where no gain was shown.
     """
     y, p, prior = dataset.y[judged.rows], judged.probabilities["consensus"], judged.climatology
     up_share = prior[:, 2] / (prior[:, 0] + prior[:, 2])
@@ -115,15 +115,15 @@ def told_of_direction(dataset: Dataset, judged: Judged, *, horizon: int, seed: i
     blind = np.column_stack([moves * (1.0 - up_share), p[:, 1], moves * up_share])
     ours, unsighted, nothing = (half_brier(forecast, y) for forecast in (p, blind, prior))
     ts = dataset.ts_event[judged.rows]
-    gained = compare_half_brier(ours, nothing, ts, horizon, seed).mean_difference
+    gained = compare_half_brier(ours, nothing, ts, horizon, seed)
     by_direction = compare_half_brier(ours, unsighted, ts, horizon, seed)
-    if not gained or gained > 0.0 or by_direction.mean_difference is None:
+    if gained.word != BETTER or not gained.mean_difference or by_direction.mean_difference is None:
         return ""
     if by_direction.low is None or by_direction.high is None:
         return (
             "All that it gains over climatology comes from how far prices move: it says nothing of which way."
         )
-    share = min(1.0, max(0.0, by_direction.mean_difference / gained))
+    share = min(1.0, max(0.0, by_direction.mean_difference / gained.mean_difference))
     return (
         f"Of what it gains over climatology, {100 * share:.0f} % comes from which way prices move and "
         f"{100 * (1 - share):.0f} % from how far: against the same forecast blind to direction its "
