@@ -119,3 +119,12 @@ def test_real_hourly_candles_run_from_the_command_line(candles_1h: Path, tmp_pat
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["data"]["symbols"] == ["BTCUSDT", "ETHUSDT"]
     assert 0.9 < report["consensus"]["log_loss"]["value"] < 1.2
+
+
+def test_folds_follow_one_another_and_end_with_the_data(run: tuple[str, dict[str, Any], str]) -> None:
+    _, report, _ = run
+    folds = report["split"]["folds"]
+    ends = [fold["test_last"] for fold in folds]
+    assert ends == sorted(ends)
+    assert ends[-1] <= report["data"]["last"]
+    assert all(fold["test_first"] < fold["test_last"] for fold in folds)

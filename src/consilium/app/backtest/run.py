@@ -117,7 +117,7 @@ def _carry_out(
         "schema": SCHEMA,
         "version": __version__,
         "data": _data(observed, dataset, features),
-        "split": {"folds": [_fold(fold) for fold in forecasts.folds]},
+        "split": {"folds": [_fold(fold, int(dataset.ts_event[-1])) for fold in forecasts.folds]},
         "models": {name: figures[name] for name in members},
         "baselines": {name: figures[name] for name in request.baselines if name in figures},
         "consensus": figures["consensus"] | _consensus(main, pooled),
@@ -206,10 +206,10 @@ def _data(observed: Observed, dataset: Dataset, features: str) -> dict[str, Any]
     }
 
 
-def _fold(fold: FoldSummary) -> dict[str, Any]:
+def _fold(fold: FoldSummary, newest: int) -> dict[str, Any]:
     return {
         "test_first": to_iso(fold.ts_test),
-        "test_last": to_iso(fold.ts_end),
+        "test_last": to_iso(min(fold.ts_end - 1, newest)),
         "rows": fold.test_rows,
         "fit_rows": fold.fit_rows,
         "skilled": {name: bool(figures["skilled"]) for name, figures in fold.models.items()},

@@ -27,7 +27,7 @@ def trading_section(report: Report) -> Markup:
     rows = [(name, *cells.values()) for name, cells in trading_rows(report)]
     parts = [
         paragraph(
-            "After fees, spread, impact and funding. The Sharpe ratio is of daily returns in UTC, flat days "
+            "After fees, spread and impact. The Sharpe ratio is of daily returns in UTC, flat days "
             "in; it is not given below 30 days. One account proves nothing by itself.",
             "soft",
         ),

@@ -35,7 +35,7 @@ def trading_verdict(net_return: float, buy_and_hold: float | None, trades: int) 
     Parameters
     ----------
     net_return
-        Final equity over initial equity - 1, after fees, spread, impact and funding; >= -1.
+        Final equity over initial equity - 1, after fees, spread and impact; >= -1.
     buy_and_hold
         The same for buying at the start and holding; None if unknown.
     trades
