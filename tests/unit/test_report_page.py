@@ -98,7 +98,8 @@ def test_the_chart_library_is_there_once(report: dict[str, Any]) -> None:
 
 def test_the_verdict_comes_before_everything_else(report: dict[str, Any], outline: Outline) -> None:
     sections = outline.named("section")
-    assert sections[0]["class"] == "verdict even"
+    assert report["judgement"]["word"] == "better"
+    assert sections[0]["class"] == "verdict better"
     assert report["judgement"]["text"] in outline.text
     assert report["judgement"]["trading_text"] in outline.text
     assert [s["id"] for s in sections] == [
