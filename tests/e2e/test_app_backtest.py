@@ -69,6 +69,14 @@ def test_both_gate_presets_and_both_limit_settings_are_shown(run: tuple[str, dic
     }
 
 
+@pytest.mark.promise("002", "consensus patterns are counted: unanimous, strong, split")
+def test_every_consensus_is_counted_by_its_level(run: tuple[str, dict[str, Any], str]) -> None:
+    _, report, _ = run
+    levels = report["consensus"]["levels"]
+    assert {level.removesuffix("_volatility_hold") for level in levels} <= {"unanimous", "split", "weak"}
+    assert sum(levels.values()) == sum(fold["rows"] for fold in report["split"]["folds"])
+
+
 def test_each_model_and_baseline_has_a_paper_book_of_its_own(run: tuple[str, dict[str, Any], str]) -> None:
     _, report, _ = run
     for found in (*report["models"].values(), *report["baselines"].values()):

@@ -1,3 +1,4 @@
+import json
 import shutil
 import signal
 import sqlite3
@@ -16,6 +17,7 @@ from consilium.market.sources import write_candles
 BACKTEST = ("backtest", "--data", SMALL, "--features", "core14", "--folds", "2", "--quiet")
 
 
+@pytest.mark.promise("002", "comprehensive error handling")
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -136,18 +138,45 @@ def test_a_history_too_short_says_what_to_do(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    done = consilium("train", "--data", SMALL, "--features", "core14", "--folds", "1", "--quiet", cwd=folder)
+    done = consilium(
+        "train", "--data", SMALL, "--features", "core14", "--folds", "1", "--json", "t.json", "--quiet",
+        cwd=folder,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "FULL: 2 of 2 models trained" in done.stdout
     return folder
 
 
-@pytest.mark.promise("002", "one command trains all models and says FULL, PARTIAL or FAILED")
+@pytest.mark.promise("002", "unified training: a single command trains all models")
+@pytest.mark.promise("004", "train all models and compare results by validation accuracy and loss")
+def test_one_command_trains_all_models_and_tells_what_each_is_worth(trained: Path) -> None:
+    told = json.loads((trained / "t.json").read_text())
+    assert (told["summary"], told["failures"]) == ("FULL", {})
+    assert set(told["models"]) == {"xgboost", "lightgbm"}
+    for found in told["models"].values():
+        assert 0.0 < found["test_accuracy"] < 1.0
+        assert 0.9 < found["test_log_loss"] < 1.3
+        assert (Path(trained, found["folder"]) / "manifest.json").exists()
+
+
+@pytest.mark.promise("002", "the prediction of a symbol holds action, confidence and model_info")
+@pytest.mark.promise("002", "get_model_status: which models are loaded")
 def test_what_was_trained_predicts(trained: Path) -> None:
     done = consilium("predict", "--data", SMALL, "--json", "p.json", cwd=trained)
     assert done.returncode == 0, done.stderr
     assert "xgb:" in done.stdout
     assert "lgbm:" in done.stdout
+    told = json.loads((trained / "p.json").read_text())
+    assert (told["coverage"], told["refused"]) == ("full", {})
+    assert [row["symbol"] for row in told["symbols"]] == ["SIM00", "SIM01", "SIM02"]
+    for row in told["symbols"]:
+        assert set(row["predictions"]) == {"xgboost", "lightgbm"}
+        assert row["action"] == (
+            "HOLD" if not row["actionable"] else {"UP": "BUY", "DOWN": "SELL"}[row["direction"]]
+        )
+        assert 0.0 <= row["confidence"] <= 1.0
+        assert f"FINAL:{row['action']} " in row["account"]
+        assert row["account"] in done.stdout
 
 
 def damaged(trained: Path, folder: Path, name: str) -> Path:
@@ -160,11 +189,12 @@ def damaged(trained: Path, folder: Path, name: str) -> Path:
 
 def test_a_model_file_cut_in_half_is_left_out_and_told(trained: Path, tmp_path: Path) -> None:
     folder = damaged(trained, tmp_path, "xgboost")
-    done = consilium("predict", "--data", SMALL, cwd=folder)
+    done = consilium("predict", "--data", SMALL, "--json", "p.json", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "warning: xgboost is left out" in done.stderr
     assert "lgbm:" in done.stdout
     assert "xgb:" not in done.stdout
+    assert json.loads((folder / "p.json").read_text())["refused"].keys() == {"xgboost"}
 
 
 def test_a_cut_model_asked_for_alone_is_one_clear_line(trained: Path, tmp_path: Path) -> None:
@@ -180,7 +210,7 @@ def test_bars_of_another_length_than_the_model_learned_are_refused(trained: Path
     assert "60 minutes" in line
 
 
-@pytest.mark.promise("002", "without a loaded model the conservative fallback speaks")
+@pytest.mark.promise("002", "mode none: fallback only")
 def test_without_a_model_the_fallback_speaks_under_coverage_none(tmp_path: Path) -> None:
     done = consilium("predict", "--data", SMALL, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -8,6 +8,15 @@ from consilium.training.labels import NEVER
 from consilium.training.splits import final_split, walk_forward_folds
 
 
+@pytest.mark.promise("004", "train with walk-forward validation (walk_forward_splits=5)")
+def test_five_folds_test_each_time_after_the_first_part_once() -> None:
+    time = np.arange(1_000)
+    folds = walk_forward_folds(time, time + 1)
+    assert len(folds) == 5
+    assert [row for fold in folds for row in fold.test] == list(range(400, 1_000))
+    assert all(fold.calibration[-1] < fold.test[0] for fold in folds)
+
+
 def test_parts_have_the_shares_that_were_asked_for() -> None:
     time = np.arange(1_000)
     folds = walk_forward_folds(time, time, folds=3, stop_fraction=0.2, calibration_fraction=0.25)
@@ -82,3 +91,18 @@ def test_no_rows_and_unsorted_rows_are_refused() -> None:
         walk_forward_folds(np.array([2, 1]), np.array([3, 3]))
     with pytest.raises(InvalidValue, match="same length"):
         walk_forward_folds(np.array([1, 2]), np.array([3]))
+
+
+def test_a_short_history_widens_the_calibration_part_until_both_halves_can_be_judged() -> None:
+    event = np.arange(250)
+    narrow = walk_forward_folds(event, event + 1, folds=2, min_rows=1)[0]
+    wide = walk_forward_folds(event, event + 1, folds=2, min_rows=1, judged_times=20)[0]
+    assert (len(narrow.calibration), len(wide.calibration)) == (15, 42)
+    assert narrow.ts_test == wide.ts_test
+    longer = walk_forward_folds(event, event + 4, folds=2, min_rows=1, judged_times=20)[0]
+    assert longer.ts_test - longer.ts_calibration == 48
+    long_history = np.arange(3_000)
+    assert np.array_equal(
+        walk_forward_folds(long_history, long_history + 1, folds=2)[0].calibration,
+        walk_forward_folds(long_history, long_history + 1, folds=2, judged_times=20)[0].calibration,
+    )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from consilium.domain import InvalidValue, log_loss
+from consilium.training.splits import MIN_TIMES
 
 CLIP = 1e-6
 """Raw probabilities are clipped to this before the logarithm: a sure model that errs must stay curable."""
@@ -23,9 +24,6 @@ RIDGE = 10.0
 
 MAX_SLOPE = 10.0
 """Upper bound of 1 / T: a model is sharpened at most so much."""
-
-MIN_TIMES = 20
-"""Fewest timestamps in each half of a slice on which skill is judged."""
 
 # Columns span the biases with sum 0.
 BASIS = np.array([[1.0, -1.0, 0.0], [1.0, 1.0, -2.0]]).T / np.sqrt([2.0, 6.0])

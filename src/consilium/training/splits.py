@@ -28,6 +28,9 @@ CALIBRATION_FRACTION = 0.15
 MIN_ROWS = 30
 """Fewest rows of a part that is learned from."""
 
+MIN_TIMES = 20
+"""Fewest times in each half of a calibration part: fewer cannot tell skill from luck."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fold:
@@ -90,8 +93,10 @@ class _Cutter:
         labelled: NDArray[np.bool_] | None,
         fractions: tuple[float, float],
         min_rows: int,
+        judged_times: int,
     ) -> None:
         self.ts_event, self.ts_matured, self.min_rows = ts_event, ts_matured, min_rows
+        self.judged_times = judged_times
         known = ts_matured < NEVER
         self.labelled = known if labelled is None else known & labelled
         self.fractions = fractions
@@ -109,10 +114,20 @@ class _Cutter:
             )
         return kept
 
+    def _least_calibration(self, times: NDArray[np.int64], ts_test: int) -> int:
+        """Times that two halves need to hold ``judged_times`` each after their purges."""
+        if not self.judged_times:
+            return 0
+        known = self.labelled & (self.ts_matured <= ts_test)
+        begun = np.searchsorted(times, self.ts_event[known])
+        spans = np.searchsorted(times, self.ts_matured[known]) - begun
+        return 2 * (self.judged_times + (int(np.median(spans)) if len(spans) else 0))
+
     def cut(self, times: NDArray[np.int64], ts_test: int, ts_end: int) -> Fold:
         """Divide the times before ``ts_test`` into fit, stop and calibration."""
         n = len(times)
         n_calibration, n_stop = (ceil(fraction * n) for fraction in reversed(self.fractions))
+        n_calibration = max(n_calibration, min(self._least_calibration(times, ts_test), n // 2))
         borders = n - n_calibration - n_stop, n - n_calibration
         if borders[0] < 1:
             raise InvalidValue(
@@ -142,6 +157,7 @@ def walk_forward_folds(
     stop_fraction: float = STOP_FRACTION,
     calibration_fraction: float = CALIBRATION_FRACTION,
     min_rows: int = MIN_ROWS,
+    judged_times: int = 0,
 ) -> tuple[Fold, ...]:
     """Cut rows into expanding walk-forward folds: fit | early stop | calibration | test.
 
@@ -165,6 +181,9 @@ def walk_forward_folds(
         Shares of the times before the test of each fold, in (0, 1), sum < 1.
     min_rows
         Fewest rows of each learning part after the purge, >= 1.
+    judged_times
+        Where the history is short, the calibration part is widened until both its halves hold this many times
+        after their purges, up to half of what may be learned from; 0 never widens it.
 
     Returns
     -------
@@ -198,7 +217,9 @@ def walk_forward_folds(
             f"{len(times)} times for {folds} folds from {first_fraction:g} on",
             "give a longer history or fewer folds",
         )
-    cutter = _Cutter(ts_event, ts_matured, labelled, (stop_fraction, calibration_fraction), min_rows)
+    cutter = _Cutter(
+        ts_event, ts_matured, labelled, (stop_fraction, calibration_fraction), min_rows, judged_times
+    )
 
     def cuts() -> Iterator[Fold]:
         for begin, end in pairwise(borders):
@@ -216,6 +237,7 @@ def final_split(
     stop_fraction: float = STOP_FRACTION,
     calibration_fraction: float = CALIBRATION_FRACTION,
     min_rows: int = MIN_ROWS,
+    judged_times: int = 0,
 ) -> Fold:
     """Cut all rows into fit | early stop | calibration for a model that goes into service; no test part.
 
@@ -229,7 +251,9 @@ def final_split(
     (99, 0)
     """
     _checked(ts_event, ts_matured, stop_fraction, calibration_fraction)
-    cutter = _Cutter(ts_event, ts_matured, labelled, (stop_fraction, calibration_fraction), min_rows)
+    cutter = _Cutter(
+        ts_event, ts_matured, labelled, (stop_fraction, calibration_fraction), min_rows, judged_times
+    )
     # Rows at the end still wait for their outcome: counting their times would shorten the calibration part.
     times = np.unique(ts_event[cutter.labelled])
     if len(times) < 3:

@@ -17,7 +17,7 @@ from consilium.training.calibration import Calibration, calibrate, class_prior
 from consilium.training.dataset import Dataset
 from consilium.training.labels import LabelDefinition
 from consilium.training.scaler import WINSOR, Scaler
-from consilium.training.splits import CALIBRATION_FRACTION, STOP_FRACTION, Fold, final_split
+from consilium.training.splits import CALIBRATION_FRACTION, MIN_TIMES, STOP_FRACTION, Fold, final_split
 
 Rows = NDArray[np.int64]
 Factory = Callable[[], Forecaster]
@@ -380,6 +380,7 @@ def train_final(
         labelled=dataset.labelled,
         stop_fraction=stop_fraction,
         calibration_fraction=calibration_fraction,
+        judged_times=MIN_TIMES,
     )
     return train_on(
         dataset,

@@ -11,7 +11,7 @@ from consilium.domain import DataProblem, InvalidValue, half_brier, log_loss
 from consilium.training.calibration import timestamp_weights
 from consilium.training.dataset import Dataset
 from consilium.training.scaler import WINSOR
-from consilium.training.splits import CALIBRATION_FRACTION, STOP_FRACTION, Fold, walk_forward_folds
+from consilium.training.splits import CALIBRATION_FRACTION, MIN_TIMES, STOP_FRACTION, Fold, walk_forward_folds
 from consilium.training.trainer import (
     Factory,
     TrainedModel,
@@ -197,6 +197,7 @@ def walk_forward(
         first_fraction=first_fraction,
         stop_fraction=stop_fraction,
         calibration_fraction=calibration_fraction,
+        judged_times=MIN_TIMES,
     )
     tasks = [
         joblib.delayed(_run_cell)(

@@ -28,6 +28,9 @@ def download_data(
     url: Annotated[
         str | None, typer.Option("--url", help="Address to ask instead of the exchange's own.")
     ] = None,
+    attempts: Annotated[
+        int, typer.Option("--attempts", min=1, help="How often to ask again, with growing pauses.")
+    ] = 5,
     json_file: options.JsonFile = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -53,6 +56,7 @@ def download_data(
             end_ts=end_ts,
             exchange=exchange,
             base_url=url,
+            attempts=attempts,
             progress=lambda p: progress(f"fetch {p.phase}", p.done, p.total, p.symbol),
         )
     if json_file is not None:
