@@ -16,6 +16,7 @@ from consilium.domain.errors import DataProblem, OutputProblem, UnknownName, Usa
 from consilium.domain.time import HOUR_NS
 from consilium.market.candles import CandleSeries
 from consilium.market.download import Download, Progress, download
+from consilium.market.plan import PRESETS, Preset
 from consilium.market.simulator import START_TS
 from consilium.market.sources import load_candles
 from fake_exchange import HOUR_MS, MS_NS, FakeExchange, Listing, listings
@@ -85,16 +86,18 @@ def test_a_later_end_extends_what_is_there(exchange: FakeExchange, tmp_path: Pat
     assert int(exchange.asked("1h")[-1]["startTime"]) == NOW_MS - 300 * HOUR_MS
 
 
+@pytest.mark.promise("002", "training data of 15 symbols x 500 candles")
+@pytest.mark.promise("002", "enhanced training data of 100 symbols x 90 days")
 def test_the_presets_fetch_what_they_promise(tmp_path: Path) -> None:
     bases = [f"C{i:02d}" for i in range(18)]
     with FakeExchange(pairs=listings(bases, HOURS), now_ms=NOW_MS) as exchange:
         small = download(tmp_path / "small", preset="small", base_url=exchange.url, pace_ms=0)
         full = download(tmp_path / "full", preset="full", base_url=exchange.url, pace_ms=0)
     assert (len(small.plan.pairs), small.bars) == (15, 15 * 500)
-    assert (len(full.plan.pairs), full.bars) == (18, 18 * 90 * 24)
+    assert (len(full.plan.pairs), full.bars) == (18, 18 * 90 * 24), "all that there are"
+    assert PRESETS["full"] == Preset(symbols=100, days=90)
 
 
-@pytest.mark.promise("002", "the universe is chosen with what was known before the period")
 def test_the_universe_is_ranked_by_the_week_before_the_period(tmp_path: Path) -> None:
     pairs = {pair.base: pair for pair in listings([*BASES, "USDC", "BTCUP"], HOURS)}
     begin = HOURS - 500
@@ -194,7 +197,6 @@ download(sys.argv[1], symbols=sys.argv[3].split(","), bars=2500, base_url=sys.ar
 """
 
 
-@pytest.mark.promise("002", "a download killed at any instant goes on without loss")
 @pytest.mark.parametrize(("kills", "most"), [(3, 4), pytest.param(12, 2, marks=pytest.mark.long)])
 def test_a_killed_download_leaves_whole_files_and_goes_on(
     exchange: FakeExchange, tmp_path: Path, kills: int, most: int

@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from consilium.models import make_forecaster
 from consilium.training.artefacts import load_artefact, save_artefact
 from consilium.training.dataset import build_dataset
@@ -40,7 +38,6 @@ for line in sys.stdin:
 """
 
 
-@pytest.mark.promise("002", "a kill while a model is saved leaves the old version or the new one")
 def test_a_killed_writer_leaves_the_old_version_or_the_new_one(tmp_path: Path) -> None:
     dataset = build_dataset(momentum_panel(1, 900), "core14", LabelSpec())
     sources = []

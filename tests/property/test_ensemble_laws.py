@@ -83,6 +83,7 @@ def test_weights_lie_on_the_simplex_and_name_the_voters(rule: str, voted: Round)
     assert sum(weights.values()) == pytest.approx(1.0, abs=1e-12)
 
 
+@pytest.mark.promise("004", "WEIGHTED_VOTING: weighted average of predictions")
 @linear_rules
 @given(voted=rounds())
 def test_the_pool_is_the_weighted_mean_and_lies_in_the_hull_of_the_voters(rule: str, voted: Round) -> None:

@@ -4,8 +4,11 @@ from consilium.council.policy import BASE_POLICY, PROFILES, policy_for
 from consilium.domain import Policy, UnknownName
 
 
-@pytest.mark.promise("001", "risk limits by default: 2 % a trade, 5 % a day, 5 positions, leverage 10")
-@pytest.mark.promise("001", "risk limits by default: position 10,000 USD, drawdown 8 %, exposure 90 %")
+@pytest.mark.promise("001", "capital profile NORMAL: 2 % risk a trade, 5 % daily risk, 5 positions")
+@pytest.mark.promise(
+    "001",
+    "risk limits: leverage 10, position 10,000 USD, drawdown 8 %, exposure 90 %, stop-loss multiplier 1.0",
+)
 def test_the_base_limits_are_the_seeds() -> None:
     base = BASE_POLICY
     assert (base.profile, base.max_risk_per_trade, base.max_daily_risk) == ("NORMAL", 0.02, 0.05)

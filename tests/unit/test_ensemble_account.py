@@ -17,7 +17,8 @@ STRONG = signals(xgboost="BUY 76", lightgbm="BUY 81", nhits="BUY 79", patchtst="
 
 
 @pytest.mark.promise(
-    "002", "the log line names the level, every model's word and confidence, and the volatility"
+    "002",
+    "detailed logging: consensus type, each model's action and confidence, and the volatility in one line",
 )
 def test_the_account_begins_as_the_log_line_of_the_seed() -> None:
     consensus = reach_consensus(STRONG, allocations=SEED_002_ALLOCATIONS, volatility=0.0324)
@@ -44,7 +45,22 @@ def test_the_account_marks_who_has_no_vote() -> None:
     assert "nhits:BUY 79% |" not in line
 
 
-@pytest.mark.promise("002", "mode is full with all models, partial from two on, else none")
+@pytest.mark.promise(
+    "002", "a model's action is its most probable class (0=SELL, 1=HOLD, 2=BUY) with its confidence"
+)
+@pytest.mark.promise("004", "probabilities [DOWN, NEUTRAL, UP]: 0=DOWN, 1=NEUTRAL, 2=UP")
+@pytest.mark.parametrize(
+    ("probabilities", "said"),
+    [((0.7, 0.2, 0.1), "SELL 70%"), ((0.2, 0.6, 0.2), "HOLD 60%"), ((0.1, 0.15, 0.75), "BUY 75%")],
+)
+def test_a_models_word_is_its_most_probable_class(
+    probabilities: tuple[float, float, float], said: str
+) -> None:
+    spoken = [forecast("lightgbm", probabilities)]
+    assert f"| lgbm:{said} |" in account(reach_consensus(spoken), spoken)
+
+
+@pytest.mark.promise("002", "mode tracking: full with all 4 models, partial from 2 on, else none")
 @pytest.mark.parametrize(
     ("loaded", "total", "mode"),
     [(4, 4, "full"), (3, 4, "partial"), (2, 4, "partial"), (1, 4, "none"), (0, 4, "none"), (0, 0, "none")],

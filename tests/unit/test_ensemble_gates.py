@@ -15,6 +15,7 @@ def weighted(spoken: list[Prediction], gates: str | Gates, volatility: float | N
     return reach_consensus(spoken, rule="weighted_voting", gates=gates, volatility=volatility)
 
 
+@pytest.mark.promise("002", "not enough models for an ensemble: minimum 2 required")
 def test_one_voter_is_not_enough() -> None:
     consensus = weighted(UP_70[:1], "seed")
     assert (consensus.reason, consensus.gates["coverage"]) == (
@@ -24,7 +25,7 @@ def test_one_voter_is_not_enough() -> None:
     assert weighted(UP_70[:1], Gates.seed(min_voters=1)).actionable
 
 
-@pytest.mark.promise("004", "min_agreement 0.6 before the ensemble acts")
+@pytest.mark.promise("004", "min_agreement=0.6: minimum agreement for consensus")
 def test_three_of_five_heads_agree_enough_and_four_of_seven_do_not() -> None:
     ups, downs = ["BUY 90"] * 4, ["SELL 40"] * 3
     five = signals(**{f"m{i}": s for i, s in enumerate(ups[:3] + downs[:2])})
@@ -33,20 +34,20 @@ def test_three_of_five_heads_agree_enough_and_four_of_seven_do_not() -> None:
     assert weighted(seven, "seed").reason == "below_min_agreement"
 
 
-@pytest.mark.promise("004", "confidence_threshold 0.5 before the ensemble acts")
+@pytest.mark.promise("004", "confidence_threshold=0.5: minimum confidence to act")
 def test_a_confidence_of_exactly_one_half_passes() -> None:
     assert weighted([forecast(m, (0.2, 0.3, 0.5)) for m in "ab"], "seed").actionable
     below = weighted([forecast(m, (0.2, 0.301, 0.499)) for m in "ab"], "seed")
     assert below.reason == "below_confidence_threshold"
 
 
-@pytest.mark.promise("002", "min_confidence 0.69 of the agent is a setting")
+@pytest.mark.promise("002", "min_confidence=0.69")
 def test_the_agents_least_confidence_is_a_setting() -> None:
     assert weighted(UP_70, Gates.seed(confidence_threshold=0.69)).actionable
     assert not weighted(UP_70, Gates.seed(confidence_threshold=0.71)).actionable
 
 
-@pytest.mark.promise("004", "neutral_threshold 0.1: no action without a lean")
+@pytest.mark.promise("004", "neutral_threshold=0.1: threshold for neutral prediction")
 def test_a_lean_of_exactly_a_tenth_passes() -> None:
     gates = Gates.seed(confidence_threshold=0.0)
     assert weighted([forecast(m, (0.4, 0.1, 0.5)) for m in "ab"], gates).actionable

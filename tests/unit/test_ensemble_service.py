@@ -97,7 +97,7 @@ def test_rounds_of_different_symbols_times_and_labels_do_not_mix() -> None:
     assert len(service.flush()) == 4
 
 
-@pytest.mark.promise("002", "mode: full, partial (degraded but functional), none (fallback only)")
+@pytest.mark.promise("002", "mode partial: degraded but functional")
 def test_a_round_with_a_missing_model_is_flushed_as_partial() -> None:
     service = EnsembleService(FOUR)
     run(service, all_say()[:3])
@@ -146,7 +146,6 @@ def test_the_volatility_is_that_of_the_rounds_own_time() -> None:
     assert wild.reason == "volatility_hold"
 
 
-@pytest.mark.promise("002", "fallback only when no model speaks")
 def test_the_fallback_is_silent_while_any_model_speaks() -> None:
     service = EnsembleService(FOUR, paper=True)
     run(service, [says("fallback", "SELL 90"), says("nhits", "BUY 80")])
@@ -182,12 +181,17 @@ def test_a_fallback_among_the_models_is_refused() -> None:
         EnsembleService(())
 
 
+@pytest.mark.promise("004", "disable_model and enable_model")
 def test_a_disabled_model_is_not_waited_for_and_not_heard() -> None:
     service = EnsembleService(("a", "b", "c"))
     service.configure("c", ModelSetting(enabled=False))
     (consensus,) = run(service, [says("c", "SELL 90"), says("a", "BUY 80"), says("b", "BUY 80")])
     assert consensus.level == "unanimous"
     assert service.ignored == {"disabled model": 1}
+    service.configure("c", ModelSetting(enabled=True))
+    assert run(service, [says(m, "BUY 80", ts_event=HOUR_NS) for m in "ab"]) == []
+    (again,) = service.handle(says("c", "SELL 90", ts_event=HOUR_NS))
+    assert set(again.weights) == {"a", "b", "c"}
     with pytest.raises(UnknownName, match="model must be one of a, b, c"):
         service.configure("d", ModelSetting())
 
@@ -199,6 +203,7 @@ def test_a_round_whose_only_speaker_was_disabled_meanwhile_is_dropped() -> None:
     assert service.flush() == ()
 
 
+@pytest.mark.promise("004", "set_strategy and update_weight between predictions")
 def test_gates_rule_and_allocations_can_be_replaced_between_rounds() -> None:
     service = EnsembleService(("a", "b"))
     service.gates = Gates.seed(confidence_threshold=0.9)

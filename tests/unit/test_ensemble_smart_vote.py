@@ -30,6 +30,27 @@ def consensus_of(
     )
 
 
+@pytest.mark.promise("002", "weights: XGBoost 25 %, LightGBM 25 %, N-HiTS 30 %, PatchTST 20 %")
+def test_the_allocations_of_the_seed_are_the_weights_of_the_four() -> None:
+    consensus = consensus_of(UNANIMOUS)
+    assert {name: round(weight, 12) for name, weight in consensus.weights.items()} == {
+        "xgboost": 0.25,
+        "lightgbm": 0.25,
+        "nhits": 0.30,
+        "patchtst": 0.20,
+    }
+
+
+@pytest.mark.promise("002", "confidence multipliers: unanimous 1.2, strong 1.1, split 0.8, weak 0.6")
+def test_each_level_has_its_multiplier() -> None:
+    assert [level_of(heads, 4) for heads in (4, 3, 2, 1)] == [
+        ("unanimous", 1.2),
+        ("strong", 1.1),
+        ("split", 0.8),
+        ("weak", 0.6),
+    ]
+
+
 @pytest.mark.promise("002", "example 1: four of four BUY gives BUY 95 % (unanimous x1.2)")
 def test_four_of_four_is_unanimous_with_score_95() -> None:
     consensus = consensus_of(UNANIMOUS)
@@ -51,7 +72,7 @@ def test_three_of_four_is_strong_with_score_866() -> None:
     assert consensus.support == pytest.approx(0.80)
 
 
-@pytest.mark.promise("002", "example 3: a 2-2 split is resolved to HOLD")
+@pytest.mark.promise("002", "example 3: 2-2 splits are HOLD")
 def test_two_against_two_is_hold() -> None:
     consensus = consensus_of(SPLIT)
     assert (action(consensus), consensus.level, consensus.reason) == ("HOLD", "split", "tie")
@@ -72,7 +93,9 @@ def test_all_buy_68_at_volatility_7_percent_is_hold() -> None:
     assert consensus.score == pytest.approx(0.816)
 
 
-@pytest.mark.promise("002", "three of four models must agree for an action")
+@pytest.mark.promise(
+    "002", "consensus requirement: 3/4 models must agree for an action signal (min_consensus=3)"
+)
 def test_two_of_four_heads_do_not_act_however_sure_they_are() -> None:
     said = {"xgboost": "BUY 95", "lightgbm": "SELL 40", "nhits": "BUY 95", "patchtst": "HOLD 40"}
     consensus = consensus_of(said)
@@ -82,6 +105,7 @@ def test_two_of_four_heads_do_not_act_however_sure_they_are() -> None:
     assert consensus_of(said, min_consensus=2).gates["min_consensus"] == "pass"
 
 
+@pytest.mark.promise("002", "a split below 65 % is conflict_resolved_to_hold")
 def test_a_split_with_a_score_below_65_is_resolved_to_hold_before_heads_are_counted() -> None:
     said = {"xgboost": "BUY 80", "lightgbm": "SELL 40", "nhits": "BUY 80", "patchtst": "HOLD 40"}
     consensus = consensus_of(said)
@@ -149,7 +173,9 @@ def test_a_volatility_of_exactly_5_percent_is_not_wild() -> None:
     assert consensus_of(WILD, 0.0500001).reason == "volatility_hold"
 
 
-@pytest.mark.promise("002", "volatility above 5 % needs confidence of 70 %")
+@pytest.mark.promise(
+    "002", "volatility gate: high volatility (> 5 %) requires confidence of 70 %, else _volatility_hold"
+)
 def test_a_confidence_of_exactly_70_percent_stands_in_a_wild_market() -> None:
     sure = dict.fromkeys(WILD, "BUY 70")
     assert action(consensus_of(sure, 0.07)) == "BUY"

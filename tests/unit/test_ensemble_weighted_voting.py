@@ -19,7 +19,7 @@ MODELS = {
 
 
 @pytest.mark.promise(
-    "004", "worked example: direction UP, agreement 2 of 3, tradable, contributions by model"
+    "004", "usage example: direction UP, agreement 2 of 3, should trade, meta-confidence, model contributions"
 )
 def test_the_worked_example_of_seed_004_by_the_definitions() -> None:
     consensus = reach_consensus(
@@ -36,7 +36,7 @@ def test_the_worked_example_of_seed_004_by_the_definitions() -> None:
     assert consensus.meta_confidence == consensus.p_direction == pytest.approx(0.6005)
 
 
-@pytest.mark.promise("004", "a model below its min_confidence does not vote")
+@pytest.mark.promise("004", "model weights have a min_confidence of their own")
 def test_a_model_below_its_min_confidence_abstains() -> None:
     shy = MODELS | {"tlob": ModelSetting(min_confidence=0.5501)}
     consensus = reach_consensus(SPOKEN, rule="weighted_voting", allocations=SEED_004_ALLOCATIONS, models=shy)

@@ -21,6 +21,7 @@ from feature_bars import rough_series
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "features.md"
 
 
+@pytest.mark.promise("004", "25 candle features, 37 indicator features")
 def test_there_are_25_candle_and_37_indicator_features() -> None:
     families = [spec.family for spec in FEATURES.values()]
     assert (families.count("candle"), families.count("indicator"), len(families)) == (25, 37, 62)
@@ -39,7 +40,7 @@ def test_core14_is_a_subset_of_the_62() -> None:
     assert set(core) < set(feature_names("candle62"))
 
 
-@pytest.mark.promise("002", "the fallback has RSI, EMA cross and volatility_20 among the 14 features")
+@pytest.mark.promise("002", "14 features, RSI, EMA and volatility_20 among them")
 def test_core14_holds_what_the_fallback_needs_within_250_bars() -> None:
     core = FEATURE_SETS["core14"]
     assert {"rsi_14", "ema_10_gap", "ema_50_gap", "volatility_20"} <= set(core)

@@ -29,7 +29,6 @@ def _autocorrelation(values: np.ndarray, lag: int) -> float:
     return float(np.corrcoef(values[:-lag], values[lag:])[0, 1])
 
 
-@pytest.mark.promise("004", "the simulator plants a signal of known strength")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("planted", [-0.06, 0.0, 0.03, 0.06])
 def test_the_measured_ic_is_the_planted_one_within_sampling_error(kind: str, planted: float) -> None:
@@ -77,6 +76,14 @@ def test_a_random_walk_has_none_of_them() -> None:
         z = (returns - returns.mean()) / returns.std()
         assert abs(np.mean(z**4) - 3) < 0.35
         assert all(abs(_autocorrelation(np.abs(returns), lag)) < 0.05 for lag in range(1, 11))
+
+
+@pytest.mark.parametrize("kind", ["garch", "random_walk"])
+def test_returns_have_the_long_run_deviation_that_was_asked_for(kind: str) -> None:
+    habits = Habits(volatility=0.02, tail_df=np.inf)
+    simulation = simulate(symbols=8, bars=20_000, seed=6, kind=kind, habits=habits)
+    variance = np.mean([np.mean(returns**2) for returns in _log_returns(simulation)])
+    assert np.sqrt(variance) == pytest.approx(0.02, rel=0.05)
 
 
 def test_symbols_move_together_as_told() -> None:

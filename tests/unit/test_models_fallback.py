@@ -22,21 +22,22 @@ def stated(rsi: float, cross: float) -> Direction:
     return direction
 
 
-@pytest.mark.promise("002", "the fallback buys at RSI < 30 and sells at RSI > 70")
+@pytest.mark.promise(
+    "002", "conservative fallback: RSI < 30 is BUY (oversold), RSI > 70 is SELL (overbought)"
+)
 def test_the_fallback_buys_oversold_and_sells_overbought() -> None:
     assert stated(29.9, 0.0) is UP
     assert stated(70.1, 0.0) is DOWN
     assert [stated(rsi, 0.0) for rsi in (30.0, 50.0, 70.0)] == [FLAT] * 3
 
 
-@pytest.mark.promise("002", "an EMA crossover beyond +-1.5 % gives the fallback's direction")
+@pytest.mark.promise("002", "conservative fallback: an EMA crossover of +-1.5 % gives the direction")
 def test_an_ema_cross_beyond_one_and_a_half_percent_gives_a_direction() -> None:
     assert stated(50.0, 0.0151) is UP
     assert stated(50.0, -0.0151) is DOWN
     assert [stated(50.0, cross) for cross in (0.0149, 0.0, -0.0149)] == [FLAT] * 3
 
 
-@pytest.mark.promise("002", "the fallback is conservative: voices that contradict are a HOLD")
 def test_voices_that_agree_speak_and_voices_that_contradict_are_flat() -> None:
     assert stated(25.0, 0.02) is UP
     assert stated(75.0, -0.02) is DOWN

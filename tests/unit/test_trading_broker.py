@@ -104,6 +104,22 @@ def test_both_barriers_in_one_bar_mean_the_stop() -> None:
     assert reasons(events) == [("cancelled", "nothing_to_reduce")]
 
 
+def test_a_touch_is_enough_for_a_stop() -> None:
+    exchange = Exchange().bought(2.0)
+    exchange.order("SELL", 2.0, kind="stop", stop_price=95.0, reduce_only=True)
+    assert fills(exchange.bar(100.0, 101.0, 95.01, 100.0)) == []
+    (fill,) = fills(exchange.bar(100.0, 101.0, 95.0, 100.0))
+    assert fill.price == pytest.approx(95.0 * 0.9999)
+
+
+def test_a_touch_is_enough_for_a_stop_that_buys() -> None:
+    exchange = Exchange()
+    exchange.order("BUY", 1.0, kind="stop", stop_price=105.0)
+    assert fills(exchange.bar(100.0, 104.99, 99.0, 100.0)) == []
+    (fill,) = fills(exchange.bar(100.0, 105.0, 99.0, 100.0))
+    assert fill.price == pytest.approx(105.0 * 1.0001)
+
+
 def test_a_resting_limit_that_gaps_fills_at_the_better_open_as_maker() -> None:
     exchange = Exchange(instrument=Instrument(symbol="BTCUSDT", maker_fee=0.0002, taker_fee=0.001))
     exchange.order("BUY", 1.0, kind="limit", limit_price=95.0)

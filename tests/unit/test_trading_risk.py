@@ -40,7 +40,9 @@ def order(**more: object) -> Order:
     ],
     ids=["risk", "leverage", "position", "volume", "exposure"],
 )
-@pytest.mark.promise("001", "position size from risk a trade, leverage, position and exposure limits")
+@pytest.mark.promise(
+    "001", "max_risk_per_trade_pct, max_leverage, max_position_size_usd and max_exposure_pct bound a position"
+)
 def test_the_size_is_the_least_that_a_limit_allows(
     policy: Policy, volume: float, distance: float, expected: float
 ) -> None:
@@ -64,6 +66,7 @@ def test_the_stop_multiplier_never_changes_the_size() -> None:
     assert len(sizes) == 1
 
 
+@pytest.mark.promise("001", "max_daily_risk_pct 0.05")
 def test_open_risk_in_all_stays_inside_the_day() -> None:
     book = Portfolio(10_000.0)
     holding(book, "A", 20.0, stop=80.0)
@@ -95,7 +98,7 @@ def test_room_inside_the_band_is_no_entry() -> None:
         (Policy(entry=False), (1.0, 100.0, 4.0), "entry_not_allowed"),
     ],
 )
-@pytest.mark.promise("001", "limits block entries")
+@pytest.mark.promise("001", "global risk limits: beyond one of them no entry")
 def test_an_entry_beyond_a_limit_is_refused_and_counted(
     policy: Policy, entry: tuple[float, float, float], reason: str
 ) -> None:
@@ -137,6 +140,7 @@ def test_a_capability_that_is_taken_away_holds_its_own_orders_only(
     assert RiskGate(Policy(**others)).check(asked, Portfolio(1.0), None, NOBODY)
 
 
+@pytest.mark.promise("001", "max_positions 5")
 def test_positions_and_entries_on_their_way_count_together() -> None:
     book = Portfolio(10_000.0)
     for symbol in "ABC":
@@ -152,7 +156,7 @@ def loss(book: Portfolio, gate: RiskGate, price: float, ts: int) -> None:
     gate.observe(book, ts)
 
 
-@pytest.mark.promise("001", "no entries beyond a drawdown of 8 %")
+@pytest.mark.promise("001", "max_drawdown_pct 0.08: no entries beyond it")
 def test_beyond_the_drawdown_limit_no_entry_until_the_next_utc_day_and_then_the_peak_is_rebased() -> None:
     book, gate = Portfolio(10_000.0), RiskGate(Policy())
     holding(book, "A", 100.0, stop=1.0)

@@ -182,7 +182,7 @@ def test_no_entry_before_the_true_range_is_known() -> None:
     assert floor.service.gate.refusals["no_stop_distance"] == 1
 
 
-@pytest.mark.promise("001", "the stop-loss multiplier moves the stop")
+@pytest.mark.promise("001", "stop_loss_multiplier of a risk adjustment")
 def test_a_tighter_multiplier_moves_the_live_stop_up_and_never_down() -> None:
     floor = Floor(horizon=9)
     floor.hour_of(QUIET, UP)

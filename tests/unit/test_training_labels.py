@@ -77,6 +77,7 @@ def test_the_volatility_at_t_does_not_change_when_the_future_does() -> None:
     assert not np.isclose(ewm_volatility(close)[200], ewm_volatility(changed)[200])
 
 
+@pytest.mark.promise("002", "the volatility gate reads 20-period volatility (volatility_20)")
 def test_daily_volatility_scales_twenty_returns_to_a_day() -> None:
     close = _random_series(4, 60).close
     expected = np.std(np.diff(np.log(close[20:41])), ddof=1) * sqrt(24.0)
@@ -244,7 +245,6 @@ def _hand(high: float, low: float, second_open: float = 100.0) -> CandleSeries:
     ],
     ids=["upper", "lower", "both means the stop", "gap up", "gap down", "time"],
 )
-@pytest.mark.promise("002", "both barriers touched in one bar: the stop comes first")
 def test_a_barrier_by_hand(
     high: float, low: float, second_open: float, direction: int, exit_price: float | None
 ) -> None:

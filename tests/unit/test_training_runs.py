@@ -54,7 +54,6 @@ def test_a_failed_run_keeps_its_error_and_figures(table: RunTable) -> None:
     assert (row.status, row.error, row.figures) == ("failed", "bad data", {"folds_done": 2})
 
 
-@pytest.mark.promise("002", "an aborted run is still counted as a trial")
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
 def test_an_interrupted_run_is_aborted_and_counted(table: RunTable, stop: type[BaseException]) -> None:
     with pytest.raises(stop), table.start("train", {}):

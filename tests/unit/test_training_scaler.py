@@ -9,6 +9,7 @@ from consilium.domain import InvalidValue
 from consilium.training.scaler import Scaler
 
 
+@pytest.mark.promise("002", "StandardScaler normalization")
 def test_training_columns_get_mean_zero_and_deviation_one() -> None:
     X = np.random.default_rng(1).normal([3.0, -2.0], [5.0, 0.1], (500, 2))
     scaled = Scaler.fit(X).transform(X)

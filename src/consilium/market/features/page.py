@@ -32,9 +32,9 @@ gap(x) = ln(c/x); sumN, meanN, maxN, minN run over the last N bars, this one inc
 from consilium.market.features import FeatureStream, compute_features, feature_names
 
 names = feature_names("core14")
-rows = compute_features(series, names)          # (n, 14)
+rows = compute_features(series, names)  # (n, 14)
 stream = FeatureStream(names, interval_ns=series.interval_ns, bars_per_day=series.bars_per_day)
-row = stream.update(series.candle(0))           # (14,)
+row = stream.update(series.candle(0))  # (14,)
 ```
 """
 

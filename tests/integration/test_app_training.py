@@ -1,0 +1,68 @@
+"""Training all models in one go, a failing one among them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consilium.app.deploy import TrainingResult, load_pool, train
+from consilium.app.observe import observe
+from consilium.app.settings import Settings
+from consilium.market.simulator import simulate
+from consilium.market.sources import write_candles
+from consilium.models import FORECASTERS
+from consilium.training.runs import RunTable
+
+
+class _Clock:
+    def now_ns(self) -> int:
+        return 0
+
+
+@pytest.mark.promise("002", "training summary: PARTIAL SUCCESS, 2/3 models trained, degraded mode")
+def test_a_model_that_fails_is_told_and_the_others_are_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FORECASTERS, "failing", "failing_model:Failing")
+    write_candles(tmp_path / "candles.parquet", simulate(symbols=2, bars=1000, seed=3).series)
+    settings = Settings.model_validate({"data_dir": tmp_path, "training": {"folds": 1}})
+    stages: list[tuple[str, int, int, str]] = []
+
+    def progress(stage: str, done: int, total: int, text: str = "") -> None:
+        stages.append((stage, done, total, text))
+
+    result = train(
+        settings,
+        observe(str(tmp_path / "candles.parquet"), None),
+        ["xgboost", "failing", "lightgbm"],
+        features="core14",
+        horizon=1,
+        folder=tmp_path / "models",
+        progress=progress,
+    )
+    assert result.summary == "PARTIAL"
+    assert set(result.models) == {"xgboost", "lightgbm"}
+    assert result.failures == {"failing": "out of memory"}
+    assert set(load_pool(tmp_path / "models").artefacts) == {"xgboost", "lightgbm"}
+    assert [stage for stage in stages if stage[0] == "train for service"] == [
+        ("train for service", 0, 2, "xgboost"),
+        ("train for service", 1, 2, "lightgbm"),
+        ("train for service", 2, 2, ""),
+    ]
+    (row,) = RunTable(tmp_path / "runs.db", _Clock()).rows()
+    assert (row.status, row.figures["failures"]) == ("ok", {"failing": "out of memory"})
+
+
+@pytest.mark.promise("002", "training summary: ALL MODELS TRAINED (FULL), PARTIAL SUCCESS or FAILED")
+@pytest.mark.parametrize(
+    ("trained", "failed", "summary"),
+    [(("a", "b"), (), "FULL"), (("a", "b"), ("c",), "PARTIAL"), ((), ("a", "b"), "FAILED")],
+)
+def test_the_summary_counts_who_was_trained(
+    trained: tuple[str, ...], failed: tuple[str, ...], summary: str
+) -> None:
+    figures: dict[str, Any] = {}
+    result = TrainingResult(
+        models=dict.fromkeys(trained, figures), failures=dict.fromkeys(failed, "out of memory")
+    )
+    assert result.summary == summary
