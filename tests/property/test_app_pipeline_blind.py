@@ -37,6 +37,7 @@ class Run:
     consensuses: dict[tuple[str, int], Consensus]
     fills: list[Fill]
     equity: dict[int, float]
+    borders: list[int]
 
 
 def pipeline(panel: dict[str, CandleSeries]) -> Run:
@@ -61,6 +62,7 @@ def pipeline(panel: dict[str, CandleSeries]) -> Run:
         consensuses={(c.symbol, c.ts_event): c for c in said.consensuses},
         fills=list(account.fills),
         equity=dict(zip(account.ts.tolist(), account.equity.tolist(), strict=True)),
+        borders=[fold.ts_test for fold in forecasts.folds],
     )
 
 
@@ -71,7 +73,8 @@ def with_another_future(panel: dict[str, CandleSeries], cut: int, seed: int) -> 
     for symbol, series in panel.items():
         steps = np.exp(np.cumsum(rng.normal(0.0, 0.05, size=len(series) - cut)))
         close = np.concatenate([series.close[:cut], series.close[cut - 1] * steps])
-        opens = np.concatenate([series.open[:cut], np.roll(close, 1)[cut:]])
+        jumps = np.exp(rng.normal(0.0, 0.05, size=len(series) - cut))
+        opens = np.concatenate([series.open[:cut], np.roll(close, 1)[cut:] * jumps])
         spread = 1.0 + rng.uniform(0.0, 0.1, size=len(series))
         high = np.where(np.arange(len(series)) < cut, series.high, np.maximum(opens, close) * spread)
         low = np.where(np.arange(len(series)) < cut, series.low, np.minimum(opens, close) / spread)
@@ -104,6 +107,17 @@ def upto(known: dict[Any, Any], cut_ts: int) -> dict[Any, Any]:
 def test_changing_any_future_bar_changes_no_past_feature_prediction_consensus_or_fill(
     market: dict[str, CandleSeries], first: Run, cut: int, seed: int
 ) -> None:
+    assert_blind(market, first, cut, seed)
+
+
+def test_nothing_leaks_through_the_border_of_a_fold(market: dict[str, CandleSeries], first: Run) -> None:
+    """The open that follows the border is what the first test forecast fills at: no part may know it."""
+    for border in first.borders:
+        cut = int(np.searchsorted(market["AAA"].ts_close, border)) + 1
+        assert_blind(market, first, cut, seed=cut)
+
+
+def assert_blind(market: dict[str, CandleSeries], first: Run, cut: int, seed: int) -> None:
     now = int(market["AAA"].ts_close[cut - 1])
     second = pipeline(with_another_future(market, cut, seed))
     for name in ("features", "predictions", "consensuses", "equity"):

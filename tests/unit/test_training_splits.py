@@ -54,7 +54,7 @@ def test_the_final_split_uses_all_times_and_tests_none() -> None:
     final = final_split(time, time + 3)
     assert final.calibration[-1] == 399
     assert len(final.test) == 0
-    assert len(final.fit) + len(final.stop) + len(final.calibration) == 400 - 2 * 2
+    assert len(final.fit) + len(final.stop) + len(final.calibration) == 400 - 2 * 3
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_the_final_split_uses_all_times_and_tests_none() -> None:
         ({"calibration_fraction": 1.0}, "calibration_fraction must lie"),
         ({"stop_fraction": 0.5, "calibration_fraction": 0.5}, "must be < 1; got 1.0"),
         ({"folds": 500}, "at least 1 time to test"),
-        ({"stop_fraction": 0.01}, ">= 30 rows .* got 2 rows of 2 in 'stop': give a longer history"),
+        ({"stop_fraction": 0.01}, ">= 30 rows .* got 1 rows of 2 in 'stop': give a longer history"),
     ],
 )
 def test_impossible_folds_are_refused(arguments: dict[str, float], says: str) -> None:
@@ -97,7 +97,7 @@ def test_a_short_history_widens_the_calibration_part_until_both_halves_can_be_ju
     event = np.arange(250)
     narrow = walk_forward_folds(event, event + 1, folds=2, min_rows=1)[0]
     wide = walk_forward_folds(event, event + 1, folds=2, min_rows=1, judged_times=20)[0]
-    assert (len(narrow.calibration), len(wide.calibration)) == (15, 42)
+    assert (len(narrow.calibration), len(wide.calibration)) == (14, 41)
     assert narrow.ts_test == wide.ts_test
     longer = walk_forward_folds(event, event + 4, folds=2, min_rows=1, judged_times=20)[0]
     assert longer.ts_test - longer.ts_calibration == 48

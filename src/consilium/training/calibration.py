@@ -266,7 +266,7 @@ def calibrate(
     """
     times = np.unique(ts_event)
     middle = times[len(times) // 2] if len(times) else 0
-    early = (ts_event < middle) & (ts_matured <= middle)
+    early = (ts_event < middle) & (ts_matured < middle)
     late = ts_event >= middle
     n_early, n_late = len(np.unique(ts_event[early])), len(np.unique(ts_event[late]))
     if min(n_early, n_late) < MIN_TIMES:

@@ -102,10 +102,13 @@ class _Cutter:
         self.fractions = fractions
 
     def part(self, name: str, begin: int, end: int) -> Rows:
-        """Return the labelled rows of [begin, end) whose outcome is known at ``end``."""
+        """Return the labelled rows of [begin, end) whose outcome is known before ``end``.
+
+        An outcome that matures at ``end`` is the open at which a forecast made at ``end`` would fill.
+        """
         first, last = np.searchsorted(self.ts_event, [begin, end])
         rows = np.arange(first, last, dtype=np.int64)
-        kept = rows[self.labelled[rows] & (self.ts_matured[rows] <= end)]
+        kept = rows[self.labelled[rows] & (self.ts_matured[rows] < end)]
         if len(kept) < self.min_rows:
             raise InvalidValue(
                 f"each part of a fold needs >= {self.min_rows} rows with an outcome before the next part",
@@ -118,7 +121,7 @@ class _Cutter:
         """Times that two halves need to hold ``judged_times`` each after their purges."""
         if not self.judged_times:
             return 0
-        known = self.labelled & (self.ts_matured <= ts_test)
+        known = self.labelled & (self.ts_matured < ts_test)
         begun = np.searchsorted(times, self.ts_event[known])
         spans = np.searchsorted(times, self.ts_matured[known]) - begun
         return 2 * (self.judged_times + (int(np.median(spans)) if len(spans) else 0))
@@ -163,7 +166,7 @@ def walk_forward_folds(
 
     The distinct times are cut, so that all symbols of one instant fall into one part. The tests of all folds
     together hold every row after the first ``first_fraction`` of the times exactly once. A row is purged from
-    a part if its ``ts_matured`` lies after the beginning of the next part.
+    a part if its ``ts_matured`` does not lie before the beginning of the next part.
 
     Parameters
     ----------
@@ -199,7 +202,7 @@ def walk_forward_folds(
     >>> time = np.arange(100)
     >>> first, second = walk_forward_folds(time, time + 2, folds=2, min_rows=1)
     >>> [(part[0].item(), part[-1].item()) for part in (first.fit, first.stop, first.calibration, first.test)]
-    [(0, 28), (30, 32), (34, 38), (40, 69)]
+    [(0, 27), (30, 31), (34, 37), (40, 69)]
 
     References
     ----------

@@ -55,7 +55,8 @@ def pool(
 ) -> Pooled:
     """Send feature windows, predictions and matured outcomes through the ensemble.
 
-    An outcome is delivered before the first forecast made at or after its maturity, never earlier.
+    An outcome is delivered before the first forecast made after its maturity. One that matures at the very
+    time of a forecast is the open at which that forecast fills, and is not known yet.
 
     Raises
     ------
@@ -121,7 +122,7 @@ class _Replay:
             self.ensemble.prior = fold.prior
             for place in range(fold.start, fold.stop):
                 now = ts_event[place]
-                while told < len(outcomes) and outcomes[told].ts_matured <= now:
+                while told < len(outcomes) and outcomes[told].ts_matured < now:
                     self.bus.publish(outcomes[told])
                     told += 1
                 speak(place)
