@@ -218,3 +218,16 @@ def test_what_cannot_be_calibrated_is_refused() -> None:
 def test_a_class_that_never_came_keeps_a_share() -> None:
     assert np.all(class_prior(np.array([2, 2])) > 0)
     assert class_prior(np.array([2, 2])).sum() == pytest.approx(1.0)
+
+
+def test_class_shares_that_drift_are_no_skill_of_a_model() -> None:
+    """A forecast that knows nothing beats an outdated prior by its bias alone; that must not count."""
+    rng = np.random.default_rng(8)
+    n = 2_000
+    y = rng.choice(3, n, p=[0.2, 0.6, 0.2])
+    ts = np.arange(n)
+    outdated = np.array([0.35, 0.3, 0.35])
+    constant = calibrate(np.tile(outdated, (n, 1)), y, ts, ts + 1, outdated)
+    assert not constant.skilled
+    knowing = np.where(np.arange(3) == y[:, None], 0.5, 0.25)
+    assert calibrate(knowing, y, ts, ts + 1, outdated).skilled

@@ -167,7 +167,9 @@ def test_climatology_and_class_means_are_those_of_the_fit_part(
             tuple(r[y == k].mean() for k in range(3))
         )
         assert fold.mean_down < 0 < fold.mean_up
-        assert fold.mean_gain > 0 < fold.mean_loss
+        gain, loss = fold.mean_calls(list(fold.models))
+        assert gain > 0 < loss
+        assert fold.mean_calls([]) == (fold.typical_move, fold.typical_move)
         here = slice(fold.start, fold.stop)
         assert np.all(forecasts.climatology[here] == np.asarray(fold.prior))
         p = forecasts.probabilities["logistic"][here]

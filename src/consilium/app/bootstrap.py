@@ -123,16 +123,15 @@ def trip_cost(settings: Settings) -> float:
     return round_trip_cost(make_costs(settings), Instrument(symbol="any", taker_fee=settings.costs.taker_fee))
 
 
-def fold_gates(preset: str, fold: FoldSummary, cost: float) -> Gates:
+def fold_gates(preset: str, fold: FoldSummary, models: Sequence[str], cost: float) -> Gates:
     """Make the gates of one fold; the edge preset reads means that its training part gave."""
     if preset != "edge":
         return make_gates(preset)
-    return make_gates("edge", round_trip_cost=cost, **edge_means(fold))
+    return make_gates("edge", round_trip_cost=cost, **edge_means(fold, models))
 
 
-def edge_means(fold: FoldSummary) -> Mapping[str, float]:
-    """Return the class means of a fold under the names of the edge preset."""
+def edge_means(fold: FoldSummary, models: Sequence[str]) -> Mapping[str, float]:
+    """Return the means of a fold under the names of the edge preset; the calls are the ensemble's own."""
     means = {"mean_up": fold.mean_up, "mean_down": fold.mean_down}
-    if fold.mean_gain > 0.0:
-        means |= {"mean_gain": fold.mean_gain, "mean_loss": fold.mean_loss}
-    return means
+    gain, loss = fold.mean_calls(models)
+    return means | {"mean_gain": gain, "mean_loss": loss} if gain > 0.0 else means

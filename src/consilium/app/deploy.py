@@ -116,8 +116,8 @@ def train(
             figures = walk_forward_figures(forecasts, name) | last_calls(forecasts)
             try:
                 final = train_final(dataset, chosen[name], name=name, seed=training.seed)
-            except ConsiliumError as error:
-                failures[name] = str(error)
+            except Exception as error:  # noqa: BLE001 - whatever a plug-in raises must not stop the other models
+                failures[name] = " ".join(str(error).split()) or type(error).__name__
                 continue
             place = save_artefact(
                 folder / name, final, ts_created=clock.now_ns(), code_version=__version__, metrics=figures
@@ -143,8 +143,8 @@ def walk_forward_figures(forecasts: Forecasts, name: str) -> dict[str, Any]:
 
 def last_calls(forecasts: Forecasts) -> dict[str, float]:
     """Return the mean gain and loss of the pool's calls in the newest fold, for the edge gates."""
-    newest = forecasts.folds[-1]
-    return {"mean_gain": newest.mean_gain, "mean_loss": newest.mean_loss}
+    gain, loss = forecasts.folds[-1].mean_calls(tuple(forecasts.probabilities))
+    return {"mean_gain": gain, "mean_loss": loss}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

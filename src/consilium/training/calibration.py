@@ -22,6 +22,9 @@ CLIP = 1e-6
 RIDGE = 10.0
 """Weight of the prior on the bias, in independent timestamps."""
 
+NOTHING = 1e-6
+"""Losses closer than this are equal: two fits of one forecast differ by the optimiser's last digits."""
+
 MAX_SLOPE = 10.0
 """Upper bound of 1 / T: a model is sharpened at most so much."""
 
@@ -219,8 +222,8 @@ class Calibration:
     skilled
         False: the model emits climatology.
     judged_loss, judged_climatology
-        Log-loss of the model (calibrated on the earlier half) and of climatology on the later half, nats, as
-        means of timestamp means.
+        Log-loss on the later half of the model (calibrated on the earlier half) and of the better climatology;
+        nats, means of timestamp means.
     """
 
     calibrator: Calibrator
@@ -245,8 +248,9 @@ def calibrate(
     """Judge a model's skill on a calibration slice and calibrate it.
 
     A calibrator fitted on the earlier half of the times (without rows whose outcome is known only later) is
-    scored on the later half. A model whose log-loss there is not below that of the training prior has
-    `no_skill`. The calibrator that is kept is fitted on the whole slice.
+    scored on the later half. A model whose log-loss there is not below that of the training prior, or not
+    below that of the prior moved to the class shares of the earlier half, has `no_skill`. The calibrator that
+    is kept is fitted on the whole slice.
 
     Parameters
     ----------
@@ -276,18 +280,24 @@ def calibrate(
             "give a longer history, fewer folds or a larger calibration_fraction",
         )
 
-    def fitted(rows: NDArray[np.bool_]) -> Calibrator:
+    def fitted(forecasts: NDArray[np.float64], rows: NDArray[np.bool_]) -> Calibrator:
         weights = timestamp_weights(ts_event[rows])
         times = independent_times(ts_event[rows], ts_matured[rows])
-        return fit_calibrator(p[rows], y[rows], prior, weights=weights, times=times, ridge=ridge)
+        return fit_calibrator(forecasts[rows], y[rows], prior, weights=weights, times=times, ridge=ridge)
 
-    trial = fitted(early)
+    # Newer class shares alone beat older ones where they drift; that is no skill of a model.
+    unskilled = np.broadcast_to(prior, p.shape)
+    candidates = (
+        fitted(p, early).apply(p[late]),
+        unskilled[late],
+        fitted(unskilled, early).apply(unskilled[late]),
+    )
     late_weights = timestamp_weights(ts_event[late])
-    loss = _mean_loss(trial.apply(p[late]), y[late], late_weights)
-    climatology = _mean_loss(np.broadcast_to(prior, (int(late.sum()), 3)), y[late], late_weights)
+    loss, *others = (_mean_loss(forecast, y[late], late_weights) for forecast in candidates)
+    climatology = min(others)
     return Calibration(
-        calibrator=fitted(np.ones(len(y), dtype=np.bool_)),
-        skilled=loss < climatology,
+        calibrator=fitted(p, np.ones(len(y), dtype=np.bool_)),
+        skilled=loss < climatology - NOTHING,
         judged_loss=loss,
         judged_climatology=climatology,
     )

@@ -1,6 +1,6 @@
 """Walk-forward: every model forecasts each test part having seen only what was known before it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import joblib
@@ -59,16 +59,13 @@ class FoldSummary:
         Class shares (down, flat, up) of the fit part.
     mean_down, mean_flat, mean_up
         E[r | class] of the fit part.
-    mean_gain, mean_loss
-        Mean |r| before cost of the right and of the wrong calls of all models on the calibration part. A call
-        is a calibrated forecast whose largest probability is UP or DOWN; it is right if r has its sign. 50
-        calls of the mean |r| of the whole calibration part are added to each, so that a few calls, or none,
-        leave both near that mean.
+    typical_move
+        Mean |r| of the calibration part.
     models
         Figures by model: ``skilled`` (0 or 1), ``slope`` (1 / T), rows, ``judged_loss`` against
         ``judged_climatology``, ``test_log_loss``, ``test_half_brier`` and ``test_accuracy`` over labelled
         test rows beside ``climatology_log_loss`` and ``climatology_half_brier``, as means of timestamp
-        means.
+        means; ``gained`` and ``lost``, the sums of |r| over ``right`` and ``wrong`` calls.
     """
 
     index: int
@@ -87,9 +84,28 @@ class FoldSummary:
     mean_down: float
     mean_flat: float
     mean_up: float
-    mean_gain: float
-    mean_loss: float
+    typical_move: float
     models: Mapping[str, Mapping[str, float]]
+
+    def mean_calls(self, models: Collection[str]) -> tuple[float, float]:
+        """Return W and L: mean |r| before cost of the right and of the wrong calls on the calibration part.
+
+        A call is a calibrated forecast whose largest probability is UP or DOWN; it is right if r has its
+        sign. Models without skill emit no calls. 50 calls of the typical move are added to each, so that a
+        few calls, or none, leave both near it.
+
+        Parameters
+        ----------
+        models
+            The members of the ensemble that is to act; others must not move its thresholds.
+        """
+        acting = [self.models[name] for name in models if self.models[name]["skilled"]]
+
+        def mean(total: str, count: str) -> float:
+            moved = sum(figures[total] for figures in acting) + PSEUDO_CALLS * self.typical_move
+            return moved / (sum(figures[count] for figures in acting) + PSEUDO_CALLS)
+
+        return mean("gained", "right"), mean("lost", "wrong")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -131,8 +147,6 @@ class _Cell:
     fold: int
     probabilities: NDArray[np.float64]
     spoke: NDArray[np.bool_]
-    gains: NDArray[np.float64]
-    losses: NDArray[np.float64]
     figures: Mapping[str, float]
 
 
@@ -253,7 +267,7 @@ def _run_cell(
             dataset, fold, factory, name=name, seed=seed, max_fit_rows=max_fit_rows, winsor=winsor
         )
         probabilities, spoke = forecast(dataset, fold.test, trained)
-        gains, losses = _calls(dataset, fold, trained)
+        figures = _figures(dataset, fold.test, probabilities, trained) | _calls(dataset, fold, trained)
     except Exception as error:  # noqa: BLE001 - whatever a plug-in raises must not stop the other models
         text = " ".join(str(error).split()) or type(error).__name__
         return ModelFailure(model=name, fold=index, error=text)
@@ -262,20 +276,22 @@ def _run_cell(
         fold=index,
         probabilities=probabilities,
         spoke=spoke,
-        gains=gains,
-        losses=losses,
-        figures=_figures(dataset, fold.test, probabilities, trained),
+        figures=figures,
     )
 
 
-def _calls(
-    dataset: Dataset, fold: Fold, trained: TrainedModel
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _calls(dataset: Dataset, fold: Fold, trained: TrainedModel) -> dict[str, float]:
     rows = fold.calibration[dataset.eligible(trained.window)[fold.calibration]]
     raw = raw_forecasts(dataset, rows, trained.forecaster, trained.scaler)
     direction = trained.calibration.calibrator.apply(raw).argmax(axis=1) - 1
     signed = (direction * dataset.realised_return[rows])[direction != 0]
-    return signed[signed > 0], -signed[signed <= 0]
+    right = signed > 0
+    return {
+        "right": float(right.sum()),
+        "wrong": float((~right).sum()),
+        "gained": float(signed[right].sum()),
+        "lost": float(-signed[~right].sum()),
+    }
 
 
 def _figures(
@@ -297,11 +313,6 @@ def _figures(
     }
 
 
-def _mean_call(values: Iterable[NDArray[np.float64]], typical: float) -> float:
-    pooled = np.concatenate(list(values))
-    return float((pooled.sum() + PSEUDO_CALLS * typical) / (len(pooled) + PSEUDO_CALLS))
-
-
 def _merge(
     dataset: Dataset,
     cuts: tuple[Fold, ...],
@@ -314,7 +325,6 @@ def _merge(
     summaries = []
     for index, fold in enumerate(cuts):
         here = [cells[name, index] for name in names]
-        typical = float(np.abs(dataset.realised_return[fold.calibration]).mean())
         summaries.append(
             FoldSummary(
                 index=index,
@@ -333,8 +343,7 @@ def _merge(
                 mean_down=means[index].down,
                 mean_flat=means[index].flat,
                 mean_up=means[index].up,
-                mean_gain=_mean_call((cell.gains for cell in here), typical),
-                mean_loss=_mean_call((cell.losses for cell in here), typical),
+                typical_move=float(np.abs(dataset.realised_return[fold.calibration]).mean()),
                 models={cell.model: cell.figures for cell in here},
             )
         )

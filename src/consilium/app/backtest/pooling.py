@@ -118,7 +118,7 @@ class _Replay:
         ts_event = self.dataset.ts_event[self.forecasts.rows].tolist()
         total = len(ts_event)
         for fold in self.forecasts.folds:
-            self.ensemble.gates = fold_gates(gates, fold, cost)
+            self.ensemble.gates = fold_gates(gates, fold, self.models, cost)
             self.ensemble.prior = fold.prior
             for place in range(fold.start, fold.stop):
                 now = ts_event[place]

@@ -250,7 +250,7 @@ def _verdict(
     verdict: Verdict, direction: str, trading: Mapping[str, Any], held: list[list[float]]
 ) -> dict[str, Any]:
     text = f"{verdict.text} {direction}".strip()
-    kept = held[-1][1] / held[0][1] - 1.0
+    kept = held[-1][1] / trading["equity"][0][1] - 1.0
     traded = trading_verdict(trading["net_return"], kept, trading["trades"])
     return {
         "verdict": f"{text} {traded.text}",
