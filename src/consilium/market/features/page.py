@@ -30,7 +30,9 @@ gap(x) = ln(c/x); sumN, meanN, maxN, minN run over the last N bars, this one inc
 
 ```python
 from consilium.market.features import FeatureStream, compute_features, feature_names
+from consilium.market.sources import sample_candles
 
+(series,) = sample_candles().series.values()
 names = feature_names("core14")
 rows = compute_features(series, names)  # (n, 14)
 stream = FeatureStream(names, interval_ns=series.interval_ns, bars_per_day=series.bars_per_day)
