@@ -19,6 +19,7 @@ from consilium.app.stages import silent
 from consilium.domain import Consensus, Fill
 from consilium.market.candles import CandleSeries
 from consilium.market.simulator import simulate
+from consilium.trading.signals import as_series
 from consilium.training.dataset import build_dataset
 from consilium.training.labels import LabelSpec
 
@@ -43,10 +44,11 @@ class Run:
 def pipeline(panel: dict[str, CandleSeries]) -> Run:
     dataset = build_dataset(panel, "core14", LabelSpec(horizon=REQUEST.horizon))
     forecasts = forecast(REQUEST, dataset)
-    said = pool(REQUEST, dataset, forecasts, "seed", silent)
-    bold = [replace(c, actionable=True, reason="") for c in said.consensuses]
+    spoken: list[Consensus] = []
+    pool(REQUEST, dataset, forecasts, "seed", silent, spoken.append)
+    bold = as_series([replace(c, actionable=True, reason="") for c in spoken], panel)
     start = int(dataset.ts_event[forecasts.rows[0]])
-    account = Economics(REQUEST, panel, start).account(bold, limits=True)
+    account = Economics(REQUEST, panel, start).account(list(bold.values()), limits=True)
     names = [dataset.symbols[i] for i in dataset.symbol_index]
     times = dataset.ts_event.tolist()
     return Run(
@@ -59,7 +61,7 @@ def pipeline(panel: dict[str, CandleSeries]) -> Run:
             for model, p in forecasts.probabilities.items()
             for place, row in enumerate(forecasts.rows.tolist())
         },
-        consensuses={(c.symbol, c.ts_event): c for c in said.consensuses},
+        consensuses={(c.symbol, c.ts_event): c for c in spoken},
         fills=list(account.fills),
         equity=dict(zip(account.ts.tolist(), account.equity.tolist(), strict=True)),
         borders=[fold.ts_test for fold in forecasts.folds],

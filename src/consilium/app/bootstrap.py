@@ -55,8 +55,14 @@ def make_ensemble(
     trust: str,
     gates: str | Gates,
     paper: bool = True,
+    capacity: int = 4096,
 ) -> EnsembleService:
     """Make the ensemble of a run from its settings.
+
+    Parameters
+    ----------
+    capacity
+        Rounds kept until their outcome: symbols times the bars of the horizon, and some more.
 
     Raises
     ------
@@ -79,6 +85,7 @@ def make_ensemble(
         trust=trust,
         gates=gates,
         paper=paper,
+        capacity=capacity,
     )
 
 

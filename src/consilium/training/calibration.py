@@ -222,8 +222,8 @@ class Calibration:
     skilled
         False: the model emits climatology.
     judged_loss, judged_climatology
-        Log-loss on the later half of the model (calibrated on the earlier half) and of the better climatology;
-        nats, means of timestamp means.
+        Log-loss on the later half: of the model, calibrated on the earlier half, and of the better of two
+        climatologies; nats, means of timestamp means.
     """
 
     calibrator: Calibrator

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.bootstrap import make_costs, make_instruments
-from consilium.domain import Consensus, stated_directions
+from consilium.domain import stated_directions
 from consilium.market.candles import CandleSeries
 from consilium.trading.backtest import BacktestResult, prepare, run_backtest
 from consilium.trading.books import run_unit_book
@@ -37,11 +37,11 @@ class Economics:
         self.costs = make_costs(request.settings)
         self.instruments = make_instruments(request.settings, panel)
 
-    def account(self, consensuses: Sequence[Consensus], *, limits: bool) -> BacktestResult:
-        """Run the paper account on actionable consensuses."""
+    def account(self, signals: Sequence[SignalSeries], *, limits: bool) -> BacktestResult:
+        """Run the paper account on the actionable consensuses."""
         return run_backtest(
             self.tapes,
-            consensuses,
+            signals,
             policy=self.request.policy,
             horizon=self.request.horizon,
             costs=self.costs,
@@ -118,13 +118,20 @@ def _directions(dataset: Dataset, forecasts: Forecasts, name: str) -> list[Signa
     """Return the directions of a forecaster by symbol; where it only emits climatology it does not trade."""
     p = forecasts.probabilities[name]
     best = stated_directions(p).astype(np.int8)
-    symbol_index = dataset.symbol_index[forecasts.rows]
-    ts_event = dataset.ts_event[forecasts.rows]
-    spoke = forecasts.skilled[name]
+    return signals_of(dataset, forecasts, best, forecasts.skilled[name])
+
+
+def signals_of(
+    dataset: Dataset, forecasts: Forecasts, direction: NDArray[np.int8], actionable: NDArray[np.bool_]
+) -> list[SignalSeries]:
+    """Split columns over the test rows, shape (N,), into one series a symbol."""
+    symbol_index, ts_event = dataset.symbol_index[forecasts.rows], dataset.ts_event[forecasts.rows]
     series = []
     for index, symbol in enumerate(dataset.symbols):
         mine = symbol_index == index
         series.append(
-            SignalSeries(symbol=symbol, ts_event=ts_event[mine], direction=best[mine], actionable=spoke[mine])
+            SignalSeries(
+                symbol=symbol, ts_event=ts_event[mine], direction=direction[mine], actionable=actionable[mine]
+            )
         )
     return series

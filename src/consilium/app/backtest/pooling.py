@@ -1,12 +1,14 @@
 """The forecasts of a walk-forward, sent through the ensemble message by message in the order of time."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from consilium.app.backtest.economics import signals_of
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.bootstrap import fold_gates, make_bus, make_ensemble, trip_cost
 from consilium.app.stages import ProgressCall
@@ -20,10 +22,18 @@ from consilium.domain import (
     Prediction,
 )
 from consilium.ensemble import EnsembleService, make_gates
+from consilium.trading.signals import SignalSeries
 from consilium.training.dataset import Dataset
 from consilium.training.walkforward import Forecasts
 
 DIRECTIONS = tuple(Direction)
+Tap = Callable[[Consensus], object]
+
+WEIGHT_SAMPLES = 500
+"""About how many points the weights are drawn with."""
+
+SPARE_ROUNDS = 4
+"""Instants that the ensemble keeps beyond the horizon: a gap delays an outcome."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,66 +42,119 @@ class Pooled:
 
     Parameters
     ----------
-    consensuses
-        One a row, in the order of ``Forecasts.rows``.
     probabilities
-        Shape (N, 3).
+        Shape (N, 3), rows as in ``Forecasts.rows``.
     direction, actionable
         Shape (N,).
+    signals
+        Direction and whether to act on it, one series a symbol.
     levels, reasons
         How often each level occurred, and each reason not to act.
+    weights
+        About 500 samples over time: ``ts`` and one column a model.
     """
 
-    consensuses: tuple[Consensus, ...]
     probabilities: NDArray[np.float64]
     direction: NDArray[np.int8]
     actionable: NDArray[np.bool_]
+    signals: list[SignalSeries]
     levels: dict[str, int]
     reasons: dict[str, int]
+    weights: dict[str, list[float | int]]
+
+
+class _Columns:
+    """Keeps what is needed of each consensus; the objects of a large panel would take gigabytes."""
+
+    def __init__(self, rows: int, models: list[str], tap: Tap | None) -> None:
+        self.probabilities = np.empty((rows, 3))
+        self.direction = np.empty(rows, dtype=np.int8)
+        self.actionable = np.empty(rows, dtype=np.bool_)
+        self.levels: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.weights: dict[str, list[float | int]] = {"ts": [], **{name: [] for name in models}}
+        self.count = 0
+        self._every = max(1, rows // WEIGHT_SAMPLES)
+        self._tap = tap
+
+    def keep(self, consensus: Consensus) -> tuple[()]:
+        """Take the next consensus, in the order of the test rows."""
+        at = self.count
+        self.probabilities[at] = consensus.probabilities
+        self.direction[at] = consensus.direction
+        self.actionable[at] = consensus.actionable
+        self.levels[consensus.level] += 1
+        if consensus.reason:
+            self.reasons[consensus.reason] += 1
+        if at % self._every == 0:
+            for name, column in self.weights.items():
+                column.append(consensus.ts_event if name == "ts" else consensus.weights.get(name, 0.0))
+        if self._tap is not None:
+            self._tap(consensus)
+        self.count = at + 1
+        return ()
 
 
 def pool(
-    request: BacktestRequest, dataset: Dataset, forecasts: Forecasts, gates: str, progress: ProgressCall
+    request: BacktestRequest,
+    dataset: Dataset,
+    forecasts: Forecasts,
+    gates: str,
+    progress: ProgressCall,
+    tap: Tap | None = None,
 ) -> Pooled:
     """Send feature windows, predictions and matured outcomes through the ensemble.
 
     An outcome is delivered before the first forecast made after its maturity. One that matures at the very
     time of a forecast is the open at which that forecast fills, and is not known yet.
 
+    Parameters
+    ----------
+    tap
+        Called with each consensus.
+
     Raises
     ------
     ConsiliumError
-        A handler failed, or a row was left without a consensus: the backtest would be wrong.
+        A handler failed, a message was ignored, or a row was left without a consensus: the backtest would be
+        wrong.
     """
     models = [name for name in request.models if name in forecasts.probabilities]
     ensemble = make_ensemble(
-        request.settings, models, rule=request.rule, trust=request.trust, gates=make_gates(gates)
+        request.settings,
+        models,
+        rule=request.rule,
+        trust=request.trust,
+        gates=make_gates(gates),
+        capacity=len(dataset.symbols) * (request.horizon + SPARE_ROUNDS),
     )
-    spoken: list[Consensus] = []
-
-    def keep(consensus: Consensus) -> tuple[()]:
-        spoken.append(consensus)
-        return ()
-
-    bus = make_bus(ensemble, keep)
+    columns = _Columns(len(forecasts.rows), models, tap)
+    bus = make_bus(ensemble, columns.keep)
     _Replay(request, dataset, forecasts, models, ensemble, bus).run(gates, progress)
+    _require_whole(bus, ensemble, columns.count, len(forecasts.rows))
+    return Pooled(
+        probabilities=columns.probabilities,
+        direction=columns.direction,
+        actionable=columns.actionable,
+        signals=signals_of(dataset, forecasts, columns.direction, columns.actionable),
+        levels=dict(columns.levels.most_common()),
+        reasons=dict(columns.reasons.most_common()),
+        weights=columns.weights,
+    )
+
+
+def _require_whole(bus: MemoryBus, ensemble: EnsembleService, spoken: int, rows: int) -> None:
     if bus.dead_letters:
         letter = bus.dead_letters[0]
         raise ConsiliumError(
             "no handler may fail in a backtest", f"{letter.handler}: {letter.error}", "mend it"
         )
-    if len(spoken) != len(forecasts.rows):
+    if ensemble.ignored:
         raise ConsiliumError(
-            "every test row needs a consensus", f"{len(spoken)} of {len(forecasts.rows)}", "report it"
+            "a backtest may ignore no message", dict(ensemble.ignored), "report it: trust would learn nothing"
         )
-    return Pooled(
-        consensuses=tuple(spoken),
-        probabilities=np.array([c.probabilities for c in spoken]),
-        direction=np.array([int(c.direction) for c in spoken], dtype=np.int8),
-        actionable=np.array([c.actionable for c in spoken], dtype=np.bool_),
-        levels=dict(Counter(c.level for c in spoken).most_common()),
-        reasons=dict(Counter(c.reason for c in spoken if c.reason).most_common()),
-    )
+    if spoken != rows:
+        raise ConsiliumError("every test row needs a consensus", f"{spoken} of {rows}", "report it")
 
 
 class _Replay:

@@ -107,7 +107,11 @@ def _checked_models(models: Iterable[str] | None) -> tuple[str, ...]:
     known = names_in(FORECASTERS, "consilium.models")
     if models is None:
         return tuple(FORECASTERS)
-    return tuple(_known("model", canonical_model(name), known) for name in models)
+    chosen = tuple(_known("model", canonical_model(name), known) for name in models)
+    for name in chosen:
+        if chosen.count(name) > 1:
+            raise UsageError("each model may stand once", f"'{name}' twice", "remove one of its names")
+    return chosen
 
 
 def _checked_features(features: str | None, preset: str | None) -> str:

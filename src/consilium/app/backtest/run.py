@@ -56,29 +56,28 @@ def run(request: BacktestRequest, *, progress: ProgressCall = silent) -> dict[st
     observed = observe(request.data, request.symbols, repair=request.repair, seed=settings.training.seed)
     progress("read candles", 1, 1)
     features = request.features or fitting_features(observed)
-    progress("features and labels", 0, 1)
-    dataset = build_dataset(observed.panel, features, LabelSpec(horizon=request.horizon))
-    progress("features and labels", 1, 1)
     digested = observed.digest()
-    config = _registration(request, dataset, features)
+    config = _registration(request, observed, features)
     table = RunTable(settings.data_dir / "runs.db", SystemClock())
     with table.start(
         "backtest", config, seed=settings.training.seed, data_digest=digested, code_version=__version__
     ) as row:
-        report = _carry_out(request, observed, dataset, features, progress)
+        report = _carry_out(request, observed, features, progress)
         row.record(_headline(report))
     run_facts = {"id": row.run_id, "trials": table.trials("backtest")}
     report["data"]["digest"] = digested
     return report | {"config": config, "config_hash": digest(config), "run": run_facts}
 
 
-def _registration(request: BacktestRequest, dataset: Dataset, features: str) -> dict[str, Any]:
+def _registration(request: BacktestRequest, observed: Observed, features: str) -> dict[str, Any]:
+    interval_ns = next(iter(observed.panel.values())).interval_ns
     return request.config(
         features=features,
-        label_id=dataset.label_id,
-        interval_ns=dataset.interval_ns,
-        universe=list(dataset.symbols),
-        comparator="climatology of each training part",
+        label_id=LabelSpec(horizon=request.horizon).label_id(interval_ns),
+        interval_ns=interval_ns,
+        universe=sorted(observed.panel),
+        comparators=["climatology", "best single model before each fold", "equal-weight mean"],
+        comparators_rule="all must be beaten; one that is the forecast itself is left out, climatology never",
         alpha=0.05,
     )
 
@@ -86,10 +85,12 @@ def _registration(request: BacktestRequest, dataset: Dataset, features: str) -> 
 def _carry_out(
     request: BacktestRequest,
     observed: Observed,
-    dataset: Dataset,
     features: str,
     progress: ProgressCall,
 ) -> dict[str, Any]:
+    progress("features and labels", 0, 1)
+    dataset = build_dataset(observed.panel, features, LabelSpec(horizon=request.horizon))
+    progress("features and labels", 1, 1)
     forecasts = forecast(request, dataset, progress)
     pooled = {name: pool(request, dataset, forecasts, name, progress) for name in _presets(request.gates)}
     main = pooled[request.gates]
@@ -127,7 +128,7 @@ def _carry_out(
             for (gates, limits), result in accounts.items()
         },
         "calibration": {name: reliability_of(dataset, judged, name) for name in ("consensus", *members)},
-        "weights": _weights(main, members),
+        "weights": main.weights,
         **_verdict(verdict, direction, trading, held),
         "notes": _notes(request, observed, features, figures),
         "failures": [f"{f.model} failed in fold {f.fold + 1}: {f.error}" for f in forecasts.failures],
@@ -185,7 +186,7 @@ def _accounts(
     for gates, said in pooled.items():
         for limits in (True, False):
             progress("paper account", len(accounts), total, f"{gates}, limits {'on' if limits else 'off'}")
-            accounts[gates, limits] = economics.account(said.consensuses, limits=limits)
+            accounts[gates, limits] = economics.account(said.signals, limits=limits)
     progress("paper account", total, total)
     return accounts
 
@@ -235,15 +236,6 @@ def _trading(account: BacktestResult, held: list[list[float]]) -> dict[str, Any]
         "buy_and_hold": held,
         "drawdown": drawdown(account),
     }
-
-
-def _weights(main: Pooled, models: tuple[str, ...], points: int = 500) -> dict[str, list[float | int]]:
-    every = max(1, len(main.consensuses) // points)
-    sampled = main.consensuses[::every]
-    weights: dict[str, list[float | int]] = {"ts": [c.ts_event for c in sampled]}
-    for name in models:
-        weights[name] = [float(c.weights.get(name, 0.0)) for c in sampled]
-    return weights
 
 
 def _verdict(

@@ -133,6 +133,7 @@ def predict(
     from consilium.app import deploy
     from consilium.app.backtest.request import BacktestRequest
     from consilium.app.files import require_writable, write_json
+    from consilium.app.newest import predict as predict_newest
     from consilium.app.observe import observe
 
     settings = options.settings_with(folds=None, seed=None, jobs=None)
@@ -145,19 +146,27 @@ def predict(
     observed = observe(data, options.split_names(symbols), repair=repair, seed=settings.training.seed)
     folder = models_dir or settings.data_dir / "models"
     pool = deploy.load_pool(folder, None if asked is None else request.models)
-    rows = deploy.predict(
+    found = predict_newest(
         settings, observed, pool, rule=request.rule, trust=request.trust, gates=request.gates
     )
     if json_file is not None:
-        write_json(json_file, {"coverage": pool.coverage, "refused": dict(pool.refused), "symbols": rows})
+        write_json(
+            json_file,
+            {
+                "coverage": pool.coverage,
+                "refused": dict(pool.refused),
+                "symbols": found.rows,
+                "left_out": dict(found.left_out),
+            },
+        )
     console = Console(soft_wrap=True)
-    for name, why in pool.refused.items():
+    for name, why in {**pool.refused, **found.left_out}.items():
         typer.echo(f"warning: {name} is left out: {why}", err=True)
     if not pool.artefacts:
         console.print(
             f"No model in {folder}: the RSI/EMA fallback speaks, on paper only. Run consilium train."
         )
-    for row in rows:
+    for row in found.rows:
         console.print(
             f"{row['time']} {row['symbol']}: {row['action']} ({row['reason'] or 'every gate passed'})"
         )

@@ -54,6 +54,7 @@ class Verdict:
                 "smallest_visible": c.smallest_visible,
                 "n_timestamps": c.n_timestamps,
                 "word": c.word,
+                "excluded": name not in _tests(self.comparisons),
                 "reason": c.reason,
             }
             for name, c in self.comparisons.items()
@@ -75,9 +76,11 @@ def verdict(
 ) -> Verdict:
     """Judge a pooled forecast by its half-Brier against three others.
 
-    ``better`` only if it is better than climatology, than the best single model and than the equal-weight
-    mean, each at 5 % (intersection-union: no correction is needed); ``worse`` if it is worse than
-    climatology; else ``not distinguishable``, with the smallest effect that could have been seen.
+    ``better`` only if every comparison that is a test comes out better, each at 5 % (intersection-union: no
+    correction is needed): with climatology always, with the best single model and with the equal-weight mean
+    unless that is the pooled forecast itself, as with one model or with fixed equal weights; such a one is
+    left out and said. ``worse`` if it is worse than climatology; else ``not distinguishable``, with the
+    smallest effect that could have been seen.
 
     Parameters
     ----------
