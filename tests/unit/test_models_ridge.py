@@ -45,6 +45,13 @@ def test_scores_are_the_ridge_of_the_chosen_penalty() -> None:
     assert model.shift.sum() == pytest.approx(0.0, abs=1e-12)
 
 
+def test_where_one_class_is_rare_the_shift_stays_near_the_prior() -> None:
+    rng = np.random.default_rng(5)
+    y = np.array([1] * 57 + [0] * 2 + [2])
+    p = fit_ridge(rng.standard_normal((60, 3)), y, np.ones(60)).distribution(rng.standard_normal((500, 3)))
+    np.testing.assert_allclose(p.mean(axis=0), np.bincount(y) / 60, atol=0.002)
+
+
 def test_probabilities_are_calibrated_on_rows_not_seen() -> None:
     rng = np.random.default_rng(2)
     X = rng.standard_normal((13_000, 30))

@@ -2,6 +2,7 @@ from math import sqrt
 
 import numpy as np
 import pytest
+from scipy.stats import kurtosis, skew
 
 from consilium.domain import DAY_NS, HOUR_NS, InvalidValue
 from consilium.trading.metrics import (
@@ -47,6 +48,20 @@ def test_the_error_of_the_sharpe_ratio_is_what_repeated_samples_show() -> None:
     spread = np.std([sharpe_ratio(s) or 0.0 for s in samples])
     claimed = np.median([sharpe_error(s) or 0.0 for s in samples])
     assert claimed == pytest.approx(spread, rel=0.05)
+
+
+def test_the_error_counts_skewness_and_fat_tails_by_the_formula() -> None:
+    r = np.random.default_rng(3).exponential(0.01, 400) - 0.007
+    sr = r.mean() / r.std(ddof=1)
+    inside = 1 - skew(r) * sr + (kurtosis(r, fisher=False) - 1) / 4 * sr**2
+    assert skew(r) > 1
+    assert sharpe_error(r) == pytest.approx(sqrt(inside / 399) * sqrt(365))
+
+
+def test_thirty_days_are_enough_for_every_ratio() -> None:
+    enough = np.tile([0.01, -0.005], 15)
+    assert None not in (sharpe_ratio(enough), sharpe_error(enough), sortino_ratio(enough))
+    assert sharpe_ratio(enough[:29]) is sortino_ratio(enough[:29]) is None
 
 
 def test_the_error_on_thirty_calm_days_is_about_three_and_a_half() -> None:

@@ -84,6 +84,12 @@ def test_daily_volatility_scales_twenty_returns_to_a_day() -> None:
     assert daily_volatility(close, 24.0)[40] == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("n", [1, 19, 20, 21])
+def test_daily_volatility_needs_twenty_returns(n: int) -> None:
+    found = daily_volatility(_random_series(4, 60).close[:n], 24.0)
+    assert np.isfinite(found).tolist() == [i >= 20 for i in range(n)]
+
+
 def test_gaussian_returns_fall_into_thirds() -> None:
     rng = np.random.default_rng(5)
     prices = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 0.01, 40_000)))
