@@ -118,7 +118,7 @@ def test_the_universe_is_ranked_by_the_week_before_the_period(tmp_path: Path) ->
     assert set(result.plan.pairs) == {f"{base}USDT" for base in BASES}
     assert latest < result.plan.start_ts // MS_NS
     delisted = [finding for finding in result.findings if finding.symbol == "DOGEUSDT"]
-    assert [finding.kind for finding in delisted] == ["coverage"]
+    assert [finding.kind for finding in delisted] == ["extent"]
     assert len(load_candles(tmp_path, ["DOGEUSDT"], drop_last=False).series["DOGEUSDT"]) == 100
 
 
@@ -128,9 +128,9 @@ def test_gaps_and_late_listings_are_reported(exchange: FakeExchange, tmp_path: P
     exchange.pairs[2].bars = exchange.pairs[2].bars[:5]
     result = _fetch(exchange, tmp_path, symbols=["BTC/USDT", "ETHUSDT", "SOLUSDT"])
     found = {(f.symbol, f.kind): f for f in result.findings}
-    assert set(found) == {("BTCUSDT", "gaps"), ("ETHUSDT", "coverage"), ("SOLUSDT", "coverage")}
+    assert set(found) == {("BTCUSDT", "gaps"), ("ETHUSDT", "extent"), ("SOLUSDT", "extent")}
     assert (found["BTCUSDT", "gaps"].count, found["BTCUSDT", "gaps"].row) == (10, 201)
-    assert "no bars" in found["SOLUSDT", "coverage"].detail
+    assert "no bars" in found["SOLUSDT", "extent"].detail
 
 
 @pytest.mark.parametrize("fault", ["429", "418", "500", "503", "drop"])

@@ -11,8 +11,8 @@ from consilium.domain.time import DAY_NS, HOUR_NS
 from consilium.market.checks import check_candles
 from consilium.market.files import candle_table
 from consilium.market.findings import FAULTS, NOTES, Finding, refuse
+from consilium.market.hours import find_gaps, find_hours
 from consilium.market.repair import repair_candles
-from consilium.market.sessions import find_gaps, find_sessions
 from consilium.market.simulator import simulate
 from consilium.market.sources import sample_candles
 
@@ -186,9 +186,9 @@ def test_every_kind_is_a_fault_or_a_note() -> None:
 
 def test_nights_weekends_and_holidays_of_a_stock_are_no_gaps() -> None:
     series = sample_candles().series["SAMPLE"]
-    sessions = find_sessions(series.ts_open, HOUR_NS)
-    assert not sessions.round_the_clock
-    assert sessions.bars_per_day == 7.0
+    hours = find_hours(series.ts_open, HOUR_NS)
+    assert not hours.round_the_clock
+    assert hours.bars_per_day == 7.0
     assert len(find_gaps(series.ts_open, HOUR_NS)) == 0
 
 
@@ -199,19 +199,19 @@ def test_a_few_days_of_a_stock_have_no_gaps_either(start: int, bars: int) -> Non
     assert len(find_gaps(ts, HOUR_NS)) == 0
 
 
-def test_a_hole_inside_a_session_is_a_gap() -> None:
+def test_a_hole_inside_trading_hours_is_a_gap() -> None:
     ts = sample_candles().series["SAMPLE"].ts_open
     day = np.flatnonzero(np.diff(ts) > HOUR_NS)[100] + 1
     holed = np.delete(ts, [day + 2, day + 3])
     assert_array_equal(find_gaps(holed, HOUR_NS), [day + 1])
 
 
-def test_a_market_that_rests_at_weekends_only_is_a_session_market() -> None:
+def test_a_market_that_rests_at_weekends_only_has_trading_hours() -> None:
     hours = np.arange(24 * 7 * 8)
     open_ = hours[(hours % (24 * 7)) < 24 * 5]
     ts = open_ * HOUR_NS
-    assert not find_sessions(ts, HOUR_NS).round_the_clock
-    assert find_sessions(ts, HOUR_NS).bars_per_day == 24.0
+    assert not find_hours(ts, HOUR_NS).round_the_clock
+    assert find_hours(ts, HOUR_NS).bars_per_day == 24.0
     assert len(find_gaps(ts, HOUR_NS)) == 0
     assert_array_equal(find_gaps(np.delete(ts, [200, 201]), HOUR_NS), [199])
 
@@ -220,17 +220,17 @@ def test_daily_bars_of_a_stock_have_no_gaps_at_weekends() -> None:
     days = np.arange(7 * 30)
     ts = days[days % 7 < 5] * DAY_NS
     assert len(find_gaps(ts, DAY_NS)) == 0
-    assert find_sessions(ts, DAY_NS).bars_per_day == 1.0
+    assert find_hours(ts, DAY_NS).bars_per_day == 1.0
 
 
 def test_a_lunch_break_is_no_gap() -> None:
     hours = [day * 24 + hour for day in range(30) for hour in (1, 2, 4, 5, 6)]
     ts = np.array(hours) * HOUR_NS
     assert len(find_gaps(ts, HOUR_NS)) == 0
-    assert find_sessions(ts, HOUR_NS).bars_per_day == 5.0
+    assert find_hours(ts, HOUR_NS).bars_per_day == 5.0
 
 
-def test_a_long_outage_does_not_make_a_session_market() -> None:
+def test_a_long_outage_does_not_make_trading_hours() -> None:
     ts = np.delete(np.arange(24 * 60), slice(200, 700)) * HOUR_NS
-    assert find_sessions(ts, HOUR_NS).round_the_clock
+    assert find_hours(ts, HOUR_NS).round_the_clock
     assert_array_equal(find_gaps(ts, HOUR_NS), [199])

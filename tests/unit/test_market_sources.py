@@ -1,6 +1,9 @@
 """Files of several makes give the same candles; what is broken is excluded and told."""
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import polars as pl
@@ -11,7 +14,7 @@ from consilium.domain.errors import DataProblem, InvalidValue, OutputProblem, Un
 from consilium.domain.time import DAY_NS, HOUR_NS, from_iso
 from consilium.market.candles import COLUMNS, CandleSeries
 from consilium.market.columns import BINANCE_COLUMNS, canonical
-from consilium.market.files import candle_table
+from consilium.market.files import candle_table, write_whole
 from consilium.market.simulator import simulate
 from consilium.market.sources import load_candles, sample_candles, write_candles
 
@@ -180,6 +183,42 @@ def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> 
     with pytest.raises(OutputProblem):
         write_candles(tmp_path, _panel("AAA"))
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    file = write_candles(tmp_path / "x.parquet", _panel("AAA"))
+
+    def interrupted(out: BinaryIO) -> None:
+        out.write(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(file, interrupted)
+    assert [p.name for p in tmp_path.iterdir()] == ["x.parquet"]
+    _same(load_candles(file, drop_last=False).series["AAA"], _panel("AAA")["AAA"])
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from consilium.domain.errors import OutputProblem
+from consilium.market.simulator import simulate
+from consilium.market.sources import write_candles
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+try:
+    write_candles(Path(sys.argv[1]), simulate(bars=5000, seed=1).series)
+except OutputProblem as error:
+    print(error)
+"""
+
+
+def test_a_file_that_outgrows_its_disk_is_said_in_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "x.parquet")]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert said.stdout.startswith("the file must be writable; got ")
+    assert "File too large" in said.stdout
+    assert (said.stdout.count("\n"), said.stderr, list(tmp_path.iterdir())) == (1, "", [])
 
 
 def test_the_sample_is_a_stock_of_seven_bars_a_day_without_findings_but_the_last_bar() -> None:

@@ -155,5 +155,5 @@ def test_panels_without_rows_or_with_two_intervals_are_refused() -> None:
         build_dataset({"A": momentum_series("A", 90, seed=1)}, "core14", SPEC)
     series = momentum_series("A", 300, seed=1)
     slow = replace(series, symbol="B", interval_ns=2 * series.interval_ns, ts_open=series.ts_open * 2)
-    with pytest.raises(DataProblem, match="bars of the same length"):
+    with pytest.raises(DataProblem, match=r"bars of the same length; got 1 h \(A\), 2 h \(B\): leave out"):
         build_dataset({"A": series, "B": slow}, "core14", SPEC)

@@ -1,12 +1,12 @@
 """Results are written whole or not at all."""
 
 import json
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from consilium.domain import OutputProblem
+from consilium.domain.files import whole_file
 
 
 def require_writable(path: Path) -> None:
@@ -32,7 +32,7 @@ def require_writable(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file by way of a temporary sibling, so that a kill leaves the old one or the new one.
+    """Write a file by way of a hidden sibling, so that a kill leaves the old one or the new one.
 
     Raises
     ------
@@ -40,24 +40,15 @@ def write_text(path: Path, text: str) -> None:
         The folder cannot be written to or is full.
     """
     require_writable(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        with whole_file(path) as out:
+            out.write(text.encode())
     except OSError as error:
-        Path(name).unlink(missing_ok=True)
         raise OutputProblem(
             f"{path.name} must be written whole",
             error.strerror or error,
             "free space or choose another folder",
         ) from None
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def write_json(path: Path, value: Any) -> None:

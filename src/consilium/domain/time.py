@@ -31,3 +31,16 @@ def from_iso(text: str) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return int(moment.timestamp()) * SECOND_NS + moment.microsecond * 1_000
+
+
+def length_text(length_ns: int) -> str:
+    """Write a length of time in the largest unit that fits it whole.
+
+    Examples
+    --------
+    >>> length_text(HOUR_NS), length_text(90 * MINUTE_NS), length_text(2 * DAY_NS), length_text(7)
+    ('1 h', '90 min', '2 d', '7 ns')
+    """
+    units = {"d": DAY_NS, "h": HOUR_NS, "min": MINUTE_NS, "s": SECOND_NS, "ns": 1}
+    unit = next(name for name, size in units.items() if length_ns % size == 0)
+    return f"{length_ns // units[unit]} {unit}"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from consilium.domain.checks import require_at_least, require_name
 from consilium.domain.errors import DataProblem, InvalidValue
 from consilium.domain.market import Candle
-from consilium.market.sessions import find_sessions
+from consilium.market.hours import find_hours
 
 PRICE_COLUMNS = ("open", "high", "low", "close")
 COLUMNS = (*PRICE_COLUMNS, "volume")
@@ -36,8 +36,8 @@ class CandleSeries:
         Base units, shape (n,).
     bars_per_day
         Bars in a day of trading, for annualisation: ``DAY / interval`` where the market trades round the
-        clock; the median number of bars on days that have bars where it has sessions, as stocks do. 0 (the
-        default) means: find it from the times. A slice keeps the value of the whole.
+        clock; the median number of bars on days that have bars where it has trading hours, as for stocks.
+        0 (the default) means: find it from the times. A slice keeps the value of the whole.
 
     Raises
     ------
@@ -94,7 +94,7 @@ class CandleSeries:
                 "sort the bars and drop duplicates (`repair=True` does)",
             )
         if self.bars_per_day == 0.0:
-            found = find_sessions(times, self.interval_ns)
+            found = find_hours(times, self.interval_ns)
             object.__setattr__(self, "bars_per_day", found.bars_per_day)
 
     @property

@@ -1,6 +1,6 @@
 """What is wrong with raw candles: each fault named with its row and its cure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from consilium.market.candles import COLUMNS, PRICE_COLUMNS
 from consilium.market.columns import CANONICAL, ROW, TS, canonical
 from consilium.market.findings import CheckReport, Finding
-from consilium.market.sessions import WEEK_NS, find_gaps, find_sessions
+from consilium.market.hours import WEEK_NS, TradingHours, find_gaps, find_hours
 
 REPAIR = "load with repair (`--repair`), which "
 MIXED_SHARE = 0.1
@@ -34,6 +34,10 @@ class RawBars:
         Open, high, low, close, volume, shape (n, 5); NaN where unreadable.
     named
         The file names the symbol in a column.
+    interval_ns
+        Length of a bar, where something beside these rows says it; 0: their most common step.
+    hours
+        When the market trades, where something beside these rows says it; None: told from their times.
     """
 
     symbol: str
@@ -41,19 +45,19 @@ class RawBars:
     ts: NDArray[np.int64]
     values: NDArray[np.float64]
     named: bool = True
+    interval_ns: int = 0
+    hours: TradingHours | None = None
 
     def __len__(self) -> int:
         return len(self.row)
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> "RawBars":
         """Return some of the rows, by position or by mask."""
-        return RawBars(
-            symbol=self.symbol,
-            row=self.row[rows],
-            ts=self.ts[rows],
-            values=self.values[rows],
-            named=self.named,
-        )
+        return replace(self, row=self.row[rows], ts=self.ts[rows], values=self.values[rows])
+
+    def bar_length(self) -> int:
+        """Return the length of a bar in ns: what was said, else the most common step, 0 if there is none."""
+        return self.interval_ns or typical_interval(self.ts)
 
 
 def raw_bars(table: pl.DataFrame, *, named: bool = True) -> list[RawBars]:
@@ -139,9 +143,9 @@ def typical_interval(ts: NDArray[np.int64]) -> int:
 def overlapping(ts: NDArray[np.int64], interval_ns: int) -> NDArray[np.intp]:
     """Return the positions i whose bar opens before bar i-1 has closed, by more than a change of clocks.
 
-    Stocks end or begin sessions with shortened bars and months differ in length: neither is judged.
+    Stocks end or begin their hours with shortened bars and months differ in length: neither is judged.
     """
-    if interval_ns > WEEK_NS or not find_sessions(ts, interval_ns).round_the_clock:
+    if interval_ns > WEEK_NS or not find_hours(ts, interval_ns).round_the_clock:
         return np.empty(0, dtype=np.intp)
     return np.flatnonzero(np.diff(ts) < 0.9 * interval_ns) + 1
 
@@ -232,7 +236,7 @@ def _spacing(bars: RawBars) -> list[Finding]:
     inorder = bars.take(order)
     usable = inorder.take(inorder.ts >= 0)
     usable = usable.take(np.append(True, np.diff(usable.ts) > 0)) if len(usable) else usable
-    interval = typical_interval(usable.ts)
+    interval = usable.bar_length()
     if not interval:
         return []
     findings = []
@@ -248,7 +252,7 @@ def _spacing(bars: RawBars) -> list[Finding]:
 
 
 def _gaps(bars: RawBars, interval_ns: int) -> list[Finding]:
-    gaps = find_gaps(bars.ts, interval_ns)
+    gaps = find_gaps(bars.ts, interval_ns, bars.hours)
     if not len(gaps):
         return []
     missing = np.round(np.diff(bars.ts)[gaps] / interval_ns).astype(np.int64) - 1

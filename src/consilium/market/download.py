@@ -1,5 +1,6 @@
 """Candles fetched from an exchange into a folder: resumable, whole at any instant, told where it has gaps."""
 
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +11,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from consilium.domain.errors import InvalidValue, OutputProblem, UnknownName
+from consilium.domain.files import sweep_unfinished
 from consilium.domain.time import DAY_NS, to_iso
 from consilium.market.candles import COLUMNS
 from consilium.market.checks import check_bars, raw_bars, typical_interval
 from consilium.market.columns import canonical
 from consilium.market.exchange import MS_NS, ExchangeClient
-from consilium.market.files import unreadable, write_whole
+from consilium.market.files import interval_length, unreadable, write_whole
 from consilium.market.findings import Finding
 from consilium.market.plan import PRESETS, Plan, stored_plan, wish, write_plan
 from consilium.market.universe import RANK_DAYS, candidates, most_traded, turnover
@@ -157,8 +159,9 @@ def report(folder: Path, plan: Plan) -> tuple[Finding, ...]:
         table = _stored(folder, plan, symbol)
         if len(table):
             named = table.with_columns(pl.lit(symbol).alias("symbol"))
-            findings += check_bars(raw_bars(canonical(named.lazy()).collect())[0])
-        findings += _coverage(symbol, table, plan)
+            bars = raw_bars(canonical(named.lazy()).collect())[0]
+            findings += check_bars(replace(bars, interval_ns=interval_length(plan.interval)))
+        findings += _extent(symbol, table, plan)
     return tuple(findings)
 
 
@@ -170,11 +173,9 @@ def _floor(now: int, end_ts: int | None, length: int) -> int:
 def _prepare(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(".*.part"):
-            left.unlink()
-        probe = folder / ".writable.part"
-        probe.write_bytes(b"")
-        probe.unlink()
+        sweep_unfinished(folder)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise OutputProblem(
             "the download folder must be writable",
@@ -260,7 +261,7 @@ def _after(table: pl.DataFrame, length: int, start: int) -> int:
     return int(table["date"].dt.epoch("ms")[-1]) * MS_NS + length
 
 
-def _coverage(symbol: str, table: pl.DataFrame, plan: Plan) -> list[Finding]:
+def _extent(symbol: str, table: pl.DataFrame, plan: Plan) -> list[Finding]:
     """Say where a symbol does not cover the period: it was listed later, delisted, or never traded."""
     wanted = f"{to_iso(plan.start_ts)} to {to_iso(plan.end_ts)}"
     if not len(table):
@@ -268,11 +269,11 @@ def _coverage(symbol: str, table: pl.DataFrame, plan: Plan) -> list[Finding]:
     else:
         times = table["date"].dt.epoch("ns").to_numpy()
         first, last = int(times[0]), int(times[-1])
-        length = typical_interval(times) or plan.end_ts - last
+        length = interval_length(plan.interval) or typical_interval(times) or plan.end_ts - last
         if first <= plan.start_ts and last + length >= plan.end_ts:
             return []
         what, row, ts = f"bars from {to_iso(first)} to {to_iso(last)} of {wanted}", 1, first
     return [
-        Finding(kind="coverage", symbol=symbol, row=row, ts=ts, count=len(table), detail=what,
+        Finding(kind="extent", symbol=symbol, row=row, ts=ts, count=len(table), detail=what,
                 cure="nothing if it was listed or delisted then; else run the same command again")
     ]  # fmt: skip

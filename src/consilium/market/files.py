@@ -1,9 +1,7 @@
 """Candle files: which there are, how each is opened without reading it, and how one is written whole."""
 
-import os
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -11,12 +9,15 @@ from typing import BinaryIO
 import polars as pl
 
 from consilium.domain.errors import DataProblem, OutputProblem
+from consilium.domain.files import whole_file
+from consilium.domain.time import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 from consilium.market.candles import COLUMNS, CandleSeries
 from consilium.market.columns import BINANCE_COLUMNS, ROW, SHORT_COLUMNS
 
 SUFFIXES = (".parquet", ".pq", ".feather", ".ipc", ".arrow", ".csv")
 _NOT_CANDLES = re.compile(r"-(mark|index|funding_rate|premiumIndex)$")
 _INTERVAL = re.compile(r"-(\d+[smhdwMy])(?=-|$)")
+_UNITS = {"s": SECOND_NS, "m": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS, "w": 7 * DAY_NS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,17 @@ def interval_of(stem: str) -> str:
     return found.group(1) if found else ""
 
 
+def interval_length(interval: str) -> int:
+    """Return the nanoseconds of an interval; 0 for "" and for months and years, which differ in length.
+
+    Examples
+    --------
+    >>> interval_length("15m") // MINUTE_NS, interval_length("1M")
+    (15, 0)
+    """
+    return int(interval[:-1]) * _UNITS.get(interval[-1], 0) if interval else 0
+
+
 def _scan_csv(path: Path) -> pl.LazyFrame:
     """Read every cell as text: a damaged cell in row a million must not stop the reading of the others."""
     with path.open(encoding="utf-8-sig", errors="replace") as lines:
@@ -189,19 +201,14 @@ def candle_table(series: CandleSeries) -> pl.DataFrame:
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> Path:
-    """Write a file beside its place, flush it to the disk, and rename it into place."""
-    beside = path.with_name(f".{path.name}.part")
+    """Write a file whole or not at all, and say in one line if it cannot be."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as out:
+        with whole_file(path) as out:
             write(out)
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        # polars wraps what the system said, a full disk for one, in an error of its own.
+        said = (isinstance(error, OSError) and error.strerror) or str(error).splitlines()[0]
         raise OutputProblem(
-            "the file must be writable", f"'{path}' ({error.strerror or error})", "choose another folder"
+            "the file must be writable", f"'{path}' ({said})", "free space or choose another folder"
         ) from error
     return path

@@ -8,6 +8,7 @@ from consilium.domain.time import to_iso
 
 FAULTS = {
     "empty": "a symbol must have at least two bars",
+    "interval": "all symbols of one input must have bars of one length",
     "mixed": "a table without a symbol column must hold one symbol",
     "impossible": "a bar needs a time, 0 < low <= open, close <= high and a volume >= 0, all finite",
     "unsorted": "times must ascend",
@@ -16,7 +17,7 @@ FAULTS = {
 }
 """Kinds that make a symbol unusable until repaired, and what must hold instead."""
 
-NOTES = ("gaps", "unfinished", "coverage", "skipped")
+NOTES = ("gaps", "unfinished", "extent", "skipped")
 """Kinds that are said and change nothing."""
 
 

@@ -13,7 +13,6 @@ from consilium.market.checks import (
     possible,
     raw_bars,
     repeated,
-    typical_interval,
 )
 from consilium.market.columns import CANONICAL, ROW, TS, canonical
 from consilium.market.findings import CheckReport, Finding
@@ -101,7 +100,7 @@ def _one_pass(bars: RawBars) -> RawBars:
         return kept
     last_of_each = np.append(~again[1:], True)
     kept = kept.take(order[last_of_each])
-    interval = typical_interval(kept.ts)
+    interval = kept.bar_length()
     return kept.take(_on_grid(kept.ts, interval)) if interval else kept
 
 

@@ -1,7 +1,7 @@
 """Where candles come from: files of several makes, and the bars that a package carries."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +9,11 @@ import polars as pl
 
 from consilium.domain.errors import UnknownName
 from consilium.market.candles import COLUMNS, CandleSeries
-from consilium.market.checks import RawBars, check_bars, raw_bars, typical_interval
+from consilium.market.checks import RawBars, check_bars, raw_bars
 from consilium.market.columns import canonical, recognise
-from consilium.market.files import CandleFile, candle_files, unreadable, write_candles
+from consilium.market.files import CandleFile, candle_files, interval_length, unreadable, write_candles
 from consilium.market.findings import Finding, refuse
+from consilium.market.grid import find_grid, place
 from consilium.market.repair import repair_bars
 
 __all__ = ["SAMPLE_SYMBOL", "Loaded", "load_candles", "sample_candles", "write_candles"]
@@ -97,7 +98,7 @@ def load_candles(
             continue
         for bars in _read(file, table, wanted, named=named[file.path]):
             groups.setdefault(bars.symbol, []).append(bars)
-    loaded = _assemble((_joined(parts) for parts in groups.values()), repair, drop_last, venue)
+    loaded = _assemble([_joined(parts) for parts in groups.values()], repair, drop_last, venue)
     if refuse_broken and not loaded.series:
         raise refuse(loaded.findings)
     return loaded
@@ -166,7 +167,8 @@ def _read(
         return [
             RawBars(symbol=file.symbol, row=_NONE, ts=_NONE, values=np.empty((0, len(COLUMNS))), named=False)
         ]
-    return raw_bars(rows, named=named)
+    length = interval_length(file.interval)
+    return [replace(bars, interval_ns=length) for bars in raw_bars(rows, named=named)]
 
 
 _NONE = np.empty(0, dtype=np.int64)
@@ -177,25 +179,29 @@ def _joined(parts: list[RawBars]) -> RawBars:
     if len(parts) == 1:
         return parts[0]
     counts = np.cumsum([0, *(part.row[-1] if len(part) else 0 for part in parts[:-1])])
-    return RawBars(
-        symbol=parts[0].symbol,
+    return replace(
+        parts[0],
         row=np.concatenate([part.row + before for part, before in zip(parts, counts, strict=True)]),
         ts=np.concatenate([part.ts for part in parts]),
         values=np.concatenate([part.values for part in parts]),
-        named=parts[0].named,
     )
 
 
-def _assemble(groups: Iterable[RawBars], repair: bool, drop_last: bool, venue: str) -> Loaded:
-    """Check every symbol, repair it if asked, and keep the sound ones."""
+def _assemble(groups: Sequence[RawBars], repair: bool, drop_last: bool, venue: str) -> Loaded:
+    """Check every symbol on the grid of all, repair it if asked, and keep the sound ones."""
     series: dict[str, CandleSeries] = {}
     findings: list[Finding] = []
+    grid = find_grid(groups)
     for raw in groups:
-        bars, found = repair_bars(raw) if repair else (raw, check_bars(raw))
+        placed, misfit = place(raw, grid)
+        bars, found = repair_bars(placed) if repair else (placed, check_bars(placed))
+        found += [misfit] if misfit else []
+        sound = not any(finding.fatal for finding in found)
+        if sound and drop_last and len(bars) < 3:
+            found.append(_too_short(bars))
+        elif sound:
+            series[bars.symbol] = _as_series(bars, venue, drop_last)
         findings += found
-        if any(finding.fatal for finding in found):
-            continue
-        series[bars.symbol] = _as_series(bars, venue, drop_last)
     if not series and not findings:
         findings.append(_nothing())
     if drop_last and series:
@@ -204,19 +210,19 @@ def _assemble(groups: Iterable[RawBars], repair: bool, drop_last: bool, venue: s
 
 
 def _as_series(bars: RawBars, venue: str, drop_last: bool) -> CandleSeries:
-    interval = typical_interval(bars.ts)
     kept = slice(0, len(bars) - drop_last)
     o, h, l, c, volume = (np.ascontiguousarray(bars.values[kept, j]) for j in range(len(COLUMNS)))
     return CandleSeries(
         symbol=bars.symbol,
         venue=venue,
-        interval_ns=interval,
+        interval_ns=bars.bar_length(),
         ts_open=bars.ts[kept].copy(),
         open=o,
         high=h,
         low=l,
         close=c,
         volume=volume,
+        bars_per_day=bars.hours.bars_per_day if bars.hours else 0.0,
     )
 
 
@@ -224,6 +230,14 @@ def _nothing() -> Finding:
     return Finding(
         kind="empty", symbol="", row=0, ts=None, count=0, detail="no rows", cure="give a file with bars"
     )
+
+
+def _too_short(bars: RawBars) -> Finding:
+    return Finding(
+        kind="empty", symbol=bars.symbol, row=0, ts=None, count=len(bars),
+        detail=f"{len(bars)} usable rows, of which the last may be unfinished",
+        cure="give a longer history, or leave the symbol out",
+    )  # fmt: skip
 
 
 def _unfinished(series: dict[str, CandleSeries]) -> Finding:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilium.domain import DataProblem, InvalidValue
+from consilium.domain.time import length_text
 from consilium.market.candles import CandleSeries
 from consilium.market.features import compute_features, feature_names, features_hash
 from consilium.training.labels import LabelDefinition, Labels, make_labels
@@ -156,16 +157,18 @@ def _run_lengths(finite: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _common_interval(panel: Mapping[str, CandleSeries]) -> int:
-    intervals = {series.interval_ns for series in panel.values()}
+    intervals: dict[int, str] = {}
+    for symbol, series in panel.items():
+        intervals.setdefault(series.interval_ns, symbol)
     if not panel:
         raise DataProblem("a dataset needs at least 1 symbol", "an empty panel", "load candles first")
     if len(intervals) > 1:
         raise DataProblem(
             "all symbols of a dataset must have bars of the same length",
-            ", ".join(f"{interval} ns" for interval in sorted(intervals)),
-            "resample them to one interval",
+            ", ".join(f"{length_text(length)} ({intervals[length]})" for length in sorted(intervals)),
+            "leave out the symbols of other intervals (`load_candles` does), or resample the shorter bars",
         )
-    return intervals.pop()
+    return next(iter(intervals))
 
 
 def build_dataset(

@@ -18,7 +18,7 @@ CLOSED_FRACTION = 0.15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sessions:
+class TradingHours:
     """When a market trades.
 
     Parameters
@@ -30,7 +30,7 @@ class Sessions:
     boundary_ns
         Offset into the period at which the market is closed, in the middle of the closing time.
     bars_per_day
-        Bars in 24 hours, or for a session market the median number of bars on days that have bars.
+        Bars in 24 hours, or for a market that closes the median number of bars on days that have bars.
     """
 
     round_the_clock: bool
@@ -39,8 +39,8 @@ class Sessions:
     bars_per_day: float
 
 
-def find_sessions(ts_open: NDArray[np.int64], interval_ns: int) -> Sessions:
-    """Tell a session market from one that trades round the clock.
+def find_hours(ts_open: NDArray[np.int64], interval_ns: int) -> TradingHours:
+    """Tell a market that closes from one that trades round the clock.
 
     A market closes every day if at least 15 % of the hours of the day never hold a bar over five days or
     more, and at weekends if that holds for the hours of the week over three weeks or more. Where fewer days
@@ -58,10 +58,10 @@ def find_sessions(ts_open: NDArray[np.int64], interval_ns: int) -> Sessions:
     --------
     >>> import numpy as np
     >>> office = [day * 24 + hour for day in range(10) for hour in range(9, 16)]
-    >>> find_sessions(np.array(office) * 3_600_000_000_000, 3_600_000_000_000).bars_per_day
+    >>> find_hours(np.array(office) * 3_600_000_000_000, 3_600_000_000_000).bars_per_day
     7.0
     """
-    always = Sessions(round_the_clock=True, period_ns=0, boundary_ns=0, bars_per_day=DAY_NS / interval_ns)
+    always = TradingHours(round_the_clock=True, period_ns=0, boundary_ns=0, bars_per_day=DAY_NS / interval_ns)
     if len(ts_open) < 2:
         return always
     span = int(ts_open[-1] - ts_open[0])
@@ -80,8 +80,8 @@ def find_sessions(ts_open: NDArray[np.int64], interval_ns: int) -> Sessions:
     return always
 
 
-def _closed(ts_open: NDArray[np.int64], interval_ns: int, period_ns: int) -> Sessions | None:
-    """Return the sessions if enough slots of the period never hold a bar."""
+def _closed(ts_open: NDArray[np.int64], interval_ns: int, period_ns: int) -> TradingHours | None:
+    """Return the trading hours if enough slots of the period never hold a bar."""
     slot_ns = max(interval_ns, HOUR_NS)
     count = period_ns // slot_ns
     filled = np.zeros(count, dtype=bool)
@@ -89,7 +89,7 @@ def _closed(ts_open: NDArray[np.int64], interval_ns: int, period_ns: int) -> Ses
     if filled.mean() > 1.0 - CLOSED_FRACTION:
         return None
     middle = _longest_empty_run(filled)
-    return _sessions(ts_open, interval_ns, period_ns, int(middle * slot_ns))
+    return _hours(ts_open, interval_ns, period_ns, int(middle * slot_ns))
 
 
 def _longest_empty_run(filled: NDArray[np.bool_]) -> float:
@@ -100,20 +100,20 @@ def _longest_empty_run(filled: NDArray[np.bool_]) -> float:
     return float((occupied[widest] + 1 + following[widest]) / 2 % len(filled))
 
 
-def _nights(ts_open: NDArray[np.int64], interval_ns: int) -> Sessions | None:
-    """Return the sessions of a few days if their gaps recur at one time of day."""
+def _nights(ts_open: NDArray[np.int64], interval_ns: int) -> TradingHours | None:
+    """Return the trading hours of a few days if their gaps recur at one time of day."""
     steps = np.diff(ts_open)
     long = np.flatnonzero(steps >= max(4 * HOUR_NS, 2 * interval_ns))
     if len(long) < 2 or np.ptp(ts_open[long] % DAY_NS) > HOUR_NS:
         return None
     middle = int(ts_open[long[0]] + interval_ns + ts_open[long[0] + 1]) // 2
-    return _sessions(ts_open, interval_ns, DAY_NS, middle % DAY_NS)
+    return _hours(ts_open, interval_ns, DAY_NS, middle % DAY_NS)
 
 
-def _sessions(ts_open: NDArray[np.int64], interval_ns: int, period_ns: int, boundary_ns: int) -> Sessions:
+def _hours(ts_open: NDArray[np.int64], interval_ns: int, period_ns: int, boundary_ns: int) -> TradingHours:
     days = (ts_open - boundary_ns % DAY_NS) // DAY_NS
     counts = np.unique(days, return_counts=True)[1]
-    return Sessions(
+    return TradingHours(
         round_the_clock=False,
         period_ns=period_ns,
         boundary_ns=boundary_ns,
@@ -122,13 +122,13 @@ def _sessions(ts_open: NDArray[np.int64], interval_ns: int, period_ns: int, boun
 
 
 def find_gaps(
-    ts_open: NDArray[np.int64], interval_ns: int, sessions: Sessions | None = None
+    ts_open: NDArray[np.int64], interval_ns: int, hours: TradingHours | None = None
 ) -> NDArray[np.int64]:
     """Return the positions i after which bars are missing: between ts_open[i] and ts_open[i+1].
 
-    In a session market only holes inside one session count, and not those that recur on more than half of
-    the sessions (a lunch break). A hole that touches the opening or the closing, or swallows a whole day,
-    cannot be told from a short day or a holiday and is not reported.
+    In a market that closes only holes inside the trading hours of one period count, and not those that recur
+    in more than half of the periods (a lunch break). A hole that touches the opening or the closing, or
+    swallows a whole day, cannot be told from a short day or a holiday and is not reported.
 
     Parameters
     ----------
@@ -136,8 +136,8 @@ def find_gaps(
         UTC nanoseconds, ascending, shape (n,).
     interval_ns
         Length of a bar.
-    sessions
-        What `find_sessions` said; found here if not given.
+    hours
+        What `find_hours` said; found here if not given.
 
     Examples
     --------
@@ -145,16 +145,16 @@ def find_gaps(
     >>> find_gaps(np.array([0, 1, 2, 5, 6]) * 3_600_000_000_000, 3_600_000_000_000)
     array([2])
     """
-    sessions = sessions or find_sessions(ts_open, interval_ns)
+    hours = hours or find_hours(ts_open, interval_ns)
     steps = np.diff(ts_open)
     missing = steps >= 1.5 * interval_ns
-    if sessions.round_the_clock:
+    if hours.round_the_clock:
         return np.flatnonzero(missing)
-    number = (ts_open - sessions.boundary_ns) // sessions.period_ns
+    number = (ts_open - hours.boundary_ns) // hours.period_ns
     inside = np.flatnonzero(missing & (np.diff(number) == 0))
     if not len(inside):
         return inside
-    start = ts_open[inside] % sessions.period_ns
+    start = ts_open[inside] % hours.period_ns
     times, where, counts = np.unique(start, return_inverse=True, return_counts=True)
     recurring = counts > len(np.unique(number)) / 2
     return inside[~recurring[where]] if len(times) else inside
