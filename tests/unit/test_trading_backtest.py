@@ -89,7 +89,7 @@ def test_the_drawdown_limit_halts_and_is_counted() -> None:
     policy = Policy(max_daily_risk=1.0, max_risk_per_trade=0.05)
     kept = run_backtest(panel, moves, policy=policy, horizon=2)
     free = run_backtest(panel, moves, policy=policy, horizon=2, limits=False)
-    assert len(kept.halts) == 1
+    assert [ts / HOUR_NS for ts in kept.halts] == [24.0, 28.0], "the close at 00:00 ends the day of the first"
     assert kept.rejections["max_drawdown"] > 0
     assert free.halts == ()
     assert "max_drawdown" not in free.rejections
@@ -115,7 +115,7 @@ def test_symbols_may_start_and_end_at_different_times_and_have_gaps() -> None:
 def test_a_symbol_that_ends_while_held_is_named() -> None:
     panel = {"A": warmed([QUIET], symbol="A"), "B": warmed([QUIET] * 9, symbol="B")}
     result = run_backtest(panel, [signals(panel["A"], {WARM - 1: UP})], policy=Policy(), horizon=2)
-    assert result.stranded == ("A",)
+    assert [(s.symbol, s.ts_resumed) for s in result.stranded] == [("A", None)]
 
 
 def test_the_order_of_symbols_and_signals_does_not_matter() -> None:

@@ -70,7 +70,7 @@ def test_daily_volatility_is_of_twenty_returns_times_the_root_of_the_bars_a_day(
     closes = [100.0 + i % 3 for i in range(40)]
     tape = Tape.of_series(series([(c, c + 1, c - 1, c) for c in closes]))
     returns = [log(b / a) for a, b in pairwise(closes[9:30])]
-    assert tape.daily_volatility(30) == pytest.approx(np.std(returns) * sqrt(24))
+    assert tape.daily_volatility(30) == pytest.approx(np.std(returns, ddof=1) * sqrt(24))
 
 
 def test_the_daily_volume_of_a_short_history_is_scaled_to_a_day() -> None:

@@ -140,6 +140,13 @@ def test_a_capability_that_is_taken_away_holds_its_own_orders_only(
     assert RiskGate(Policy(**others)).check(asked, Portfolio(1.0), None, NOBODY)
 
 
+@pytest.mark.parametrize("cause", ["operators:42", "operator-42", "stop:operator:60", ""])
+def test_only_the_cause_operator_is_an_operators(cause: str) -> None:
+    asked = order(reduce_only=True, cause_id=cause)
+    assert RiskGate(Policy(operator_reduces=False)).check(asked, Portfolio(1.0), None, NOBODY)
+    assert not RiskGate(Policy(strategy_exit=False)).check(asked, Portfolio(1.0), None, NOBODY)
+
+
 @pytest.mark.promise("001", "max_positions 5")
 def test_positions_and_entries_on_their_way_count_together() -> None:
     book = Portfolio(10_000.0)
@@ -167,11 +174,32 @@ def test_beyond_the_drawdown_limit_no_entry_until_the_next_utc_day_and_then_the_
     loss(book, gate, 100.0, 23 * HOUR_NS)
     assert not gate.admits(book, waiting=0), "a recovery does not lift it"
     loss(book, gate, 85.0, DAY_NS)
+    assert not gate.admits(book, waiting=0), "a close at 00:00 belongs to the day that it ends"
+    loss(book, gate, 85.0, DAY_NS + HOUR_NS)
     assert book.drawdown == 0.0
     assert gate.admits(book, waiting=0)
     assert gate.halts == [3 * HOUR_NS]
-    loss(book, gate, 78.0, DAY_NS + HOUR_NS)
-    assert gate.halts == [3 * HOUR_NS, DAY_NS + HOUR_NS]
+    loss(book, gate, 78.0, DAY_NS + 2 * HOUR_NS)
+    assert gate.halts == [3 * HOUR_NS, DAY_NS + 2 * HOUR_NS]
+
+
+def test_a_halt_at_midnight_ends_with_the_day_that_ended_then() -> None:
+    book, gate = Portfolio(10_000.0), RiskGate(Policy())
+    holding(book, "A", 100.0, stop=1.0)
+    loss(book, gate, 90.0, DAY_NS)
+    assert gate.halts == [DAY_NS]
+    loss(book, gate, 90.0, DAY_NS + HOUR_NS)
+    assert gate.admits(book, waiting=0)
+
+
+def test_what_is_stranded_counts_neither_as_a_position_nor_as_open_risk() -> None:
+    book, gate = Portfolio(10_000.0), RiskGate(Policy(max_positions=1))
+    holding(book, "A", 20.0, stop=80.0)
+    assert not gate.admits(book, waiting=0)
+    book.holdings["A"].stranded = True
+    assert gate.admits(book, waiting=0)
+    assert open_risk(book) == 0.0
+    assert book.equity == pytest.approx(10_000.0)
 
 
 def test_limits_off_lifts_every_limit_and_leaves_capabilities_and_volume() -> None:

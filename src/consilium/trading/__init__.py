@@ -5,6 +5,7 @@ from consilium.trading.books import UnitBook, run_unit_book
 from consilium.trading.broker import PaperBroker
 from consilium.trading.execution import CostModel, round_trip_cost
 from consilium.trading.metrics import Metrics, buy_and_hold, measure
+from consilium.trading.patience import Stranding
 from consilium.trading.portfolio import Portfolio, Trade
 from consilium.trading.risk import RiskGate
 from consilium.trading.service import TradingService
@@ -19,6 +20,7 @@ __all__ = [
     "Portfolio",
     "RiskGate",
     "SignalSeries",
+    "Stranding",
     "Strategy",
     "Trade",
     "TradingService",

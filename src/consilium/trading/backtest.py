@@ -21,6 +21,7 @@ from consilium.domain import (
 from consilium.market.candles import CandleSeries
 from consilium.trading.broker import PaperBroker
 from consilium.trading.execution import CostModel
+from consilium.trading.patience import Stranding
 from consilium.trading.portfolio import Portfolio, Trade
 from consilium.trading.risk import RiskGate
 from consilium.trading.service import TradingService
@@ -44,11 +45,13 @@ class BacktestResult:
     trades
         Round trips that ended. Open positions are in ``positions``: valued in equity, never sold.
     halts
-        Times at which the drawdown limit stopped entries until the next UTC day.
+        Times at which the drawdown limit stopped entries for the rest of their UTC day.
     rejections
-        Refusals of the gate and rejections of the broker, counted by reason.
+        Refusals of the gate, rejections of the broker, and entries withdrawn because their next bar did not
+        come (``no_next_bar``) or a halt began (``halted``), counted by reason.
     stranded
-        Symbols still held whose bars end before the panel does (delisted: they stay at the last close).
+        Positions whose symbol stopped to have bars, with the time at which that was written down and that of
+        the bar with which they came back, if they did. They stay at their last close.
     fees, traded_value
         Of all fills, both sides.
     bars
@@ -65,7 +68,7 @@ class BacktestResult:
     positions: Mapping[str, Position]
     halts: tuple[int, ...]
     rejections: Mapping[str, int]
-    stranded: tuple[str, ...]
+    stranded: tuple[Stranding, ...]
     fees: float
     traded_value: float
     bars: int
@@ -163,7 +166,8 @@ def run_backtest(
 
     At each close: the bars that close then (open, course and mark, symbols by name), the account's value,
     signals of that close (symbols by name), then exits that are due. Orders meet the next bar of their
-    symbol. A signal that is not at a close of its symbol is left out. At the end open orders are cancelled
+    symbol; an entry whose next bar does not come when it should is withdrawn. A signal that is not at a close
+    of its symbol is left out. At the end open orders are cancelled
     and positions stay, valued at their last close.
 
     Parameters
@@ -227,7 +231,7 @@ def run_backtest(
         keep_trades=True,
     )
     equity = _run(service, tapes, agenda, progress)
-    return _result(service, tapes, agenda, equity, initial_cash)
+    return _result(service, agenda, equity, initial_cash)
 
 
 def _tapes(panel: Mapping[str, CandleSeries] | Mapping[str, Tape]) -> dict[str, Tape]:
@@ -269,7 +273,6 @@ def _run(
 
 def _result(
     service: TradingService,
-    tapes: Mapping[str, Tape],
     agenda: _Agenda,
     equity: list[float],
     initial_cash: float,
@@ -278,7 +281,6 @@ def _result(
     rejections = Counter(service.gate.refusals)
     rejections.update(e.reason for e in events if e.status is OrderStatus.REJECTED)
     portfolio = service.portfolio
-    last = agenda.ts[-1]
     return BacktestResult(
         ts=np.array(agenda.ts, dtype=np.int64),
         equity=np.array(equity, dtype=np.float64),
@@ -290,7 +292,7 @@ def _result(
         positions=portfolio.positions(),
         halts=tuple(service.gate.halts),
         rejections=dict(sorted(rejections.items())),
-        stranded=tuple(s for s in portfolio.positions() if tapes[s].ts_close < last),
+        stranded=tuple(service.strandings.records),
         fees=portfolio.fees,
         traded_value=portfolio.traded_value,
         bars=len(agenda.index),

@@ -94,10 +94,6 @@ class PaperBroker:
         """Whether an order still waits."""
         return order_id in self._open
 
-    def final_states(self) -> Mapping[str, str]:
-        """Return how each finished order ended: filled, cancelled, expired or rejected."""
-        return self._final
-
     def positions(self) -> Mapping[str, Position]:
         """Return what is held, by symbol."""
         return {

@@ -1,6 +1,7 @@
 """A desk: all that the trading service knows of one symbol, and the orders it writes for it."""
 
 from consilium.domain import Order, OrderKind, Side
+from consilium.trading.causes import CONSENSUS, PROTECT, cause_id
 from consilium.trading.lane import Lane
 from consilium.trading.portfolio import Holding
 from consilium.trading.strategy import Stance
@@ -28,7 +29,7 @@ class Desk:
             side=Side.BUY,
             quantity=quantity,
             ts_event=ts,
-            cause_id=f"consensus:{self.symbol}:{ts}",
+            cause_id=cause_id(CONSENSUS, self.symbol, ts),
         )
 
     def exit(self, order_id: str, quantity: float, ts: int, why: str) -> Order:
@@ -41,7 +42,7 @@ class Desk:
             quantity=quantity,
             reduce_only=True,
             ts_event=ts,
-            cause_id=f"{why}:{self.symbol}:{ts}",
+            cause_id=cause_id(why, self.symbol, ts),
         )
 
     def stop(self, order_id: str, holding: Holding, ts: int) -> Order:
@@ -56,5 +57,5 @@ class Desk:
             stop_price=holding.stop,
             reduce_only=True,
             ts_event=ts,
-            cause_id=f"protect:{self.symbol}:{ts}",
+            cause_id=cause_id(PROTECT, self.symbol, ts),
         )

@@ -3,6 +3,7 @@
 from math import inf
 
 from consilium.domain import DAY_NS, Instrument, Order, OrderKind, Side
+from consilium.trading.days import day_of_open
 from consilium.trading.tape import Tape
 
 
@@ -17,7 +18,7 @@ class Working:
         self.price = price
         self.sign = 1 if order.side is Side.BUY else -1
         self.rested = False
-        self.expires = (order.ts_event // DAY_NS + 1) * DAY_NS if order.tif == "DAY" else inf
+        self.expires = (day_of_open(order.ts_event) + 1) * DAY_NS if order.tif == "DAY" else inf
 
 
 class Lane:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from consilium.domain import DAY_NS, Instrument, InvalidValue
 from consilium.market.candles import CandleSeries
 from consilium.trading.backtest import BacktestResult
+from consilium.trading.days import day_of_close
 from consilium.trading.execution import CostModel
 
 YEAR_DAYS = 365
@@ -40,7 +41,7 @@ def daily_returns(ts: NDArray[np.int64], equity: Floats) -> Floats:
         raise InvalidValue(
             "ts and equity must have one length >= 1", f"{len(ts)}, {len(equity)}", "give both"
         )
-    day = (ts - 1) // DAY_NS
+    day = day_of_close(ts)
     at_end = np.flatnonzero(np.append(np.diff(day) > 0, True))
     values = np.concatenate([equity[:1], equity[at_end]])
     returns = np.zeros(int(day[-1] - day[0]) + 1)

@@ -6,6 +6,7 @@ from statistics import fmean, stdev
 
 from consilium.domain import DAY_NS, ConsiliumError, Fill, PortfolioSnapshot, Position
 from consilium.domain.checks import require_at_least, require_positive
+from consilium.trading.days import day_of_close, day_of_open
 
 CASH_DIGITS = 8
 PEAK_DAYS = 30
@@ -55,6 +56,7 @@ class Holding:
         "quantity",
         "received",
         "stop",
+        "stranded",
         "symbol",
         "ts_entry",
     )
@@ -66,6 +68,7 @@ class Holding:
         self.entry = 0.0
         self.mark = 0.0
         self.stop: float | None = None
+        self.stranded = False
         self.bought = 0.0
         self.paid = 0.0
         self.received = 0.0
@@ -144,7 +147,7 @@ class Portfolio:
         self.cash = round(self.cash - sign * value - fill.fee, CASH_DIGITS)
         self.fees += fill.fee
         self.traded_value += value
-        day = fill.ts_event // DAY_NS
+        day = day_of_open(fill.ts_event)
         if day != self._pnl_day:
             self._pnl_day, self._pnl_today = day, 0.0
         self._pnl_today -= fill.fee
@@ -222,7 +225,7 @@ class Portfolio:
             self._check()
         else:
             self.equity = self.cash
-        day = (ts - 1) // DAY_NS
+        day = day_of_close(ts)
         if day != self._day:
             self._turn_day(day)
         nav = self.nav = (self.equity - self.locked - self.reserve) / self._units
@@ -289,6 +292,11 @@ class Portfolio:
         """Value of all positions at mark, in quote units."""
         return sum(holding.quantity * holding.mark for holding in self.holdings.values())
 
+    @property
+    def active(self) -> int:
+        """Positions that can be traded: all but the stranded ones."""
+        return sum(not holding.stranded for holding in self.holdings.values())
+
     def positions(self) -> dict[str, Position]:
         """Return what is held, by symbol."""
         return {
@@ -305,7 +313,7 @@ class Portfolio:
     def snapshot(self, ts: int) -> PortfolioSnapshot:
         """Return what the account is worth, for the council and for people."""
         leverage = self.gross / self.equity if self.equity > 0 else 0.0
-        same_day = self._pnl_day == max(ts - 1, 0) // DAY_NS
+        same_day = self._pnl_day == day_of_close(ts)
         recent = [t.net_pnl > 0 for t in self.trades if t.ts_exit > ts - _TRADE_AGE_NS]
         return PortfolioSnapshot(
             ts_event=ts,

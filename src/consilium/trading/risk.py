@@ -4,8 +4,10 @@ from collections import Counter
 from dataclasses import dataclass
 from math import inf
 
-from consilium.domain import DAY_NS, Order, OrderKind, Policy
+from consilium.domain import Order, OrderKind, Policy
 from consilium.domain.checks import require_fraction
+from consilium.trading.causes import by_operator
+from consilium.trading.days import day_of_close
 from consilium.trading.portfolio import Portfolio
 from consilium.trading.tape import Tape
 
@@ -57,24 +59,25 @@ class RiskGate:
         self.participation = participation
         self.refusals: Counter[str] = Counter()
         self.halts: list[int] = []
-        self._halted_until: int | None = None
+        self._halt_day: int | None = None
 
     def observe(self, portfolio: Portfolio, ts: int) -> None:
         """Look at the drawdown after an instant: halt entries beyond the limit, or end a halt.
 
-        A halt lasts until the next UTC day; then the peak is rebased.
+        A halt lasts for the rest of its UTC day; at the first close of a later one the peak is rebased.
         """
-        if self._halted_until is not None and ts >= self._halted_until:
-            self._halted_until = None
+        day = day_of_close(ts)
+        if self._halt_day is not None and day > self._halt_day:
+            self._halt_day = None
             portfolio.rebase()
-        if self.limits and self._halted_until is None and portfolio.drawdown > self.policy.max_drawdown:
+        if self.limits and self._halt_day is None and portfolio.drawdown > self.policy.max_drawdown:
             self.halts.append(ts)
-            self._halted_until = (ts // DAY_NS + 1) * DAY_NS
+            self._halt_day = day
 
     @property
     def halted(self) -> bool:
         """Whether the drawdown limit holds entries back now."""
-        return self._halted_until is not None
+        return self._halt_day is not None
 
     def refuse(self, reason: str) -> bool:
         """Count a refusal; always False."""
@@ -88,9 +91,9 @@ class RiskGate:
             return self.refuse("entry_not_allowed")
         if not self.limits:
             return True
-        if self._halted_until is not None:
+        if self.halted:
             return self.refuse("max_drawdown")
-        if len(portfolio.holdings) + waiting >= policy.max_positions:
+        if portfolio.active + waiting >= policy.max_positions:
             return self.refuse("max_positions")
         return True
 
@@ -161,7 +164,7 @@ class RiskGate:
         """
         policy = self.policy
         if order.reduce_only:
-            if order.cause_id.startswith("operator"):
+            if by_operator(order):
                 return policy.operator_reduces or self.refuse("operator_reduce_not_allowed")
             if order.kind is OrderKind.STOP:
                 return policy.protective_stop or self.refuse("protective_stop_not_allowed")
@@ -180,7 +183,7 @@ class RiskGate:
         value = entry.quantity * entry.price
         gross = portfolio.gross + waiting[0] + value
         risk = open_risk(portfolio) + waiting[1] + entry.quantity * entry.stop_distance
-        if self._halted_until is not None:
+        if self.halted:
             return "max_drawdown"
         if value > policy.max_position_usd * _SLACK:
             return "max_position_usd"
@@ -196,9 +199,11 @@ class RiskGate:
 def open_risk(portfolio: Portfolio) -> float:
     """Return what all positions lose if every stop is hit, ``sum (entry - stop) q``, in quote units.
 
-    A position without a stop risks its whole entry value; a stop above the entry risks nothing.
+    A position without a stop risks its whole entry value; a stop above the entry risks nothing. A stranded
+    one is left out: no stop works without bars, and it must not hold all other symbols back.
     """
     return sum(
         max(holding.entry - (holding.stop or 0.0), 0.0) * holding.quantity
         for holding in portfolio.holdings.values()
+        if not holding.stranded
     )

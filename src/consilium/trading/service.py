@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from consilium.domain import (
     Candle,
@@ -11,12 +12,14 @@ from consilium.domain import (
     InvalidValue,
     Order,
     OrderEvent,
+    OrderStatus,
     Policy,
     PortfolioSnapshot,
     Side,
 )
 from consilium.trading.broker import Happening, PaperBroker
 from consilium.trading.desk import Desk
+from consilium.trading.patience import Strandings, Waiting
 from consilium.trading.portfolio import ConservationBroken, Portfolio, Trade
 from consilium.trading.risk import Entry, RiskGate
 from consilium.trading.strategy import BASE_STOP_ATR, Intent, Strategy
@@ -82,12 +85,13 @@ class TradingService:
         self.trades: list[Trade] = []
         self.refused_messages: Counter[str] = Counter()
         self.out: list[Message] = []
+        self.strandings = Strandings()
         self._instruments = dict(instruments or {})
         self._bars_per_day = dict(bars_per_day or {})
         self._keep_trades = keep_trades
         self._desks: dict[str, Desk] = {}
         self._sent: dict[str, Order] = {}
-        self._waiting: dict[str, tuple[float, float]] = {}
+        self._waiting = Waiting()
         self._due: set[str] = set()
         self._last_id = 0
         self._now = -1
@@ -177,10 +181,17 @@ class TradingService:
 
     def bar(self, desk: Desk) -> None:
         """Let orders and position of a symbol live through the tape's newest bar."""
+        holding, tape = desk.holding, desk.tape
+        if holding is not None and holding.stranded:
+            self.strandings.resume(holding, tape.ts_close)
+        elif desk.stance.entry_id:
+            objection = self._waiting.objection(desk.symbol, tape.ts_open[tape.i])
+            if objection:
+                self._give_up(desk, objection, tape.ts_open[tape.i])
         if desk.lane.stirred():
             self._absorb(desk, self.broker.at_open(desk.symbol))
             self._absorb(desk, self.broker.within(desk.symbol))
-        holding, tape = desk.holding, desk.tape
+        holding = desk.holding
         if holding is not None:
             holding.mark = tape.close[tape.i]
             if desk.stance.leaving or tape.count >= desk.stance.deadline:
@@ -191,6 +202,15 @@ class TradingService:
         self._settled = True
         equity = self.portfolio.settle(ts)
         self.gate.observe(self.portfolio, ts)
+        if self._waiting:
+            if self.gate.halted:
+                self._waiting.halt(ts)
+            for symbol, reason in self._waiting.overdue(ts):
+                self._give_up(self._desks[symbol], reason, ts)
+        for symbol, holding in self.portfolio.holdings.items():
+            tape = self._desks[symbol].tape
+            if tape.ts_open[tape.i] + tape.interval_ns != ts:
+                self.strandings.look(holding, tape, ts)
         return equity
 
     def signal(self, desk: Desk, direction: int, ts: int) -> None:
@@ -250,7 +270,7 @@ class TradingService:
         if not 0.0 < distance < price:
             gate.refuse("no_stop_distance")
             return
-        waiting = self._promised()
+        waiting = self._waiting.total
         quantity = self._quantity(desk, price, distance, waiting)
         if quantity <= 0.0:
             return
@@ -265,7 +285,7 @@ class TradingService:
         stance.deadline = tape.count + self.strategy.horizon
         stance.entry_id = self._send(desk, order, entry)
         if stance.entry_id:
-            self._waiting[desk.symbol] = (quantity * price, quantity * entry.stop_distance)
+            self._waiting.add(tape, value=quantity * price, risk=quantity * entry.stop_distance)
 
     def _quantity(self, desk: Desk, price: float, distance: float, waiting: tuple[float, float]) -> float:
         notional = self.strategy.notional
@@ -282,19 +302,13 @@ class TradingService:
             return float(self.gate.refuse("insufficient_cash"))
         return min(quantity, affordable)
 
-    def _promised(self) -> tuple[float, float]:
-        if not self._waiting:
-            return 0.0, 0.0
-        values, risks = zip(*self._waiting.values(), strict=True)
-        return sum(values), sum(risks)
-
     def _next_id(self) -> str:
         self._last_id += 1
         return f"o{self._last_id}"
 
     def _send(self, desk: Desk, order: Order, entry: Entry | None) -> str:
         """Ask the gate, then the broker; return the id of the order if it now waits, else nothing."""
-        if not self.gate.check(order, self.portfolio, entry, self._promised()):
+        if not self.gate.check(order, self.portfolio, entry, self._waiting.total):
             return ""
         self.out.append(order)
         self._sent[order.order_id] = order
@@ -338,7 +352,7 @@ class TradingService:
         stance, is_open = desk.stance, self.broker.is_open
         if stance.entry_id and not is_open(stance.entry_id):
             self._sent.pop(stance.entry_id, None)
-            self._waiting.pop(desk.symbol, None)
+            self._waiting.drop(desk.symbol)
             stance.entry_id = ""
         if stance.exit_id and not is_open(stance.exit_id):
             self._sent.pop(stance.exit_id, None)
@@ -361,6 +375,14 @@ class TradingService:
                 return
             self._withdraw(stance.stop_id, ts)
         stance.stop_id = self._send(desk, desk.stop(self._next_id(), holding, ts), None)
+
+    def _give_up(self, desk: Desk, reason: str, ts: int) -> None:
+        """Withdraw an entry that may not fill any more, and count why."""
+        self.gate.refuse(reason)
+        events = self.broker.cancel(desk.stance.entry_id, ts)
+        # a venue only knows that we wanted it; the reason is ours to say
+        said = [replace(e, reason=reason) if e.status is OrderStatus.CANCELLED else e for e in events]
+        self._absorb(desk, said)
 
     def _withdraw(self, order_id: str, ts: int) -> None:
         self.out.extend(self.broker.cancel(order_id, ts))

@@ -11,6 +11,12 @@ from consilium.market.candles import CandleSeries
 ATR_PERIOD = 14
 MEDIAN_BARS = 96
 VOLATILITY_BARS = 20
+CLOSED_NS = 5 * DAY_NS
+"""Longest that closing hours are taken to last: an Easter weekend is four days and a half."""
+
+OPEN_SHARE = 0.9
+"""A market whose bars fill less of the time since its first than this has closing hours, whatever it says."""
+
 _KEPT_BARS = 4_096
 
 
@@ -75,6 +81,8 @@ class Tape:
 
     __slots__ = (
         "_atr",
+        "_began",
+        "_closes",
         "_dropped",
         "atr",
         "bars_per_day",
@@ -104,6 +112,9 @@ class Tape:
         self.returns: list[float] = []
         self.i = -1
         self._dropped = 0
+        self._began = -1
+        # a hair less, for bars that do not divide a day
+        self._closes = self.bars_per_day < DAY_NS / interval_ns * (1.0 - 1e-9)
         self._atr = WilderATR()
 
     @classmethod
@@ -111,6 +122,7 @@ class Tape:
         """Lay a whole series in, the cursor before its first bar."""
         tape = cls(series.symbol, series.interval_ns, series.bars_per_day)
         tape.ts_open = series.ts_open.tolist()
+        tape._began = tape.ts_open[0] if tape.ts_open else -1
         tape.open = series.open.tolist()
         tape.high = series.high.tolist()
         tape.low = series.low.tolist()
@@ -124,7 +136,7 @@ class Tape:
     def rewound(self) -> "Tape":
         """Return the same bars, shared, with the cursor before the first: for another run over them."""
         tape = Tape(self.symbol, self.interval_ns, self.bars_per_day)
-        for name in ("ts_open", "open", "high", "low", "close", "volume", "atr", "returns"):
+        for name in ("_began", "ts_open", "open", "high", "low", "close", "volume", "atr", "returns"):
             setattr(tape, name, getattr(self, name))
         return tape
 
@@ -133,6 +145,8 @@ class Tape:
         kept = max(_KEPT_BARS, round(self.bars_per_day) + 1)
         if len(self.close) >= 2 * kept:
             self._drop(len(self.close) - kept)
+        if self._began < 0:
+            self._began = candle.ts_open
         self.ts_open.append(candle.ts_open)
         self.returns.append(log(candle.close / self.close[-1]) if self.close else nan)
         self.open.append(candle.open)
@@ -159,17 +173,29 @@ class Tape:
         """Close of the newest bar; -1 before the first."""
         return self.ts_open[self.i] + self.interval_ns if self.i >= 0 else -1
 
+    def expected(self, bars: int) -> int:
+        """Return the time by which ``bars`` more bars should have closed.
+
+        ``close of the newest + bars x interval``, and five days more in a market with closing hours: one with
+        fewer bars a day than fit in it, or whose bars so far fill less than 90 % of the time since the first
+        (weekends, once seen). Round the clock nothing explains a missing bar.
+        """
+        due = self.ts_close + bars * self.interval_ns
+        if self._closes or self.count * self.interval_ns < OPEN_SHARE * (self.ts_close - self._began):
+            due += CLOSED_NS
+        return due
+
     def daily_volatility(self, end: int) -> float:
         """Return the standard deviation of the last 20 one-bar log returns before ``end``, for a day.
 
-        0 with fewer than two returns.
+        Divisor n - 1, as in training; 0 with fewer than two returns.
         """
         returns = self.returns[max(end - VOLATILITY_BARS, 0 if self._dropped else 1) : end]
         n = len(returns)
         if n < 2:
             return 0.0
         mean = sum(returns) / n
-        return sqrt(sum([(r - mean) ** 2 for r in returns]) / n * self.bars_per_day)
+        return sqrt(sum([(r - mean) ** 2 for r in returns]) / (n - 1) * self.bars_per_day)
 
     def daily_volume(self, end: int) -> float:
         """Return the volume of a day in base units, from the bars of the last day before ``end``."""
