@@ -5,7 +5,7 @@ import pytest
 
 from consilium.domain import InvalidValue
 from consilium.training.labels import NEVER
-from consilium.training.splits import final_split, walk_forward_folds
+from consilium.training.splits import MIN_TIMES, final_split, walk_forward_folds
 
 
 @pytest.mark.promise("004", "train with walk-forward validation (walk_forward_splits=5)")
@@ -57,6 +57,17 @@ def test_the_final_split_uses_all_times_and_tests_none() -> None:
     assert len(final.fit) + len(final.stop) + len(final.calibration) == 400 - 2 * 3
 
 
+@pytest.mark.parametrize("span", [1, 2, 4, 8])
+@pytest.mark.parametrize("n", [330, 331, 333, 450])
+def test_a_short_calibration_part_is_widened_until_both_its_halves_can_be_judged(span: int, n: int) -> None:
+    time = np.arange(n)
+    for fold in walk_forward_folds(time, time + span, folds=2, min_rows=1, judged_times=MIN_TIMES):
+        times = fold.calibration
+        middle = times[len(times) // 2]
+        assert sum((times < middle) & (times + span < middle)) >= MIN_TIMES
+        assert sum(times >= middle) >= MIN_TIMES
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -94,13 +105,13 @@ def test_no_rows_and_unsorted_rows_are_refused() -> None:
 
 
 def test_a_short_history_widens_the_calibration_part_until_both_halves_can_be_judged() -> None:
-    event = np.arange(250)
+    event = np.arange(300)
     narrow = walk_forward_folds(event, event + 1, folds=2, min_rows=1)[0]
     wide = walk_forward_folds(event, event + 1, folds=2, min_rows=1, judged_times=20)[0]
-    assert (len(narrow.calibration), len(wide.calibration)) == (14, 41)
+    assert (len(narrow.calibration), len(wide.calibration)) == (17, 42)
     assert narrow.ts_test == wide.ts_test
     longer = walk_forward_folds(event, event + 4, folds=2, min_rows=1, judged_times=20)[0]
-    assert longer.ts_test - longer.ts_calibration == 48
+    assert longer.ts_test - longer.ts_calibration == 2 * 20 + 3 * 4
     long_history = np.arange(3_000)
     assert np.array_equal(
         walk_forward_folds(long_history, long_history + 1, folds=2)[0].calibration,

@@ -118,13 +118,17 @@ class _Cutter:
         return kept
 
     def _least_calibration(self, times: NDArray[np.int64], ts_test: int) -> int:
-        """Times that two halves need to hold ``judged_times`` each after their purges."""
+        """Times that two halves need to hold ``judged_times`` each after their purges.
+
+        With an outcome known s times later, the border of the test takes s times, the middle s more from the
+        earlier half, and the halves are equal: ``2 judged_times + 3 s``.
+        """
         if not self.judged_times:
             return 0
         known = self.labelled & (self.ts_matured < ts_test)
         begun = np.searchsorted(times, self.ts_event[known])
         spans = np.searchsorted(times, self.ts_matured[known]) - begun
-        return 2 * (self.judged_times + (int(np.median(spans)) if len(spans) else 0))
+        return 2 * self.judged_times + 3 * (int(np.median(spans)) if len(spans) else 0)
 
     def cut(self, times: NDArray[np.int64], ts_test: int, ts_end: int) -> Fold:
         """Divide the times before ``ts_test`` into fit, stop and calibration."""
