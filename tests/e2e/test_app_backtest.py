@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from command_line import SMALL, consilium
+from consilium.domain import to_iso
 
 FIGURES = ("log_loss", "brier", "ece", "mcc", "macro_f1", "ic", "accuracy", "coverage")
 TRADING = ("net_return", "max_drawdown", "turnover", "fees", "trades")
@@ -58,6 +59,11 @@ def test_trading_figures_are_plain_numbers_and_equity_starts_at_ten_thousand(
     for name in ("sharpe", "sharpe_se", "sortino"):
         assert report["trading"][name] is None or isinstance(report["trading"][name], float)
     assert report["trading"]["equity"][0][1] == 10_000.0
+    begun = report["split"]["folds"][0]["test_first"]
+    for curve in ("equity", "buy_and_hold", "drawdown"):
+        assert to_iso(report["trading"][curve][0][0]) == begun, (
+            "nothing before the first test forecast counts"
+        )
     if not report["trading"]["trades"] and not report["trading"]["open_positions"]:
         assert report["trading"]["net_return"] == 0.0
 

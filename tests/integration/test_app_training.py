@@ -3,14 +3,18 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from consilium.app.deploy import TrainingResult, load_pool, train
+from consilium.app.newest import predict
 from consilium.app.observe import observe
 from consilium.app.settings import Settings
 from consilium.market.simulator import simulate
 from consilium.market.sources import write_candles
 from consilium.models import FORECASTERS
+from consilium.training.dataset import build_dataset
+from consilium.training.labels import LabelSpec
 from consilium.training.runs import RunTable
 
 
@@ -66,3 +70,22 @@ def test_the_summary_counts_who_was_trained(
         models=dict.fromkeys(trained, figures), failures=dict.fromkeys(failed, "out of memory")
     )
     assert result.summary == summary
+
+
+def test_a_stored_model_forecasts_the_newest_bar_as_it_would_a_row_of_training(tmp_path: Path) -> None:
+    panel = simulate(symbols=2, bars=1000, seed=3).series
+    write_candles(tmp_path / "candles.parquet", panel)
+    settings = Settings.model_validate({"data_dir": tmp_path, "training": {"folds": 1}})
+    observed = observe(str(tmp_path / "candles.parquet"), None)
+    train(settings, observed, ["lightgbm"], features="core14", horizon=2, folder=tmp_path / "models")
+    pool = load_pool(tmp_path / "models")
+    said = predict(settings, observed, pool, rule="smart_vote", trust="uniform", gates="edge")
+    dataset = build_dataset(observed.panel, "core14", LabelSpec(horizon=2))
+    for told in said.rows:
+        series = observed.panel[told["symbol"]]
+        assert told["ts_event"] == series.ts_close[-1]
+        assert told["horizon_ns"] == 2 * series.interval_ns
+        of_symbol = dataset.symbol_index == dataset.symbols.index(told["symbol"])
+        (row,) = np.flatnonzero(of_symbol & (dataset.ts_event == series.ts_close[-1]))
+        expected, _ = pool.artefacts["lightgbm"].predict(dataset.inputs(np.array([row])))
+        assert told["predictions"]["lightgbm"]["probabilities"] == expected[0].tolist()
