@@ -134,3 +134,29 @@ def test_what_a_kill_leaves_is_swept_away(tmp_path: Path) -> None:
     assert (tmp_path / "x.bin").read_bytes() in (b"old", b"a" * 1_000_000)
     sweep_unfinished(tmp_path)
     assert _names(tmp_path) == ["x.bin"]
+
+
+SWEEPER = """
+import sys
+from pathlib import Path
+from consilium.domain.files import sweep_unfinished
+print("ready", flush=True)
+while True:
+    sweep_unfinished(Path(sys.argv[1]))
+"""
+
+
+def test_a_sweep_takes_nothing_from_a_living_writer(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SWEEPER, str(tmp_path)]
+    sweeper = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert sweeper.stdout is not None
+        assert sweeper.stdout.readline() == "ready\n"
+        for number in range(400):
+            with whole_file(tmp_path / "x.txt") as out:
+                out.write(b"%d" % number)
+        assert sweeper.poll() is None
+    finally:
+        sweeper.kill()
+        sweeper.communicate()
+    assert (_names(tmp_path), (tmp_path / "x.txt").read_text()) == (["x.txt"], "399")
