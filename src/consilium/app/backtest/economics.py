@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.bootstrap import make_costs, make_instruments
-from consilium.domain import stated_directions
+from consilium.domain import stated_directions, to_iso
 from consilium.market.candles import CandleSeries
 from consilium.trading.backtest import BacktestResult, prepare, run_backtest
 from consilium.trading.books import run_unit_book
@@ -100,6 +100,9 @@ def plain_figures(result: BacktestResult) -> dict[str, Any]:
         "halts": len(result.halts),
         "open_positions": len(result.positions),
         "rejections": dict(result.rejections),
+        "stranded": [
+            f"{s.symbol} since {to_iso(s.ts_event)}" for s in result.stranded if s.ts_resumed is None
+        ],
     }
 
 

@@ -130,7 +130,13 @@ def _carry_out(
         "calibration": {name: reliability_of(dataset, judged, name) for name in ("consensus", *members)},
         "weights": main.weights,
         **_verdict(verdict, direction, trading, held),
-        "notes": _notes(request, observed, features, figures),
+        "notes": [
+            *_notes(request, observed, features, figures),
+            *(
+                f"Stranded, its bars have ended: {told}; valued at its last close."
+                for told in trading["stranded"]
+            ),
+        ],
         "failures": [f"{f.model} failed in fold {f.fold + 1}: {f.error}" for f in forecasts.failures],
     }
 
