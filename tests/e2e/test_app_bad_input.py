@@ -106,6 +106,7 @@ def test_one_broken_symbol_of_many_is_told_and_left_out(tmp_path: Path) -> None:
     checked = consilium("data", "check", "candles.parquet", cwd=tmp_path)
     assert checked.returncode == 1
     assert "AAA: impossible at row 101" in checked.stdout
+    assert checked.stderr == ""
     run = consilium(
         "backtest", "--data", "candles.parquet", "--features", "core14", "--folds", "1",
         "--models", "lightgbm",

@@ -48,7 +48,7 @@ class TradingService:
     instruments
         Terms by symbol; a symbol without an entry gets the default terms of ``Instrument``.
     bars_per_day
-        By symbol, for markets with sessions; a symbol without an entry trades round the clock.
+        By symbol, for markets with trading hours; a symbol without an entry trades round the clock.
     keep_trades
         Collect every round trip in ``trades``; a live service leaves it off.
 

@@ -23,6 +23,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
+        except typer.Exit:
+            raise
         except ConsiliumError as error:
             raise _fail(str(error), error.exit_code) from None
         except KeyboardInterrupt:
