@@ -245,5 +245,5 @@ def _unfinished(series: dict[str, CandleSeries]) -> Finding:
     return Finding(
         kind="unfinished", symbol=whose, row=0, ts=None, count=len(series),
         detail=f"the last bar of {len(series)} symbols was dropped: it may be unfinished",
-        cure="say drop_last=False if the files hold finished bars only",
+        cure="nothing to do; if the files hold finished bars only, one bar is lost",
     )  # fmt: skip

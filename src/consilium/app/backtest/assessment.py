@@ -90,7 +90,7 @@ def judge_consensus(
     y = dataset.y[judged.rows]
     losses = {name: half_brier(judged.probabilities[name], y) for name in models}
     equal = np.mean([judged.probabilities[name] for name in models], axis=0)
-    best, name = best_single(forecasts, judged, losses)
+    best, name = best_single(forecasts, judged, losses, dataset.ts_matured[judged.rows])
     return verdict(
         half_brier(judged.probabilities["consensus"], y),
         climatology=half_brier(judged.climatology, y),
@@ -133,12 +133,13 @@ def told_of_direction(dataset: Dataset, judged: Judged, *, horizon: int, seed: i
 
 
 def best_single(
-    forecasts: Forecasts, judged: Judged, losses: Mapping[str, FloatArray]
+    forecasts: Forecasts, judged: Judged, losses: Mapping[str, FloatArray], ts_matured: NDArray[np.int64]
 ) -> tuple[FloatArray, str]:
     """Follow, in each fold, the model that was best before it.
 
     In the first fold that is the lowest loss on the calibration part, later the lowest half-Brier over the
-    test parts of all earlier folds: never a choice that looks at its own fold.
+    test parts of all earlier folds whose outcome, ``ts_matured`` of shape (M,), was known when the fold began:
+    never a choice that looks at its own fold.
 
     Returns
     -------
@@ -148,7 +149,7 @@ def best_single(
     name = next(iter(losses))
     for fold in forecasts.folds:
         here = (judged.places >= fold.start) & (judged.places < fold.stop)
-        before = judged.places < fold.start
+        before = (judged.places < fold.start) & (ts_matured < fold.ts_test)
         scores = {
             model: float(column[before].mean()) if before.any() else fold.models[model]["judged_loss"]
             for model, column in losses.items()
