@@ -138,7 +138,7 @@ def best_single(
     """Follow, in each fold, the model that was best before it.
 
     In the first fold that is the lowest loss on the calibration part, later the lowest half-Brier over the
-    test parts of all earlier folds whose outcome, ``ts_matured`` of shape (M,), was known when the fold began:
+    rows of all earlier test parts whose outcome (``ts_matured``, shape (M,)) was known when the fold began:
     never a choice that looks at its own fold.
 
     Returns
