@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import signal
 import sqlite3
@@ -130,6 +131,36 @@ def test_an_output_that_cannot_be_written_fails_before_the_work(option: str, tmp
     assert not (tmp_path / "runs").exists()
 
 
+def test_an_output_that_is_no_regular_file_is_refused_and_left_alone(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    line = fails_in_one_line(consilium(*BACKTEST, "--json", "pipe", cwd=tmp_path), 1)
+    assert "regular file" in line
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_link_stays_and_its_target_is_written(tmp_path: Path) -> None:
+    (tmp_path / "target.json").write_text("old")
+    (tmp_path / "link.json").symlink_to("target.json")
+    done = consilium("data", "check", "sample", "--json", "link.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "link.json").is_symlink()
+    assert "usable" in (tmp_path / "target.json").read_text()
+
+
+def test_one_file_for_both_outputs_is_refused(tmp_path: Path) -> None:
+    done = consilium(*BACKTEST, "--json", "r", "--html", "r", cwd=tmp_path)
+    assert "a file each" in fails_in_one_line(done, 2)
+
+
+def test_prices_that_stand_still_cannot_be_judged(tmp_path: Path) -> None:
+    still = frame().with_columns(*(pl.lit(100.0).alias(name) for name in ("open", "high", "low", "close")))
+    still.write_parquet(tmp_path / "still.parquet")
+    done = consilium(
+        "backtest", "--data", "still.parquet", "--features", "core14", "--folds", "1", "--quiet", cwd=tmp_path
+    )
+    assert "prices that move" in fails_in_one_line(done, 1)
+
+
 def test_a_history_too_short_says_what_to_do(tmp_path: Path) -> None:
     line = fails_in_one_line(
         consilium("backtest", "--data", "simulate:symbols=1,bars=120", "--quiet", cwd=tmp_path), 1
@@ -199,6 +230,17 @@ def test_a_model_file_cut_in_half_is_left_out_and_told(trained: Path, tmp_path: 
     assert json.loads((folder / "p.json").read_text())["refused"].keys() == {"xgboost"}
 
 
+def test_a_model_under_another_name_is_left_out(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "runs", tmp_path / "runs")
+    models = tmp_path / "runs" / "models"
+    shutil.rmtree(models / "xgboost")
+    shutil.copytree(models / "lightgbm", models / "xgboost")
+    done = consilium("predict", "--data", SMALL, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "must hold the model xgboost; got lightgbm" in done.stderr
+    assert "xgb:" not in done.stdout
+
+
 def test_a_cut_model_asked_for_alone_is_one_clear_line(trained: Path, tmp_path: Path) -> None:
     folder = damaged(trained, tmp_path, "xgboost")
     fails_in_one_line(consilium("predict", "--data", SMALL, "--models", "xgboost", cwd=folder), 1)
@@ -219,14 +261,17 @@ def test_without_a_model_the_fallback_speaks_under_coverage_none(tmp_path: Path)
     assert "none | fallback:" in done.stdout
 
 
-def test_ctrl_c_in_training_is_one_line_and_leaves_no_model(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_training_is_one_line_and_leaves_no_model(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     process = started("train", "--data", "simulate:symbols=8,bars=6000", "--folds", "5", cwd=tmp_path)
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("train walk-forward"):
             break
     time.sleep(1.5)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1, err
     assert "interrupted" in err

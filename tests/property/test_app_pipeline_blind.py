@@ -16,7 +16,7 @@ from consilium.app.backtest.request import BacktestRequest
 from consilium.app.backtest.run import forecast
 from consilium.app.settings import Settings
 from consilium.app.stages import silent
-from consilium.domain import Consensus, Fill
+from consilium.domain import Consensus, Fill, Order
 from consilium.market.candles import CandleSeries
 from consilium.market.simulator import simulate
 from consilium.trading.signals import as_series
@@ -35,7 +35,8 @@ class Run:
 
     features: dict[tuple[str, int], tuple[float, ...]]
     predictions: dict[tuple[str, str, int], tuple[float, ...]]
-    consensuses: dict[tuple[str, int], Consensus]
+    consensuses: dict[tuple[str, str, int], Consensus]
+    orders: list[Order]
     fills: list[Fill]
     equity: dict[int, float]
     borders: list[int]
@@ -45,7 +46,9 @@ def pipeline(panel: dict[str, CandleSeries]) -> Run:
     dataset = build_dataset(panel, "core14", LabelSpec(horizon=REQUEST.horizon))
     forecasts = forecast(REQUEST, dataset)
     spoken: list[Consensus] = []
+    by_edge: list[Consensus] = []
     pool(REQUEST, dataset, forecasts, "seed", silent, spoken.append)
+    pool(REQUEST, dataset, forecasts, "edge", silent, by_edge.append)
     bold = as_series([replace(c, actionable=True, reason="") for c in spoken], panel)
     start = int(dataset.ts_event[forecasts.rows[0]])
     account = Economics(REQUEST, panel, start).account(list(bold.values()), limits=True)
@@ -61,7 +64,12 @@ def pipeline(panel: dict[str, CandleSeries]) -> Run:
             for model, p in forecasts.probabilities.items()
             for place, row in enumerate(forecasts.rows.tolist())
         },
-        consensuses={(c.symbol, c.ts_event): c for c in spoken},
+        consensuses={
+            (gates, c.symbol, c.ts_event): c
+            for gates, said in (("seed", spoken), ("edge", by_edge))
+            for c in said
+        },
+        orders=list(account.orders),
         fills=list(account.fills),
         equity=dict(zip(account.ts.tolist(), account.equity.tolist(), strict=True)),
         borders=[fold.ts_test for fold in forecasts.folds],
@@ -121,10 +129,23 @@ def test_nothing_leaks_through_the_border_of_a_fold(market: dict[str, CandleSeri
 
 def assert_blind(market: dict[str, CandleSeries], first: Run, cut: int, seed: int) -> None:
     now = int(market["AAA"].ts_close[cut - 1])
-    second = pipeline(with_another_future(market, cut, seed))
+    assert_same_past(first, pipeline(with_another_future(market, cut, seed)), now)
+
+
+def decided(run: Run, now: int) -> list[Order]:
+    return [
+        order
+        for order in run.orders
+        if order.ts_event < now or (order.ts_event == now and not order.cause_id.startswith("protect"))
+    ]
+
+
+def assert_same_past(first: Run, second: Run, now: int) -> None:
+    """An order decided at this close is the past; a fill at this instant, and its stop, is the next bar."""
     for name in ("features", "predictions", "consensuses", "equity"):
         past, other = upto(getattr(first, name), now), upto(getattr(second, name), now)
         assert past == other, name
+    assert decided(first, now) == decided(second, now)
     assert [f for f in first.fills if f.ts_event < now] == [f for f in second.fills if f.ts_event < now]
 
 
@@ -137,11 +158,14 @@ def one_bar_early(series: CandleSeries) -> CandleSeries:
     return replace(series, ts_open=series.ts_open[:-1], **columns)
 
 
-def test_a_leak_would_be_seen(market: dict[str, CandleSeries], first: Run) -> None:
-    """The control of the control: shifting the bars by one makes the past depend on the future."""
-    shifted = {symbol: one_bar_early(series) for symbol, series in market.items()}
-    now = int(market["AAA"].ts_close[900])
-    assert upto(pipeline(shifted).features, now) != upto(first.features, now)
+def test_a_leak_of_one_bar_would_be_seen(market: dict[str, CandleSeries]) -> None:
+    """The control of the control: with every bar told one bar early, the same comparison must fail."""
+    cut = 900
+    now = int(market["AAA"].ts_close[cut - 1])
+    futures = (market, with_another_future(market, cut, seed=1))
+    one, other = (pipeline({s: one_bar_early(series) for s, series in panel.items()}) for panel in futures)
+    with pytest.raises(AssertionError, match="features"):
+        assert_same_past(one, other, now)
 
 
 def test_the_registration_is_made_of_plain_values(tmp_path: Path) -> None:

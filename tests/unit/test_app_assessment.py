@@ -22,7 +22,7 @@ def told(probabilities: NDArray[np.float64], y: NDArray[np.int64]) -> str:
         spoke={"consensus": np.ones(T, dtype=bool)},
         climatology=np.tile(PRIOR, (T, 1)),
     )
-    return told_of_direction(cast("Any", dataset), judged, horizon=1, seed=1)
+    return told_of_direction(cast("Any", dataset), judged, horizon=1, seed=1).text
 
 
 def drawn(truth: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -174,10 +174,19 @@ def load_pool(folder: Path, models: Sequence[str] | None = None) -> Pool:
     first: ArtefactRefused | None = None
     for name in models or found:
         try:
-            artefacts[name] = load_artefact(folder / name)
+            artefacts[name] = _named(name, load_artefact(folder / name))
         except ArtefactRefused as error:
             first = first or error
             refused[name] = str(error)
     if first is not None and not artefacts:
         raise first
     return Pool(artefacts=artefacts, refused=refused)
+
+
+def _named(name: str, artefact: Artefact) -> Artefact:
+    """Refuse a model under another's name: it would count as two heads."""
+    if artefact.model.name != name:
+        raise ArtefactRefused(
+            f"the folder {name} must hold the model {name}", artefact.model.name, "train it again"
+        )
+    return artefact

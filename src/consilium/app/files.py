@@ -19,6 +19,8 @@ def require_writable(path: Path) -> None:
     """
     if path.is_dir():
         raise OutputProblem("an output must be a file", f"the folder {path}", "add a file name")
+    if path.exists() and not path.is_file():
+        raise OutputProblem("an output must be a regular file", f"the device {path}", "name a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):

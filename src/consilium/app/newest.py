@@ -66,6 +66,7 @@ def predict(
         return ()
 
     bus = make_bus(ensemble, keep)
+    no_skill = [name for name, artefact in pool.artefacts.items() if not artefact.model.skilled]
     rows: list[dict[str, Any]] = []
     left_out: dict[str, str] = {}
     for symbol, series in observed.panel.items():
@@ -80,7 +81,7 @@ def predict(
             bus.publish(consensus)
         if bus.dead_letters:
             raise ConsiliumError("no handler may fail", bus.dead_letters[0].error, "report it")
-        rows.append(_row(symbol, predictions, spoken.pop(), volatility, pool.coverage))
+        rows.append(_row(symbol, predictions, spoken.pop(), volatility, pool.coverage, no_skill))
     if not rows:
         raise first
     return Newest(rows=rows, left_out=left_out)
@@ -198,6 +199,7 @@ def _row(
     consensus: Consensus,
     volatility: float | None,
     loaded: str,
+    no_skill: Sequence[str],
 ) -> dict[str, Any]:
     return {
         "symbol": symbol,
@@ -214,6 +216,7 @@ def _row(
             }
             for p in predictions
         },
+        "no_skill": list(no_skill),
         "action": action(consensus),
         "direction": consensus.direction.name,
         "probabilities": list(consensus.probabilities),

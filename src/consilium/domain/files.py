@@ -15,8 +15,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
     Readers see the old file or the new one, at any instant. If the body fails, an interrupt by Ctrl-C
     included, the sibling goes and the old file stays. Each writer has a sibling of its own: of several
-    processes that write one file at once, the last to finish prevails. What a kill leaves behind,
-    `sweep_unfinished` takes away.
+    processes that write one file at once, the last to finish prevails. A link stays and its target is
+    written. What a kill leaves behind, `sweep_unfinished` takes away.
 
     Parameters
     ----------
@@ -37,6 +37,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     >>> path.read_text(), [file.name for file in path.parent.iterdir()]
     ('1 2 3', ['figures.txt'])
     """
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # The name is drawn before the file exists, so that no interrupt can fall between making and knowing it.
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")

@@ -103,7 +103,15 @@ def judge_consensus(
     )
 
 
-def told_of_direction(dataset: Dataset, judged: Judged, *, horizon: int, seed: int) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectionShare:
+    """How much of a gain is about direction: a sentence and the comparison's word; both may be empty."""
+
+    text: str = ""
+    word: str | None = None
+
+
+def told_of_direction(dataset: Dataset, judged: Judged, *, horizon: int, seed: int) -> DirectionShare:
     """Say how much of the gain over climatology is about which way the price moves, and not about how far.
 
     The same forecast made blind to direction keeps its probability of FLAT and splits the rest as climatology
@@ -118,18 +126,20 @@ def told_of_direction(dataset: Dataset, judged: Judged, *, horizon: int, seed: i
     gained = compare_half_brier(ours, nothing, ts, horizon, seed)
     by_direction = compare_half_brier(ours, unsighted, ts, horizon, seed)
     if gained.word != BETTER or not gained.mean_difference or by_direction.mean_difference is None:
-        return ""
+        return DirectionShare()
     if by_direction.low is None or by_direction.high is None:
-        return (
+        text = (
             "All that it gains over climatology comes from how far prices move: it says nothing of which way."
         )
+        return DirectionShare(text=text, word=by_direction.word)
     share = min(1.0, max(0.0, by_direction.mean_difference / gained.mean_difference))
-    return (
+    text = (
         f"Of what it gains over climatology, {100 * share:.0f} % comes from which way prices move and "
         f"{100 * (1 - share):.0f} % from how far: against the same forecast blind to direction its "
         f"half-Brier differs by {by_direction.mean_difference:.5f} "
         f"[{by_direction.low:.5f}, {by_direction.high:.5f}], which is {by_direction.word}."
     )
+    return DirectionShare(text=text, word=by_direction.word)
 
 
 def best_single(

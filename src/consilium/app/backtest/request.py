@@ -92,7 +92,9 @@ class BacktestRequest:
     def config(self, **facts: Any) -> dict[str, Any]:
         """Return the registration as plain JSON: the request, and what is known before the test."""
         plain = asdict(self)
-        plain["settings"] = self.settings.model_dump(mode="json", exclude={"data_dir"})
+        plain["settings"] = self.settings.model_dump(
+            mode="json", exclude={"data_dir": True, "training": {"jobs"}}
+        )
         return plain | facts
 
 

@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from consilium import __version__
 from consilium.app.backtest.assessment import (
+    DirectionShare,
     Judged,
     figures_of,
     judge_consensus,
@@ -129,7 +132,7 @@ def _carry_out(
         },
         "calibration": {name: reliability_of(dataset, judged, name) for name in ("consensus", *members)},
         "weights": main.weights,
-        **_verdict(verdict, direction, trading, held),
+        **_verdict(verdict, direction, _rival(request, figures), trading, held),
         "notes": [
             *_notes(request, observed, features, figures),
             *(
@@ -168,8 +171,13 @@ def forecast(request: BacktestRequest, dataset: Dataset, progress: ProgressCall 
         raise ConsiliumError(
             "at least one model of the pool must train", f"{first.model}: {first.error}", "mend it"
         )
-    if not dataset.labelled[forecasts.rows].any():
-        raise DataProblem("the test part needs rows with an outcome", "none", "give a longer history")
+    known = dataset.y[forecasts.rows][dataset.labelled[forecasts.rows]]
+    if len(np.unique(known)) < 2:
+        raise DataProblem(
+            "the test part needs outcomes of two directions at least",
+            f"{len(known)} outcomes, all alike" if len(known) else "no outcome",
+            "give a longer history of prices that move",
+        )
     return forecasts
 
 
@@ -244,15 +252,34 @@ def _trading(account: BacktestResult, held: list[list[float]]) -> dict[str, Any]
     }
 
 
+def _rival(request: BacktestRequest, figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """Name a baseline with lower losses than the consensus: it costs less and did more."""
+    ours = figures["consensus"]
+    ahead = [
+        name
+        for name in request.baselines
+        if name in figures
+        and all(figures[name][key]["value"] < ours[key]["value"] for key in ("log_loss", "brier"))
+    ]
+    if not ahead:
+        return ""
+    told = ", ".join(f"{name} {figures[name]['log_loss']['value']:.4f}" for name in ahead)
+    return f"Lower log-loss and Brier score than the consensus ({ours['log_loss']['value']:.4f}) had: {told}."
+
+
 def _verdict(
-    verdict: Verdict, direction: str, trading: Mapping[str, Any], held: list[list[float]]
+    verdict: Verdict,
+    direction: DirectionShare,
+    rival: str,
+    trading: Mapping[str, Any],
+    held: list[list[float]],
 ) -> dict[str, Any]:
-    text = f"{verdict.text} {direction}".strip()
+    text = " ".join(filter(None, [verdict.text, direction.text, rival]))
     kept = held[-1][1] / trading["equity"][0][1] - 1.0
     traded = trading_verdict(trading["net_return"], kept, trading["trades"])
     return {
         "verdict": f"{text} {traded.text}",
-        "judgement": verdict.as_dict() | {"text": text} | traded.as_dict(),
+        "judgement": verdict.as_dict() | {"text": text, "direction": direction.word} | traded.as_dict(),
     }
 
 

@@ -1,6 +1,8 @@
 """The command line. Exit codes: 0 done, 1 failed, 2 bad usage."""
 
 import os
+import signal
+import sys
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -12,9 +14,17 @@ THREAD_VARIABLES = (
 
 
 def main() -> None:
-    """Run the command line; every library gets one thread unless the environment asks for more."""
-    for variable in THREAD_VARIABLES:
-        os.environ.setdefault(variable, "1")
-    from consilium.app.cli.root import app
+    """Run the command line; every library gets one thread unless the environment asks for more.
 
-    app()
+    A request to end (SIGTERM) is answered as Ctrl-C is: one line, and the run is written down as aborted.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        for variable in THREAD_VARIABLES:
+            os.environ.setdefault(variable, "1")
+        from consilium.app.cli.root import app
+
+        app()
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted: nothing half-written was left; run the command again\n")
+        sys.exit(1)

@@ -86,6 +86,8 @@ def _run(request: "BacktestRequest", json_file: Path | None, html_file: Path | N
     from consilium.app.files import require_writable
     from consilium.app.report import print_report, write_html, write_json
 
+    if json_file is not None and json_file == html_file:
+        raise UsageError("--json and --html need a file each", f"{json_file} twice", "give another name")
     for path in (json_file, html_file):
         if path is not None:
             require_writable(path)

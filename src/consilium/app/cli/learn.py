@@ -70,8 +70,10 @@ def train(
                 "models": result.models,
                 "failures": result.failures,
                 "data": observed.source,
+                "findings": list(observed.findings),
             },
         )
+    _tell_findings(observed.findings)
     _tell_training(result)
     if result.failures:
         raise typer.Exit(1)
@@ -109,6 +111,11 @@ def _tell_training(result: Any) -> None:
         f"{result.summary}: {len(result.models)} of {total} models trained; {told[result.summary]}",
         highlight=False,
     )
+
+
+def _tell_findings(findings: tuple[str, ...]) -> None:
+    for finding in findings:
+        typer.echo(f"data: {finding}", err=True)
 
 
 def _number(value: float | None) -> str:
@@ -157,9 +164,11 @@ def predict(
                 "refused": dict(pool.refused),
                 "symbols": found.rows,
                 "left_out": dict(found.left_out),
+                "findings": list(observed.findings),
             },
         )
     console = Console(soft_wrap=True)
+    _tell_findings(observed.findings)
     for name, why in {**pool.refused, **found.left_out}.items():
         typer.echo(f"warning: {name} is left out: {why}", err=True)
     if not pool.artefacts:
@@ -171,3 +180,6 @@ def predict(
             f"{row['time']} {row['symbol']}: {row['action']} ({row['reason'] or 'every gate passed'})"
         )
         console.print(f"  {row['account']}", highlight=False)
+        if row["no_skill"]:
+            told = ", ".join(row["no_skill"])
+            console.print(f"  no_skill, so climatology: {told}", highlight=False)

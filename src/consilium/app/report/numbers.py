@@ -13,7 +13,7 @@ FIGURE_TITLES = {
     "macro_f1": ("Macro F1", "↑"),
     "ic": ("Rank IC", "↑"),
     "accuracy": ("Accuracy", "↑"),
-    "coverage": ("Spoke on", ""),
+    "coverage": ("Coverage", ""),
 }
 TRADING_TITLES = {
     "net_return": "Net return",

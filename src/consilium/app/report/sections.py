@@ -22,6 +22,8 @@ def verdict_section(report: Report) -> Markup:
     found = report.get("judgement", {})
     word = found.get("word", "")
     kind = word if word in ("better", "worse") else "even"
+    if kind == "better" and found.get("direction") not in (None, "better"):
+        kind = "even"
     rows = [
         (
             row["against"],

@@ -19,7 +19,7 @@ _FIGURES = {
     "mcc": "MCC",
     "ic": "IC",
     "accuracy": "accuracy",
-    "coverage": "spoke",
+    "coverage": "coverage",
 }
 _ACCOUNT = ("net_return", "sharpe", "max_drawdown", "trades", "fees", "halts")
 
