@@ -1,5 +1,6 @@
-"""The room's service: rounds, coverage, the fallback, lessons."""
+"""The room's service: rounds, coverage, the fallback, lessons, restarts."""
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +16,7 @@ from consilium.domain import (
     Outcome,
     Prediction,
     UnknownName,
+    half_brier,
 )
 from consilium.ensemble import (
     SEED_002_ALLOCATIONS,
@@ -75,7 +77,7 @@ def test_the_service_decides_as_reach_consensus_does() -> None:
     models = {model: ModelSetting(min_confidence=0.5) for model in FOUR}
     spoken = [says("xgboost", "BUY 76"), says("lightgbm", "BUY 45"), says("nhits", "BUY 79")]
     spoken.append(says("patchtst", "HOLD 68"))
-    service = EnsembleService(models, rule="weighted_voting", gates="edge")
+    service = EnsembleService(models, rule="weighted_voting", gates="edge", meta=False)
     (consensus,) = run(service, [window(0.03), *spoken])
     assert consensus == reach_consensus(
         spoken, rule="weighted_voting", gates="edge", volatility=0.03, models=models
@@ -222,7 +224,16 @@ def test_gates_rule_and_allocations_can_be_replaced_between_rounds() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"rule": "smart"}, {"gates": "sea"}, {"trust": "unifrm"}, {"allocations": {"a": 1.0}}, {"capacity": 0}],
+    [
+        {"rule": "smart"},
+        {"gates": "sea"},
+        {"trust": "unifrm"},
+        {"allocations": {"a": 1.0}},
+        {"capacity": 0},
+        {"conformal": 1.5},
+        {"round_trip_cost": -1.0},
+        {"trust_options": {"alpha": 2.0}},
+    ],
 )
 def test_a_wrong_setting_fails_when_it_is_given_and_not_mid_run(wrong: dict[str, Any]) -> None:
     with pytest.raises((InvalidValue, UnknownName)):
@@ -241,7 +252,7 @@ def test_memory_stays_bounded_without_any_outcome() -> None:
     for i in range(200):
         run(service, [window(0.01, ts_event=i), *(says(m, "BUY 80", ts_event=i) for m in "ab")])
     learning = service._learning
-    assert len(service._volatility) == len(learning._decided) == len(learning._waiting) == 10
+    assert len(service._seen) == len(learning._decided) == len(learning._waiting) == 10
     assert not service._open
     assert not learning._lessons
 
@@ -347,3 +358,139 @@ def test_an_outcome_of_an_earlier_instant_teaches_nothing_after_a_later_one(firs
         (HOUR_NS, ["BTCUSDT", "ETHUSDT"])
     ]
     assert service.ignored["late outcome"] == 2
+
+
+def late_stream(rounds: int = 60) -> list[object]:
+    """Windows, forecasts and outcomes two instants later, some missing, some late, some twice."""
+    rng = np.random.default_rng(9)
+    messages: list[object] = []
+    for i in range(rounds):
+        for symbol in ("BTCUSDT", "ETHUSDT"):
+            messages.append(window(float(rng.uniform(0, 0.08)), symbol=symbol, ts_event=i * HOUR_NS))
+            for model in FOUR:
+                if rng.random() < 0.9:
+                    down, flat, up = rng.dirichlet((1.0, 1.0, 1.0)).tolist()
+                    messages.append(forecast(model, (down, flat, up), symbol=symbol, ts_event=i * HOUR_NS))
+            if rng.random() < 0.9:
+                messages.append(outcome(symbol, max(0, i - 2 - int(rng.integers(2))) * HOUR_NS))
+    return messages
+
+
+@pytest.mark.parametrize("trust", sorted(TRUST))
+@pytest.mark.parametrize("per_regime", [False, True])
+def test_a_service_cut_at_any_message_goes_on_as_if_it_had_not_been(trust: str, per_regime: bool) -> None:
+    def made() -> EnsembleService:
+        return EnsembleService(
+            FOUR,
+            allocations=SEED_002_ALLOCATIONS,
+            rule="adaptive",
+            trust=trust,
+            per_regime=per_regime,
+            conformal={"alpha": 0.3, "warm_up": 5},
+            capacity=12,
+        )
+
+    messages = late_stream()
+    through = made()
+    told = run(through, messages)
+    assert through.ignored
+    for cut in (1, 137, 250, len(messages)):
+        before, after = made(), made()
+        first = run(before, messages[:cut])
+        after.restore(json.loads(json.dumps(before.state(), allow_nan=False)))
+        assert first + run(after, messages[cut:]) == told
+        assert after.state() == through.state()
+        assert after.ignored == through.ignored
+
+
+def test_a_damaged_state_of_the_service_is_refused() -> None:
+    service = EnsembleService(FOUR)
+    run(service, late_stream(5))
+    whole = service.state()
+    for name in ("open", "decided_until", "seen", "learning", "hindsight"):
+        with pytest.raises(InvalidValue):
+            EnsembleService(FOUR).restore(whole | {name: [[1]]})
+    with pytest.raises(InvalidValue):
+        EnsembleService(FOUR).restore({})
+    with pytest.raises(InvalidValue, match="restore it into the policy that wrote it"):
+        EnsembleService(FOUR, trust="adahedge").restore(whole)
+
+
+def test_allocations_are_the_prior_of_trust_and_count_once() -> None:
+    shares = {"a": 0.6, "b": 0.3, "c": 0.1}
+    service = EnsembleService("abc", rule="weighted_voting", allocations=shares, trust="ewa_brier")
+    said = {"a": (0.7, 0.2, 0.1), "b": (0.2, 0.3, 0.5), "c": (0.1, 0.1, 0.8)}
+    evidence = dict.fromkeys("abc", 0.0)
+    for i in range(10):
+        ts = i * HOUR_NS
+        (consensus,) = run(service, [forecast(m, p, ts_event=ts) for m, p in said.items()])
+        raw = {m: shares[m] * np.exp(-0.5 * evidence[m]) for m in "abc"}
+        expected = {m: v / sum(raw.values()) for m, v in raw.items()}
+        assert dict(consensus.weights) == pytest.approx(expected, rel=1e-9)
+        service.handle(outcome(ts_event=ts))
+        for m, p in said.items():
+            evidence[m] += float(half_brier(p, 2)[0])
+    assert service.trust(HOUR_NS, "l1").factors()["c"] > 0.3
+
+
+@pytest.mark.parametrize("trust", ["uniform", "agreement"])
+def test_a_policy_without_prior_leaves_allocations_to_the_rule(trust: str) -> None:
+    service = EnsembleService("ab", rule="weighted_voting", allocations={"a": 3.0, "b": 1.0}, trust=trust)
+    (consensus,) = run(service, [says(m, "BUY 80") for m in "ab"])
+    assert dict(consensus.weights) == {"a": 0.75, "b": 0.25}
+
+
+@pytest.mark.parametrize("trust", sorted(TRUST))
+def test_a_model_without_allocation_has_no_weight_whatever_it_earned(trust: str) -> None:
+    service = EnsembleService("ab", rule="weighted_voting", allocations={"a": 1.0, "b": 0.0}, trust=trust)
+    for i in range(5):
+        spoken = [says("a", "SELL 80", ts_event=i * HOUR_NS), says("b", "BUY 80", ts_event=i * HOUR_NS)]
+        (consensus,) = run(service, spoken)
+        assert dict(consensus.weights) == {"a": 1.0, "b": 0.0}
+        service.handle(outcome(ts_event=i * HOUR_NS))
+    service.handle(says("b", "BUY 80", ts_event=9 * HOUR_NS))
+    (alone,) = service.flush()
+    assert alone.reason == "no_weight"
+
+
+def test_new_allocations_move_the_prior_and_keep_what_was_learned() -> None:
+    service = EnsembleService("ab", rule="weighted_voting", trust="ewa_brier")
+    run(service, [says("a", "SELL 80"), says("b", "BUY 80"), outcome()])
+    learned = service.trust(HOUR_NS, "l1").weights("ab")
+    service.allocations = {"a": 4.0, "b": 1.0}
+    moved = service.trust(HOUR_NS, "l1").weights("ab")
+    assert moved["a"] / moved["b"] == pytest.approx(4.0 * learned["a"] / learned["b"])
+    service.allocations = None
+    assert service.trust(HOUR_NS, "l1").weights("ab") == pytest.approx(learned)
+
+
+def test_each_horizon_has_a_trust_of_its_own() -> None:
+    service = EnsembleService("ab")
+    for i in range(20):
+        ts = i * HOUR_NS
+        run(
+            service,
+            [says("a", "SELL 80", ts_event=ts), says("b", "BUY 80", ts_event=ts), outcome(ts_event=ts)],
+        )
+    assert service.trust(HOUR_NS, "l1").weights("ab")["b"] > 0.9
+    assert service.trust(2 * HOUR_NS, "l1").weights("ab") == {"a": 0.5, "b": 0.5}
+
+
+def test_trust_per_regime_follows_the_label_of_the_window() -> None:
+    service = EnsembleService("ab", rule="adaptive", per_regime=True)
+    weights: dict[str, float] = {}
+    for i in range(260):
+        ts, regime = i * HOUR_NS, ("calm", "wild")[i % 2]
+        seen = FeatureWindow(symbol="BTCUSDT", ts_event=ts, features=np.zeros((1, 1)), regime=regime)
+        good, bad = ("a", "b") if regime == "calm" else ("b", "a")
+        (consensus,) = run(
+            service, [seen, says(good, "BUY 80", ts_event=ts), says(bad, "SELL 80", ts_event=ts)]
+        )
+        weights[regime] = consensus.weights["a"]
+        service.handle(outcome(ts_event=ts))
+    assert weights["calm"] > 0.9
+    assert weights["wild"] < 0.1
+
+
+def test_the_default_trust_is_fixed_share() -> None:
+    assert EnsembleService("ab").trust(HOUR_NS, "l1").state()["policy"] == "fixed_share"

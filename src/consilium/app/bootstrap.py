@@ -86,6 +86,8 @@ def make_ensemble(
         gates=gates,
         paper=paper,
         capacity=capacity,
+        meta=False,
+        round_trip_cost=trip_cost(settings),
     )
 
 

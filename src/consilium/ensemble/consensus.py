@@ -13,11 +13,15 @@ from consilium.ensemble.admission import (
 )
 from consilium.ensemble.allocations import check_shares
 from consilium.ensemble.gates import NOT_EVALUATED, Facts, Gates, make_gates
+from consilium.ensemble.hindsight import Hindsight, Odds
 from consilium.ensemble.rules import make_rule
 from consilium.ensemble.voting import PASS, Rule, Verdict, Vote
 
 EVEN_PRIOR = (1 / 3, 1 / 3, 1 / 3)
 """Class prior of who knows nothing."""
+
+NOTES = ("p_direction", "meta_confidence")
+"""Entries among the gates that only say whether a figure was learned; they hold nothing back."""
 
 
 def reach_consensus(
@@ -30,11 +34,13 @@ def reach_consensus(
     gates: str | Gates | None = "seed",
     models: Mapping[str, ModelSetting] | None = None,
     prior: tuple[float, float, float] = EVEN_PRIOR,
+    hindsight: Hindsight | None = None,
 ) -> Consensus:
     """Reach a consensus of models on one symbol, horizon and label.
 
     Admission, then the rule with weights made of allocation ``a_m`` and trust ``t_m``, then the gates.
-    ``p_direction`` is the pooled probability of the direction, and ``meta_confidence`` equals it.
+    ``p_direction`` is the pooled probability of the direction, recalibrated if ``hindsight`` knows how;
+    ``meta_confidence`` is the chance that acting pays, equal to ``p_direction`` as long as it is not known.
 
     Parameters
     ----------
@@ -54,6 +60,8 @@ def reach_consensus(
         Setting by model; n is the number of enabled ones, or of predictions if not given.
     prior
         Class prior (down, flat, up), published where nobody votes; even by default.
+    hindsight
+        What past outcomes have taught about consensuses like this one; None for nothing.
 
     Returns
     -------
@@ -97,17 +105,19 @@ def reach_consensus(
     if not votes:
         return _silence(question, ts_event, chosen, prior, "no_weight" if voters else "no_voter", len(spoken))
     verdict = chosen.verdict(votes, enabled_count(models, spoken))
-    p_direction = min(1.0, verdict.probabilities[verdict.direction])
+    odds = _odds(hindsight, question.symbol, verdict, volatility)
     facts = Facts(
         voters=len(votes),
         volatility=volatility,
         expected_return=fsum(
             w * v.prediction.expected_return for w, v in zip(verdict.weights, votes, strict=True)
         ),
-        meta_confidence=p_direction,
+        meta_confidence=odds.meta_confidence,
         by_support=chosen.by_support,
     )
     checks, level = _judge(chosen, preset, verdict, facts)
+    checks.update(odds.gates)
+    checks.update(odds.notes)
     reason = first_hold(checks, strict=preset.strict)
     return Consensus(
         symbol=question.symbol,
@@ -118,12 +128,12 @@ def reach_consensus(
         level=level,
         direction=verdict.direction,
         probabilities=verdict.probabilities,
-        p_direction=p_direction,
+        p_direction=odds.p_direction,
         confidence=verdict.confidence,
         score=verdict.score,
         agreement=verdict.agreement,
         support=verdict.support,
-        meta_confidence=p_direction,
+        meta_confidence=odds.meta_confidence,
         weights={vote.prediction.model: w for vote, w in zip(votes, verdict.weights, strict=True)},
         gates=checks,
         actionable=not reason,
@@ -155,6 +165,13 @@ def _votes(
     return votes if total > 0.0 else []
 
 
+def _odds(hindsight: Hindsight | None, symbol: str, verdict: Verdict, volatility: float | None) -> Odds:
+    if hindsight is not None:
+        return hindsight.odds(symbol, verdict, volatility)
+    pooled = min(1.0, verdict.probabilities[verdict.direction])
+    return Odds(pooled, pooled, {}, {})
+
+
 def _judge(rule: Rule, gates: Gates, verdict: Verdict, facts: Facts) -> tuple[dict[str, str], str]:
     checks = {"admission": PASS, **verdict.checks}
     level = verdict.level
@@ -169,8 +186,8 @@ def _judge(rule: Rule, gates: Gates, verdict: Verdict, facts: Facts) -> tuple[di
 
 def first_hold(checks: Mapping[str, str], *, strict: bool) -> str:
     """Return the reason of the first check that holds a consensus back, empty if none does."""
-    for verdict in checks.values():
-        if verdict == PASS:
+    for name, verdict in checks.items():
+        if verdict == PASS or name in NOTES:
             continue
         reason = verdict.partition(":")[0]
         if reason != NOT_EVALUATED:

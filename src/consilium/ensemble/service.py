@@ -7,31 +7,20 @@ so a replay of the journal gives the same consensuses and the same trust.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from consilium.domain import Consensus, FeatureWindow, InvalidValue, Outcome, Prediction, UnknownName
 from consilium.ensemble.admission import ModelSetting
 from consilium.ensemble.allocations import check_shares
 from consilium.ensemble.consensus import EVEN_PRIOR, first_hold, reach_consensus
 from consilium.ensemble.gates import Gates, make_gates
+from consilium.ensemble.hindsight import Hindsight
 from consilium.ensemble.learning import Learning
+from consilium.ensemble.rounds import RoundKey, read_prediction, write_prediction
 from consilium.ensemble.rules import make_rule
-from consilium.ensemble.trust import TrustPolicy
+from consilium.ensemble.trust import DEFAULT_TRUST, TrustPolicy
+from consilium.ensemble.trust.regimes import Terciles
 from consilium.ensemble.voting import PASS, Rule, coverage
-
-
-class RoundKey(NamedTuple):
-    """What one consensus is about, ordered by time."""
-
-    ts_event: int
-    symbol: str
-    horizon_ns: int
-    label_id: str
-
-    @classmethod
-    def of(cls, message: Prediction | Outcome) -> "RoundKey":
-        """Return the round that a message belongs to."""
-        return cls(message.ts_event, message.symbol, message.horizon_ns, message.label_id)
 
 
 class EnsembleService:
@@ -49,9 +38,18 @@ class EnsembleService:
     rule, gates, allocations
         As in `reach_consensus`; all three can be replaced between rounds.
     trust
-        Name in TRUST; one policy is kept for each horizon and label.
+        Name in TRUST; one policy is kept for each horizon and label. Allocations are the prior of a policy
+        that takes one, and are then not multiplied again; a model with allocation 0 stays without weight.
     trust_options
         Settings of the policy.
+    per_regime
+        Whether trust is kept for each regime too: that of the feature window, else its tercile of volatility.
+    meta
+        Whether p_direction is recalibrated, and meta_confidence modelled, on outcomes.
+    conformal
+        Settings of `Conformal` for the optional gate, or its alpha; None for no such gate.
+    round_trip_cost
+        What a trade must gain to pay, for meta_confidence; a log return >= 0.
     prior
         Class prior (down, flat, up), published where nobody votes.
     fallback
@@ -88,8 +86,12 @@ class EnsembleService:
         *,
         rule: str | Rule = "smart_vote",
         allocations: Mapping[str, float] | None = None,
-        trust: str = "uniform",
+        trust: str = DEFAULT_TRUST,
         trust_options: Mapping[str, Any] | None = None,
+        per_regime: bool = False,
+        meta: bool = True,
+        conformal: Mapping[str, Any] | float | None = None,
+        round_trip_cost: float = 0.002,
         gates: str | Gates | None = "seed",
         prior: tuple[float, float, float] = EVEN_PRIOR,
         fallback: str = "fallback",
@@ -108,6 +110,15 @@ class EnsembleService:
             )
         if capacity < 1:
             raise InvalidValue("capacity must be >= 1", capacity, "use 4096")
+        self._learning = Learning(trust, self._models, trust_options or {}, capacity, per_regime=per_regime)
+        self._hindsight: dict[tuple[int, str], Hindsight] = {}
+        self._hindsight_options: dict[str, Any] = {
+            "meta": meta,
+            "conformal": {"alpha": conformal} if isinstance(conformal, float) else conformal,
+            "round_trip_cost": round_trip_cost,
+            "capacity": capacity,
+        }
+        Hindsight(**self._hindsight_options)  # a wrong setting fails now, not mid-run
         self.rule = rule
         self.gates = gates
         self.allocations = allocations
@@ -116,10 +127,10 @@ class EnsembleService:
         self.paper = paper
         self.capacity = capacity
         self.ignored: Counter[str] = Counter()
-        self._learning = Learning(trust, self._models, trust_options or {}, capacity)
         self._open: dict[RoundKey, dict[str, Prediction]] = {}
         self._decided_until: dict[tuple[str, int, str], int] = {}
-        self._volatility: dict[tuple[str, int], float] = {}
+        self._seen: dict[tuple[str, int], tuple[float, str]] = {}
+        self._terciles = Terciles() if per_regime else None
         self._coverage = "none"
 
     @property
@@ -150,6 +161,7 @@ class EnsembleService:
         if allocations:
             check_shares("allocations", allocations, self._models)
         self._allocations = dict(allocations) if allocations else None
+        self._learning.set_prior(self._allocations)
 
     @property
     def models(self) -> Mapping[str, ModelSetting]:
@@ -171,6 +183,13 @@ class EnsembleService:
         """Return the trust policy of one horizon and label."""
         return self._learning.policy(horizon_ns, label_id)
 
+    def hindsight(self, horizon_ns: int, label_id: str) -> Hindsight:
+        """Return what outcomes have taught about the consensuses of one horizon and label."""
+        topic = (horizon_ns, label_id)
+        if topic not in self._hindsight:
+            self._hindsight[topic] = Hindsight(**self._hindsight_options)
+        return self._hindsight[topic]
+
     def handle(self, message: object) -> tuple[Consensus, ...]:
         """Take a message; return the consensus that it completes, if any.
 
@@ -180,19 +199,32 @@ class EnsembleService:
         if isinstance(message, Prediction):
             return self._hear(message)
         if isinstance(message, FeatureWindow):
-            self._volatility[message.symbol, message.ts_event] = message.volatility
-            if len(self._volatility) > self.capacity:
-                del self._volatility[next(iter(self._volatility))]
+            self._see(message)
         elif isinstance(message, Outcome):
-            ignored = self._learning.mature(RoundKey.of(message), message)
-            if ignored:
-                self.ignored[ignored] += 1
+            self._mature(message)
         return ()
 
     def flush(self, until: int | None = None) -> tuple[Consensus, ...]:
         """Decide the open rounds with ``ts_event <= until`` (None: all) by who has spoken, oldest first."""
         due = sorted(key for key in self._open if until is None or key.ts_event <= until)
         return tuple(consensus for key in due for consensus in self._decide(key))
+
+    def _see(self, window: FeatureWindow) -> None:
+        regime = window.regime
+        if self._terciles is not None:
+            tercile = self._terciles.label(window.symbol, window.volatility)
+            regime = regime or tercile
+        self._seen[window.symbol, window.ts_event] = window.volatility, regime
+        if len(self._seen) > self.capacity:
+            del self._seen[next(iter(self._seen))]
+
+    def _mature(self, outcome: Outcome) -> None:
+        key = RoundKey.of(outcome)
+        ignored = self._learning.mature(key, outcome)
+        if ignored:
+            self.ignored[ignored] += 1
+        if ignored != "outcome without forecast":
+            self.hindsight(key.horizon_ns, key.label_id).mature(key, None if ignored else outcome)
 
     def _hear(self, prediction: Prediction) -> tuple[Consensus, ...]:
         setting = self._models.get(prediction.model)
@@ -226,25 +258,34 @@ class EnsembleService:
         self._decided_until[topic] = max(key.ts_event, self._decided_until.get(topic, -1))
         fallback = spoken.pop(self.fallback, None)
         predictions = [p for p in spoken.values() if self._models[p.model].enabled]
-        volatility = self._volatility.get((key.symbol, key.ts_event))
+        volatility, regime = self._seen.get((key.symbol, key.ts_event), (None, ""))
         self._coverage = coverage(len(predictions), sum(s.enabled for s in self._models.values()))
         if not predictions:
             self._learning.closed(key)
             return () if fallback is None else (self._fall_back(fallback, volatility),)
-        policy = self._learning.policy(key.horizon_ns, key.label_id)
+        hindsight = self.hindsight(key.horizon_ns, key.label_id)
         consensus = reach_consensus(
             predictions,
             rule=self.rule,
-            allocations=self.allocations,
-            trust=policy.weights([p.model for p in predictions]),
+            allocations=self._shares(),
+            trust=self._learning.weights(key, [p.model for p in predictions], regime),
             volatility=volatility,
             gates=self.gates,
             models=self._models,
             prior=self.prior,
+            hindsight=hindsight,
         )
-        policy.learn(predictions, consensus=consensus)
-        self._learning.decided(key, predictions)
+        hindsight.decided(key, consensus, volatility)
+        self._learning.decided(key, predictions, consensus, regime)
         return (consensus,)
+
+    def _shares(self) -> Mapping[str, float] | None:
+        """Return allocations for the rule: only who has one at all, where trust carries them as its prior."""
+        if self._allocations is None or not self._learning.takes_prior:
+            return self._allocations
+        if all(share > 0.0 for share in self._allocations.values()):
+            return None
+        return {model: float(share > 0.0) for model, share in self._allocations.items()}
 
     def _fall_back(self, prediction: Prediction, volatility: float | None) -> Consensus:
         """Let the fallback speak alone: the coverage gate gives way to a gate that opens on paper only."""
@@ -262,3 +303,52 @@ class EnsembleService:
             actionable=not reason,
             reason=reason,
         )
+
+    def state(self) -> dict[str, Any]:
+        """Return all that was heard and learned, as JSON values; settings are not part of it."""
+        return {
+            "open": [
+                [list(key), [write_prediction(p) for p in said.values()]] for key, said in self._open.items()
+            ],
+            "decided_until": [[*topic, ts] for topic, ts in self._decided_until.items()],
+            "seen": [[*at, *what] for at, what in self._seen.items()],
+            "terciles": self._terciles.state() if self._terciles else None,
+            "coverage": self._coverage,
+            "ignored": dict(self.ignored),
+            "learning": self._learning.state(),
+            "hindsight": [[*topic, of.state()] for topic, of in self._hindsight.items()],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up a state that ``state`` returned, in a service of the same settings.
+
+        Raises
+        ------
+        InvalidValue
+            The state is damaged, or of other models, trust or options.
+        """
+        try:
+            spoken = {
+                RoundKey(*key): {p.model: p for p in map(read_prediction, said)}
+                for key, said in state["open"]
+            }
+            decided_until = {
+                (str(s), int(h), str(label)): int(ts) for s, h, label, ts in state["decided_until"]
+            }
+            seen = {(str(s), int(ts)): (float(v), str(regime)) for s, ts, v, regime in state["seen"]}
+            hindsight = {}
+            for horizon_ns, label_id, saved in state["hindsight"]:
+                hindsight[int(horizon_ns), str(label_id)] = of = Hindsight(**self._hindsight_options)
+                of.restore(saved)
+            terciles, covered, ignored = state["terciles"], str(state["coverage"]), Counter(state["ignored"])
+            self._learning.restore(state["learning"])
+        except InvalidValue:
+            raise
+        except (KeyError, TypeError, ValueError):
+            raise InvalidValue(
+                "the state must be one of the ensemble", type(state).__name__, "restore a whole state"
+            ) from None
+        if self._terciles is not None and terciles is not None:
+            self._terciles.restore(terciles)
+        self._open, self._decided_until, self._seen = spoken, decided_until, seen
+        self._hindsight, self._coverage, self.ignored = hindsight, covered, ignored

@@ -8,6 +8,12 @@ from consilium.ensemble.voting import Rule
 RULES = {
     "weighted_voting": "consilium.ensemble.rules.weighted_voting:WeightedVoting",
     "smart_vote": "consilium.ensemble.rules.smart_vote:SmartVote",
+    "majority": "consilium.ensemble.rules.majority:Majority",
+    "unanimous": "consilium.ensemble.rules.unanimous:Unanimous",
+    "confidence_based": "consilium.ensemble.rules.confidence_based:ConfidenceBased",
+    "adaptive": "consilium.ensemble.rules.adaptive:Adaptive",
+    "trust_weighted": "consilium.ensemble.rules.trust_weighted:TrustWeighted",
+    "log_pool": "consilium.ensemble.rules.log_pool:LogPool",
 }
 
 

@@ -4,18 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from consilium.domain import Direction
-from consilium.ensemble.voting import (
-    PASS,
-    TOLERANCE,
-    Verdict,
-    Vote,
-    boosted,
-    level_of,
-    normalised,
-    pooled,
-    tally,
-)
+from consilium.ensemble.pooling import verdict_of_pool
+from consilium.ensemble.voting import Verdict, Vote, normalised, pooled
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +38,4 @@ class WeightedVoting:
     def verdict(self, votes: Sequence[Vote], n: int) -> Verdict:
         """Pool, then take the most probable direction."""
         weights = normalised([vote.allocation * vote.trust for vote in votes])
-        probabilities = pooled(votes, weights)
-        heads, mass = tally(votes, weights)
-        tied = False
-        if max(heads) == len(votes):
-            # Rounding could make a tie of a bare majority inside each voter's own forecast.
-            direction = votes[0].direction
-        else:
-            best = max(probabilities)
-            tied = sum(p >= best - TOLERANCE for p in probabilities) > 1
-            direction = Direction.FLAT if tied else Direction(probabilities.index(best))
-        confidence = min(1.0, probabilities[direction])
-        level, factor = level_of(heads[direction], n)
-        return Verdict(
-            direction=direction,
-            probabilities=probabilities,
-            confidence=confidence,
-            base=confidence,
-            score=boosted(confidence, factor),
-            level=level,
-            agreement=heads[direction] / len(votes),
-            support=min(1.0, mass[direction]),
-            weights=weights,
-            checks={"tie": "tie: two directions are equally probable" if tied else PASS},
-        )
+        return verdict_of_pool(votes, weights, pooled(votes, weights), n)

@@ -7,7 +7,15 @@ from consilium.domain import Consensus, Outcome, Prediction, lookup
 
 TRUST = {
     "uniform": "consilium.ensemble.trust.uniform:Uniform",
+    "agreement": "consilium.ensemble.trust.agreement:Agreement",
+    "ewa_brier": "consilium.ensemble.trust.ewa_brier:EwaBrier",
+    "ewa_log": "consilium.ensemble.trust.ewa_log:EwaLog",
+    "adahedge": "consilium.ensemble.trust.adahedge:AdaHedge",
+    "fixed_share": "consilium.ensemble.trust.fixed_share:FixedShare",
 }
+
+DEFAULT_TRUST = "fixed_share"
+"""The policy that learns from outcomes and forgets: who was right last year has to be right again."""
 
 
 class TrustPolicy(Protocol):
@@ -18,8 +26,21 @@ class TrustPolicy(Protocol):
         """All models it knows, sorted."""
         ...
 
+    @property
+    def takes_prior(self) -> bool:
+        """Whether allocations enter as its prior; a rule must then not multiply them again."""
+        ...
+
+    def set_prior(self, prior: Mapping[str, float] | None) -> None:
+        """Replace the prior (None: equal) and keep the evidence; nothing happens if it takes none."""
+        ...
+
     def weights(self, awake: Collection[str]) -> dict[str, float]:
         """Trust of the models that speak now: >= 0, sum 1, empty if none does."""
+        ...
+
+    def factors(self) -> dict[str, float]:
+        """Trust of every model as the outside reads it: about 1, in [0.1, 2] by default."""
         ...
 
     def learn(
@@ -60,7 +81,7 @@ def make_trust(name: str, models: Iterable[str], **options: object) -> TrustPoli
     UnknownName
         No such policy; the error lists the known ones.
     InvalidValue
-        No models, or one named twice.
+        No models, or one named twice; a setting outside its bound.
 
     Examples
     --------

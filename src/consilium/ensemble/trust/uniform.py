@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from consilium.domain import Consensus, InvalidValue, Outcome, Prediction, UnknownName
+from consilium.domain import Consensus, Outcome, Prediction
+from consilium.ensemble.trust.roll import check_state, roll_of, speaking
 
 
 class Uniform:
@@ -28,20 +29,22 @@ class Uniform:
     """
 
     name = "uniform"
+    takes_prior = False
 
     def __init__(self, models: Iterable[str]) -> None:
-        names = sorted(models)
-        if not names or len(set(names)) < len(names):
-            raise InvalidValue("models must be one or more different names", names, "name each model once")
-        self.models = tuple(names)
+        self.models = roll_of(models)
+
+    def set_prior(self, prior: Mapping[str, float] | None) -> None:
+        """Change nothing: allocations stay a factor of the rule."""
 
     def weights(self, awake: Collection[str]) -> dict[str, float]:
         """Return equal weights of the models that speak."""
-        speaking = sorted(set(awake))
-        for model in speaking:
-            if model not in self.models:
-                raise UnknownName("model", model, self.models)
-        return {model: 1.0 / len(speaking) for model in speaking}
+        names = speaking(awake, self.models)
+        return {model: 1.0 / len(names) for model in names}
+
+    def factors(self) -> dict[str, float]:
+        """Return 1 for every model."""
+        return dict.fromkeys(self.models, 1.0)
 
     def learn(
         self,
@@ -57,9 +60,4 @@ class Uniform:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Accept its own state, refuse any other."""
-        if dict(state) != self.state():
-            raise InvalidValue(
-                f"the state must be one of policy uniform over {', '.join(self.models)}",
-                dict(state),
-                "restore it into the policy that wrote it",
-            )
+        check_state(state, self.name, self.models)

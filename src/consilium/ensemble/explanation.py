@@ -1,0 +1,210 @@
+"""Why a consensus came out as it did, and which change of which single vote would have changed it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from consilium.domain import (
+    Consensus,
+    Direction,
+    InvalidValue,
+    Prediction,
+    short_model,
+    signal_probabilities,
+)
+from consilium.ensemble.account import action
+from consilium.ensemble.admission import ModelSetting
+from consilium.ensemble.consensus import EVEN_PRIOR, reach_consensus
+from consilium.ensemble.gates import Gates
+from consilium.ensemble.hindsight import Hindsight
+from consilium.ensemble.voting import Rule
+
+_WORDS = {Direction.DOWN: "SELL", Direction.FLAT: "HOLD", Direction.UP: "BUY", None: "abstaining"}
+_LEAST = 1e-12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """What one model said and what it weighed; ``weight`` is None if it had no vote."""
+
+    model: str
+    direction: Direction
+    confidence: float
+    probabilities: tuple[float, float, float]
+    weight: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pivot:
+    """A change of one vote that changes the outcome.
+
+    ``to`` is the direction it would have had to state, None for abstaining; then come the direction, the
+    action and the reason that the consensus would have had.
+    """
+
+    model: str
+    to: Direction | None
+    direction: Direction
+    action: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """A consensus with every voice, every gate's verdict, and the single votes it turned on."""
+
+    consensus: Consensus
+    voices: tuple[Voice, ...]
+    gates: Mapping[str, str]
+    pivots: tuple[Pivot, ...]
+
+    def lines(self) -> list[str]:
+        """Tell it line by line."""
+        c = self.consensus
+        told = [
+            f"{c.symbol}: {action(c)} by {c.rule}, {c.level}, direction {c.direction.name} "
+            f"with confidence {c.confidence:.1%}" + (f", held by {c.reason}" if c.reason else "")
+        ]
+        for voice in self.voices:
+            weight = "no vote" if voice.weight is None else f"weight {voice.weight:.1%}"
+            down, flat, up = voice.probabilities
+            told.append(
+                f"  {short_model(voice.model)}: {_WORDS[voice.direction]} {voice.confidence:.1%}, {weight}, "
+                f"p (down, flat, up) {down:.3f} {flat:.3f} {up:.3f}"
+            )
+        told += [f"  gate {name}: {verdict}" for name, verdict in self.gates.items()]
+        for p in self.pivots:
+            held = f", held by {p.reason}" if p.reason else ""
+            changed = f"{p.action}, direction {p.direction.name}{held}"
+            told.append(f"  with {short_model(p.model)} {_WORDS[p.to]}: {changed}")
+        if not self.pivots:
+            told.append("  no change of a single vote would have changed direction or action")
+        return told
+
+
+def explain(
+    consensus: Consensus,
+    predictions: Sequence[Prediction],
+    *,
+    rule: str | Rule | None = None,
+    allocations: Mapping[str, float] | None = None,
+    trust: Mapping[str, float] | None = None,
+    volatility: float | None = None,
+    gates: str | Gates | None = "seed",
+    models: Mapping[str, ModelSetting] | None = None,
+    prior: tuple[float, float, float] = EVEN_PRIOR,
+    hindsight: Hindsight | None = None,
+) -> Explanation:
+    """Explain a consensus by reaching it again with each single vote changed.
+
+    Each voter in turn states each other direction (its probabilities of the two directions exchanged, its
+    confidence kept), then abstains (still counted in n). What changes direction or action is a `Pivot`.
+
+    Parameters
+    ----------
+    consensus
+        What came out.
+    predictions
+        What went in.
+    rule
+        The rule, as a `Rule` if it had settings of its own; by default the one that the consensus names.
+    allocations, trust, volatility, gates, models, prior, hindsight
+        What `reach_consensus` was given. Where trust was not kept, the weights of the consensus stand in for
+        allocation times trust, which is exact for every rule but ``confidence_based`` and ``log_pool``.
+
+    Raises
+    ------
+    InvalidValue
+        The predictions and settings given lead to another consensus: they are not those it was reached with.
+
+    Examples
+    --------
+    >>> spoken = [Prediction(model=m, symbol="BTCUSDT", ts_event=0, horizon_ns=1, label_id="l",
+    ...                      probabilities=p) for m, p in (("a", (0.1, 0.2, 0.7)), ("b", (0.1, 0.3, 0.6)))]
+    >>> told = explain(reach_consensus(spoken, rule="weighted_voting"), spoken)
+    >>> [(p.to, p.direction.name, p.action) for p in told.pivots if p.model == "b"]
+    [(<Direction.DOWN: 0>, 'UP', 'HOLD'), (<Direction.FLAT: 1>, 'UP', 'HOLD'), (None, 'UP', 'HOLD')]
+    """
+    settings = dict(models) if models is not None else {p.model: ModelSetting() for p in predictions}
+
+    def again(said: Sequence[Prediction], taking_part: Mapping[str, ModelSetting]) -> Consensus:
+        return reach_consensus(
+            said,
+            rule=consensus.rule if rule is None else rule,
+            allocations=allocations,
+            trust=trust,
+            volatility=volatility,
+            gates=gates,
+            models=taking_part,
+            prior=prior,
+            hindsight=hindsight,
+        )
+
+    _check_same(again(predictions, settings), consensus)
+    ordered = sorted(predictions, key=lambda p: p.model)
+    pivots = []
+    for voter in (p for p in ordered if p.model in consensus.weights):
+        others = [p for p in ordered if p is not voter]
+        for to in chain((d for d in Direction if d is not voter.direction), (None,)):
+            if to is None:
+                silent = replace(voter, confidence=0.0)
+                shy = settings | {voter.model: ModelSetting(min_confidence=_LEAST)}
+                changed = again([*others, silent], shy)
+            else:
+                changed = again([*others, _turned(voter, to)], settings)
+            if (changed.direction, action(changed)) != (consensus.direction, action(consensus)):
+                pivots.append(
+                    Pivot(
+                        model=voter.model,
+                        to=to,
+                        direction=changed.direction,
+                        action=action(changed),
+                        reason=changed.reason,
+                    )
+                )
+    return Explanation(
+        consensus=consensus,
+        voices=tuple(_voice(p, consensus) for p in ordered),
+        gates=dict(consensus.gates),
+        pivots=tuple(pivots),
+    )
+
+
+def _voice(p: Prediction, consensus: Consensus) -> Voice:
+    return Voice(
+        model=p.model,
+        direction=p.direction,
+        confidence=p.confidence,
+        probabilities=p.probabilities,
+        weight=consensus.weights.get(p.model),
+    )
+
+
+def _turned(voter: Prediction, to: Direction) -> Prediction:
+    """Let a voter state another direction with the same confidence, and the matching sign of its return."""
+    p = list(voter.probabilities)
+    p[to], p[voter.direction] = p[voter.direction], p[to]
+    turned = replace(
+        voter,
+        probabilities=(p[0], p[1], p[2]),
+        expected_return=abs(voter.expected_return) * (to - Direction.FLAT),
+    )
+    if turned.direction is to:
+        return turned
+    # A voter without a most probable direction has nothing to exchange: it becomes a bare signal.
+    return replace(turned, probabilities=signal_probabilities(to, max(voter.confidence, 0.34)))
+
+
+def _check_same(found: Consensus, given: Consensus) -> None:
+    apart = max(abs(a - b) for a, b in zip(found.probabilities, given.probabilities, strict=True))
+    if (found.direction, found.actionable, found.reason) != (
+        given.direction,
+        given.actionable,
+        given.reason,
+    ) or apart > 1e-9:
+        raise InvalidValue(
+            "explain needs the predictions and settings that the consensus was reached with",
+            f"{found.direction.name} {action(found)} {found.reason}".strip()
+            + f" instead of {given.direction.name} {action(given)} {given.reason}".rstrip(),
+            "give its rule, allocations, trust, volatility, gates and models",
+        )
