@@ -69,6 +69,13 @@ def test_the_chunks_do_not_change_what_is_summed() -> None:
     assert (drawn[:, 0] == 30_000).all()
 
 
+@pytest.mark.parametrize("block", [1.0, 4.0, 90.0])
+def test_summing_blocks_and_counting_timestamps_give_the_same_draws(block: float) -> None:
+    sums = np.random.default_rng(0).normal(size=(300, 3))
+    counts = np.vstack(list(stationary_counts(300, block, draws=40, seed=9)))
+    assert resampled_sums(sums, block, draws=40, seed=9) == pytest.approx(counts @ sums, abs=1e-9)
+
+
 def test_the_block_is_never_shorter_than_four_horizons() -> None:
     noise = np.random.default_rng(0).normal(size=2_000)
     assert mean_block(noise, horizon_bars=12) == 48.0

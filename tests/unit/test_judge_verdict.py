@@ -64,9 +64,10 @@ def test_no_difference_names_the_smallest_effect_that_could_have_been_seen() -> 
     v = judged(0.0, 0.0, 0.0)
     assert v.word == "not distinguishable"
     base = v.comparisons["climatology"]
-    assert base.low is not None
-    assert base.high is not None
-    assert base.smallest_visible == pytest.approx((base.high - base.low) / 2)
+    assert base.test is not None
+    assert base.test.critical is not None
+    assert base.test.standard_error is not None
+    assert base.smallest_visible == base.test.critical * base.test.standard_error
     assert f"an effect smaller than {base.smallest_visible:.4f} could not have been seen" in v.text
 
 

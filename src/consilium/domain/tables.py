@@ -7,7 +7,13 @@ from typing import Any
 
 from consilium.domain.errors import UnknownName, UsageError
 
-_EXTRA_OF = {"xgboost": "models", "lightgbm": "models", "onnxruntime": "models", "ccxt": "exchange"}
+_EXTRA_OF = {
+    "xgboost": "models",
+    "lightgbm": "models",
+    "onnxruntime": "models",
+    "ccxt": "exchange",
+    "arch": "judge",
+}
 
 
 def names_in(table: Mapping[str, str], group: str) -> tuple[str, ...]:

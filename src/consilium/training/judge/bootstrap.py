@@ -20,6 +20,8 @@ FEWEST_INDEPENDENT = 100
 """Below this many independent timestamps (T / h) no interval is given."""
 TOO_FEW = "too few independent outcomes"
 _CELLS = 1_000_000
+_FEW_COLUMNS = 4
+"""Up to so many columns, summing whole blocks is faster than counting timestamps."""
 
 
 def mean_block(series: NDArray[np.float64], horizon_bars: int) -> float:
@@ -86,21 +88,32 @@ def stationary_counts(
     ----------
     Politis and Romano (1994), sec. 2.
     """
-    for field, value in (("timestamps", timestamps), ("block", block), ("draws", draws)):
-        if not value >= 1:
-            raise InvalidValue(f"{field} must be >= 1", value, f"raise {field}")
+    _check_sizes(timestamps, block, draws)
     rng = np.random.default_rng(seed)
     chunk = max(1, _CELLS // timestamps)
     for start in range(0, draws, chunk):
         yield _counts(min(chunk, draws - start), timestamps, block, rng)
 
 
-def _counts(draws: int, timestamps: int, block: float, rng: np.random.Generator) -> NDArray[np.float64]:
+def _check_sizes(timestamps: int, block: float, draws: int) -> None:
+    for field, value in (("timestamps", timestamps), ("block", block), ("draws", draws)):
+        if not value >= 1:
+            raise InvalidValue(f"{field} must be >= 1", value, f"raise {field}")
+
+
+def _blocks(
+    draws: int, timestamps: int, block: float, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Draw the blocks of all chains: their first cells in (draws x T), lengths, and first timestamps."""
     opens = rng.random((draws, timestamps)) < 1.0 / block
     opens[:, 0] = True
     cells = np.flatnonzero(opens)
     lengths = np.diff(cells, append=draws * timestamps)
-    begins = rng.integers(timestamps, size=len(cells))
+    return cells, lengths, rng.integers(timestamps, size=len(cells))
+
+
+def _counts(draws: int, timestamps: int, block: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    cells, lengths, begins = _blocks(draws, timestamps, block, rng)
     position = np.arange(draws * timestamps)
     drawn = (position + np.repeat(begins - cells, lengths)) % timestamps
     drawn += position // timestamps * timestamps
@@ -129,8 +142,27 @@ def resampled_sums(
     >>> resampled_sums(np.ones((20, 1)), 4.0, draws=3, seed=0).ravel().tolist()
     [20.0, 20.0, 20.0]
     """
-    chunks = stationary_counts(len(sums), block, draws=draws, seed=seed)
-    return np.vstack([counts @ sums for counts in chunks])
+    if sums.shape[1] > _FEW_COLUMNS:
+        chunks = stationary_counts(len(sums), block, draws=draws, seed=seed)
+        return np.vstack([counts @ sums for counts in chunks])
+    _check_sizes(len(sums), block, draws)
+    rng = np.random.default_rng(seed)
+    chunk = max(1, _CELLS // len(sums))
+    return np.vstack(
+        [_block_sums(sums, min(chunk, draws - start), block, rng) for start in range(0, draws, chunk)]
+    )
+
+
+def _block_sums(
+    sums: NDArray[np.float64], draws: int, block: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Sum the same draws block by block: two running sums a block, instead of one count a timestamp."""
+    length = len(sums)
+    cells, lengths, begins = _blocks(draws, length, block, rng)
+    running = np.concatenate([np.zeros((1, sums.shape[1])), np.cumsum(np.vstack([sums, sums]), axis=0)])
+    first = np.searchsorted(cells, np.arange(draws) * length)
+    result: NDArray[np.float64] = np.add.reduceat(running[begins + lengths] - running[begins], first, axis=0)
+    return result
 
 
 def interval(values: NDArray[np.float64], level: float = LEVEL) -> tuple[float, float] | None:

@@ -1,4 +1,4 @@
-"""The difference of two forecasters' losses, with its interval.
+"""The difference of two forecasters' losses: the test that decides, and the interval that is shown.
 
 Letters: N rows, T distinct timestamps, h the horizon in bars, d_t the mean difference over the symbols of t.
 """
@@ -17,11 +17,10 @@ from consilium.training.judge.bootstrap import (
     mean_block,
     resampled_sums,
 )
+from consilium.training.judge.diebold_mariano import IDENTICAL, DieboldMariano, mean_test
+from consilium.training.judge.timestamps import NOTHING, mean_by_timestamp
 
 BETTER, SAME, WORSE = "better", "not distinguishable", "worse"
-IDENTICAL = "identical forecasts"
-_NOTHING = 1e-12
-"""Losses that differ by less are equal: pooling equal forecasts changes the last bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +32,15 @@ class Comparison:
     mean_difference
         Mean of d_t; None without outcomes.
     low, high
-        Ends of the 95 % interval; None where no interval can be given.
+        Ends of the 95 % interval, for display; None where no interval can be given.
     n_timestamps
         T.
     word
-        ``better``, ``not distinguishable`` or ``worse``.
+        ``better``, ``not distinguishable`` or ``worse``, by the test.
     reason
-        Why there is no interval: ``too few independent outcomes`` or ``identical forecasts``; else None.
+        Why there is no test: ``too few independent outcomes`` or ``identical forecasts``; else None.
+    test
+        The Diebold-Mariano test; None where there is none.
     """
 
     mean_difference: float | None
@@ -48,13 +49,17 @@ class Comparison:
     n_timestamps: int
     word: str
     reason: str | None = None
+    test: DieboldMariano | None = None
 
     @property
     def smallest_visible(self) -> float | None:
-        """Half the interval's width: a smaller effect could not have been told from 0."""
-        if self.low is None or self.high is None:
-            return None
-        return (self.high - self.low) / 2.0
+        """Critical value times standard error: a smaller effect could not have been told from 0."""
+        return None if self.test is None else self.test.half_width
+
+    @property
+    def p_value(self) -> float | None:
+        """Two-sided p-value of the test; None where there is none."""
+        return None if self.test is None else self.test.p_value
 
 
 def compare_half_brier(
@@ -68,8 +73,9 @@ def compare_half_brier(
 ) -> Comparison:
     """Compare two forecasters by the mean over timestamps of ``d_t = mean_s (ours - other)``.
 
-    ``better`` if the whole 95 % interval of the stationary bootstrap lies below 0, ``worse`` if above, else
-    ``not distinguishable``. Swapping the two changes the sign and nothing else.
+    ``better`` if the Diebold-Mariano statistic lies below minus its fixed-b critical value at 5 %, ``worse``
+    if above it, else ``not distinguishable``. The 95 % interval is that of the stationary bootstrap; it is
+    shown and decides nothing. Swapping the two changes the sign and nothing else.
 
     Parameters
     ----------
@@ -100,7 +106,7 @@ def compare_half_brier(
 
     References
     ----------
-    Politis and Romano (1994); Diebold and Mariano (1995) for the loss difference.
+    Diebold and Mariano (1995); Kiefer and Vogelsang (2005); Politis and Romano (1994) for the interval.
     """
     ours, other = np.asarray(loss_ours, dtype=np.float64), np.asarray(loss_other, dtype=np.float64)
     ts = np.asarray(ts_event, dtype=np.int64)
@@ -117,18 +123,26 @@ def compare_half_brier(
     if len(ts) == 0:
         return _without_interval(None, 0, TOO_FEW)
     difference = ours - other
-    _, row_ts = np.unique(ts, return_inverse=True)
-    per_ts = np.bincount(row_ts, weights=difference) / np.bincount(row_ts)
-    if float(np.abs(difference).max()) <= _NOTHING:
+    per_ts = mean_by_timestamp(difference, ts)[1]
+    if float(np.abs(difference).max()) <= NOTHING:
         return _without_interval(0.0, len(per_ts), IDENTICAL)
     mean = float(per_ts.mean())
     if len(per_ts) / horizon_bars < FEWEST_INDEPENDENT:
         return _without_interval(mean, len(per_ts), TOO_FEW)
+    test = mean_test(per_ts, horizon_bars)
     block = mean_block(per_ts, horizon_bars)
     drawn = resampled_sums(per_ts[:, None], block, draws=draws, seed=seed)[:, 0] / len(per_ts)
     low, high = interval(drawn) or (mean, mean)
-    word = BETTER if high < 0.0 else WORSE if low > 0.0 else SAME
-    return Comparison(mean_difference=mean, low=low, high=high, n_timestamps=len(per_ts), word=word)
+    word = SAME if not test.rejects else BETTER if mean < 0.0 else WORSE
+    return Comparison(
+        mean_difference=mean,
+        low=low,
+        high=high,
+        n_timestamps=len(per_ts),
+        word=word,
+        reason=test.reason,
+        test=None if test.statistic is None else test,
+    )
 
 
 def _without_interval(mean: float | None, timestamps: int, reason: str) -> Comparison:

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from consilium.domain import InvalidValue
 
-DOES_NOT_PAY = "does not pay"
+DOES_NOT_PAY, PAYS = "does not pay", "pays after costs"
+LEAST_DEFLATED_SHARPE = 0.95
+MOST_OVERFITTING = 0.2
+MOST_CHANCE = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,9 +17,7 @@ class TradingVerdict:
     Parameters
     ----------
     word
-        ``does not pay``. The other word, ``pays after costs``, needs a deflated Sharpe ratio above .95, a
-        probability of overfitting below .2 and a permutation p-value below .05; none of them is run here, so
-        it is never given.
+        ``does not pay``, or ``pays after costs`` where `trading_judgement` found all that it needs.
     text
         Plain sentences.
     """
@@ -76,6 +77,91 @@ def trading_verdict(net_return: float, buy_and_hold: float | None, trades: int) 
             "of overfitting and the permutation test were not run, so it is not shown to pay."
         )
     return TradingVerdict(word=DOES_NOT_PAY, text=text)
+
+
+def trading_judgement(
+    net_return: float,
+    buy_and_hold: float | None,
+    trades: int,
+    *,
+    deflated_sharpe: float | None,
+    overfitting: float | None,
+    permutation: float | None,
+) -> TradingVerdict:
+    """Say whether the account pays after costs: all of four conditions, or it does not.
+
+    ``net return > 0``, ``deflated Sharpe > .95``, ``PBO < .2`` and ``permutation p < .05``. What could not be
+    computed is not shown, so it counts as not met.
+
+    Parameters
+    ----------
+    net_return, buy_and_hold, trades
+        As in `trading_verdict`.
+    deflated_sharpe
+        Probability in [0, 1]; None below 30 days.
+    overfitting
+        Probability in [0, 1]; None with fewer than 10 trials.
+    permutation
+        p-value in [0, 1]; None where it was not run.
+
+    Raises
+    ------
+    InvalidValue
+        As in `trading_verdict`; a probability outside [0, 1].
+
+    Examples
+    --------
+    >>> found = trading_judgement(0.2, 0.1, 90, deflated_sharpe=0.97, overfitting=0.4, permutation=0.01)
+    >>> found.word
+    'does not pay'
+    >>> print(found.text)
+    The paper account made 20.0 % after costs in 90 trades; doing nothing would have made nothing, buy and
+    hold would have made 10.0 %. It is not shown to pay: the probability of overfitting is 0.40, not < 0.2.
+
+    References
+    ----------
+    Bailey and Lopez de Prado (2014); Bailey, Borwein, Lopez de Prado and Zhu (2017).
+    """
+    tests = (
+        _Condition("the deflated Sharpe ratio", deflated_sharpe, ">", LEAST_DEFLATED_SHARPE),
+        _Condition("the probability of overfitting", overfitting, "<", MOST_OVERFITTING),
+        _Condition("the permutation p-value", permutation, "<", MOST_CHANCE),
+    )
+    account = trading_verdict(net_return, buy_and_hold, trades)
+    told = account.text.split(" One profitable backtest")[0]
+    if trades == 0 or net_return <= 0.0:
+        return TradingVerdict(word=DOES_NOT_PAY, text=told)
+    missed = [test.told for test in tests if not test.met]
+    if missed:
+        return TradingVerdict(word=DOES_NOT_PAY, text=f"{told} It is not shown to pay: {'; '.join(missed)}.")
+    shown = ", ".join(f"{test.name} is {test.value:.3f}" for test in tests)
+    return TradingVerdict(word=PAYS, text=f"{told} It pays after costs: {shown}.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """One figure and the bound that it has to keep."""
+
+    name: str
+    value: float | None
+    sign: str
+    bound: float
+
+    def __post_init__(self) -> None:
+        if self.value is not None and not 0.0 <= self.value <= 1.0:
+            raise InvalidValue(f"{self.name} must lie in [0, 1]", self.value, "give a probability")
+
+    @property
+    def met(self) -> bool:
+        if self.value is None:
+            return False
+        return self.value > self.bound if self.sign == ">" else self.value < self.bound
+
+    @property
+    def told(self) -> str:
+        if self.value is None:
+            return f"{self.name} could not be computed"
+        return f"{self.name} is {self.value:.2f}, not {self.sign} {self.bound:g}"
 
 
 def _moved(change: float, would: bool = False) -> str:

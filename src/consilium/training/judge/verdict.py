@@ -13,14 +13,8 @@ from numpy.typing import ArrayLike
 
 from consilium.domain import DAY_NS, HOUR_NS, MINUTE_NS
 from consilium.training.judge.bootstrap import DRAWS, FEWEST_INDEPENDENT, TOO_FEW
-from consilium.training.judge.comparison import (
-    BETTER,
-    IDENTICAL,
-    SAME,
-    WORSE,
-    Comparison,
-    compare_half_brier,
-)
+from consilium.training.judge.comparison import BETTER, SAME, WORSE, Comparison, compare_half_brier
+from consilium.training.judge.diebold_mariano import IDENTICAL
 
 CLIMATOLOGY = "climatology"
 
@@ -52,6 +46,9 @@ class Verdict:
                 "low": c.low,
                 "high": c.high,
                 "smallest_visible": c.smallest_visible,
+                "statistic": c.test.statistic if c.test else None,
+                "critical": c.test.critical if c.test else None,
+                "p_value": c.p_value,
                 "n_timestamps": c.n_timestamps,
                 "word": c.word,
                 "excluded": name not in _tests(self.comparisons),
@@ -76,11 +73,12 @@ def verdict(
 ) -> Verdict:
     """Judge a pooled forecast by its half-Brier against three others.
 
-    ``better`` only if every comparison that is a test comes out better, each at 5 % (intersection-union: no
-    correction is needed): with climatology always, with the best single model and with the equal-weight mean
-    unless that is the pooled forecast itself, as with one model or with fixed equal weights; such a one is
-    left out and said. ``worse`` if it is worse than climatology; else ``not distinguishable``, with the
-    smallest effect that could have been seen.
+    ``better`` only if every comparison that is a test comes out better, each at 5 % by the Diebold-Mariano
+    test with fixed-b critical values (intersection-union: no correction is needed): with climatology always,
+    with the best single model and with the equal-weight mean unless that is the pooled forecast itself, as
+    with one model or with fixed equal weights; such a one is left out and said. ``worse`` if it is worse than
+    climatology; else ``not distinguishable``, with the smallest effect that could have been seen. The
+    intervals in the text are those of the bootstrap.
 
     Parameters
     ----------
@@ -121,7 +119,7 @@ def verdict(
 
     References
     ----------
-    Berger (1982), sec. 2: the intersection-union test.
+    Berger (1982), sec. 2: the intersection-union test; Kiefer and Vogelsang (2005).
     """
     single = f"the best single model ({best_name})" if best_name else "the best single model"
     others = {CLIMATOLOGY: climatology, single: best_single, "the equal-weight mean": equal_weight}
@@ -209,7 +207,9 @@ def _why(c: Comparison, span: _Span) -> str:
             f"{TOO_FEW} ({span} at a horizon of {span.horizon_bars} bars are "
             f"{span.timestamps // span.horizon_bars:,}; {FEWEST_INDEPENDENT} are needed)"
         )
-    smallest = c.smallest_visible or 0.0
+    if c.smallest_visible is None:
+        return f"half-Brier difference {c.mean_difference:.6f} over {span}; {c.reason}"
+    smallest = c.smallest_visible
     return (
         f"half-Brier difference {_numbers(c)} over {span}; an effect smaller than "
         f"{smallest:.{_decimals(c)}f} could not have been seen"
@@ -217,11 +217,19 @@ def _why(c: Comparison, span: _Span) -> str:
 
 
 def _decimals(c: Comparison) -> int:
-    """At least four, and enough for two digits of the interval's half-width."""
+    """At least four, and enough for two digits of the smallest visible effect."""
     smallest = c.smallest_visible or 0.0
     return 4 if smallest <= 0.0 else min(12, max(4, 1 - floor(log10(smallest))))
 
 
 def _numbers(c: Comparison) -> str:
     digits = _decimals(c)
-    return f"{c.mean_difference:.{digits}f} [{c.low:.{digits}f}, {c.high:.{digits}f}]"
+    numbers = f"{c.mean_difference:.{digits}f} [{c.low:.{digits}f}, {c.high:.{digits}f}]"
+    return f"{numbers}, {_chance(c.p_value)}"
+
+
+def _chance(p: float | None) -> str:
+    """As much of a p-value as is worth reading."""
+    if p is None:
+        return "no test"
+    return "p < 0.0001" if p < 1e-4 else f"p = {p:.4f}" if p < 0.1 else f"p = {p:.2f}"

@@ -1,0 +1,115 @@
+"""How many of the trials were really different: clusters of their returns."""
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+
+from consilium.domain import InvalidValue
+
+WEAKEST = 0.1
+"""A mean silhouette below this shows no groups at all: each trial counts for itself."""
+SAME = 1e-6
+"""Trials whose distance is below this made the same returns."""
+
+
+def cluster_trials(trial_returns: ArrayLike) -> NDArray[np.int64]:
+    """Group trials whose returns move together.
+
+    Hierarchical clustering with average linkage on ``d = sqrt((1 - rho) / 2)``; the number of clusters in
+    2 .. K with the largest mean silhouette. Where that is below .1 there are no groups and each distinct
+    trial is its own cluster: the larger number deflates more. Trials without a trade are one cluster.
+
+    Parameters
+    ----------
+    trial_returns
+        Shape (T, K), finite.
+
+    Returns
+    -------
+    Cluster of each trial, shape (K,), from 0 on.
+
+    Raises
+    ------
+    InvalidValue
+        Not a finite matrix.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> ideas = np.repeat(rng.normal(size=(300, 3)), 4, axis=1)
+    >>> cluster_trials(ideas + 0.3 * rng.normal(size=ideas.shape)).tolist()
+    [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
+
+    References
+    ----------
+    Lopez de Prado and Lewis (2019), sec. 4 (clusters of trials, silhouette); Rousseeuw (1987).
+    """
+    x = np.asarray(trial_returns, dtype=np.float64)
+    if x.ndim != 2 or not np.all(np.isfinite(x)):
+        raise InvalidValue("trial_returns must be finite, shape (T, K)", x.shape, "one column a trial")
+    moving = np.flatnonzero(np.ptp(x, axis=0) > 1e-15) if len(x) else np.zeros(0, dtype=np.int64)
+    labels = np.full(x.shape[1], -1, dtype=np.int64)
+    labels[moving] = _clusters(_distances(x[:, moving]))
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse]
+
+
+def _distances(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    centred = x - x.mean(axis=0) if len(x) else x
+    unit = centred / np.sqrt((centred**2).sum(axis=0))
+    distance = np.sqrt(np.clip((1.0 - unit.T @ unit) / 2.0, 0.0, 1.0))
+    np.fill_diagonal(distance, 0.0)
+    result: NDArray[np.float64] = (distance + distance.T) / 2.0
+    return result
+
+
+def _clusters(distance: NDArray[np.float64]) -> NDArray[np.int64]:
+    count = len(distance)
+    if count < 2:
+        return np.zeros(count, dtype=np.int64)
+    tree = linkage(squareform(distance, checks=False), method="average")
+    alone: NDArray[np.int64] = fcluster(tree, SAME, criterion="distance").astype(np.int64)
+    best, cut = max(WEAKEST, mean_silhouette(distance, alone)), alone
+    # Every height of the tree at which something joins is one way to cut it.
+    for low, high in pairwise(tree[:, 2]):
+        labels = fcluster(tree, (low + high) / 2.0, criterion="distance").astype(np.int64)
+        if 2 <= len(np.unique(labels)) < len(np.unique(alone)):
+            width = mean_silhouette(distance, labels)
+            if width > best:
+                best, cut = width, labels
+    return cut
+
+
+def mean_silhouette(distance: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Mean of ``(b - a) / max(a, b)``: a the mean distance inside the own cluster, b to the nearest other.
+
+    Members of a cluster of one count 0.
+
+    Examples
+    --------
+    >>> d = np.array([[0.0, 1.0, 4.0], [1.0, 0.0, 4.0], [4.0, 4.0, 0.0]])
+    >>> mean_silhouette(d, np.array([0, 0, 1]))
+    0.5
+
+    References
+    ----------
+    Rousseeuw (1987), eq. 4.
+    """
+    _, labels = np.unique(labels, return_inverse=True)
+    member = np.eye(labels.max() + 1)[labels]
+    size = member.sum(axis=0)
+    sums = distance @ member
+    own = size[labels]
+    rows = np.arange(len(labels))
+    inside = sums[rows, labels] / np.maximum(own - 1.0, 1.0)
+    means = sums / size
+    means[rows, labels] = np.inf
+    outside = means.min(axis=1)
+    larger = np.maximum(inside, outside)
+    width = np.where(
+        (own > 1) & (larger > 0.0), (outside - inside) / np.where(larger > 0.0, larger, 1.0), 0.0
+    )
+    return float(width.mean())

@@ -1,0 +1,377 @@
+"""Sharpe ratios, overfitting and timing: against published examples, plain loops and planted truth."""
+
+from itertools import combinations
+from math import sqrt
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import norm, rankdata
+
+from consilium.domain import InvalidValue
+from consilium.training.judge import (
+    BarReturns,
+    Moments,
+    cluster_trials,
+    deflated_sharpe,
+    mean_silhouette,
+    minimum_track_record,
+    overfitting_probability,
+    permutation_test,
+    probabilistic_sharpe,
+    sharpe_by_luck,
+    trading_judgement,
+)
+
+Floats = NDArray[np.float64]
+
+
+def test_the_deflated_sharpe_is_that_of_the_paper() -> None:
+    # Bailey and Lopez de Prado (2014), "A numerical example": SR 2.5 a year, 250 days, N = 100, V = 1/2.
+    luck = sharpe_by_luck(sqrt(0.5 / 250), 100)
+    shown = Moments(sharpe=2.5 / sqrt(250), skewness=-3.0, kurtosis=10.0, days=1_250)
+    assert luck == pytest.approx(0.1132, abs=5e-5)
+    assert probabilistic_sharpe(shown, luck) == pytest.approx(0.9004, abs=5e-4)
+
+
+def test_the_probabilistic_sharpe_is_that_of_the_paper() -> None:
+    # Bailey and Lopez de Prado (2012): a hedge fund of 24 months, as it is and as if normal.
+    fund = Moments(sharpe=0.458, skewness=-2.448, kurtosis=10.164, days=24)
+    assert probabilistic_sharpe(fund) == pytest.approx(0.913, abs=5e-4)
+    normal = Moments(sharpe=0.458, skewness=0.0, kurtosis=3.0, days=24)
+    assert probabilistic_sharpe(normal) == pytest.approx(0.982, abs=5e-4)
+
+
+@pytest.mark.parametrize(("periods", "years"), [(252, 2.73), (52, 2.83), (12, 3.24)])
+def test_the_minimum_track_record_is_that_of_the_paper(periods: int, years: float) -> None:
+    two = Moments(sharpe=2 / sqrt(periods), skewness=0.0, kurtosis=3.0, days=1)
+    needed = minimum_track_record(two, 1 / sqrt(periods))
+    assert needed is not None
+    assert needed / periods == pytest.approx(years, abs=0.006)
+
+
+def test_after_the_minimum_track_record_the_probability_is_reached() -> None:
+    m = Moments(sharpe=0.08, skewness=-0.5, kurtosis=7.0, days=1)
+    needed = minimum_track_record(m, 0.01, 0.9)
+    assert needed is not None
+    long_enough = Moments(sharpe=0.08, skewness=-0.5, kurtosis=7.0, days=round(needed))
+    assert probabilistic_sharpe(long_enough, 0.01) == pytest.approx(0.9, abs=1e-3)
+    assert minimum_track_record(m, 0.08) is None
+
+
+def test_the_luck_of_n_trials_is_the_mean_of_the_largest() -> None:
+    rng = np.random.default_rng(0)
+    for count in (5, 20, 100):
+        largest = rng.normal(0.0, 0.05, size=(40_000, count)).max(axis=1).mean()
+        assert sharpe_by_luck(0.05, count) == pytest.approx(largest, rel=0.08)
+    assert sharpe_by_luck(0.05, 1) == 0.0
+
+
+def test_the_moments_are_raw_and_a_day() -> None:
+    r = np.random.default_rng(0).standard_t(5, size=400) * 0.01 + 0.001
+    m = Moments.of(r)
+    assert m is not None
+    assert m.sharpe == pytest.approx(r.mean() / r.std(ddof=1))
+    assert m.kurtosis == pytest.approx(((r - r.mean()) ** 4).mean() / r.var() ** 2)
+    assert m.days == 400
+    assert Moments.of(np.full(50, 0.01)) is None
+    assert Moments.of([]) is None
+
+
+def test_the_best_of_twenty_without_skill_is_not_believed() -> None:
+    believed = naive = 0
+    for world in range(60):
+        trials = np.random.default_rng(world).normal(0.0, 0.01, size=(365, 20))
+        best = trials[:, int(np.argmax(trials.mean(axis=0) / trials.std(axis=0)))]
+        found = deflated_sharpe(best, trials)
+        assert found.probability is not None
+        believed += found.probability > 0.95
+        moments = Moments.of(best)
+        assert moments is not None
+        naive += probabilistic_sharpe(moments) > 0.95
+    assert believed <= 3
+    assert naive >= 30
+
+
+def test_a_skill_far_above_luck_is_believed() -> None:
+    trials = np.random.default_rng(0).normal(0.0, 0.01, size=(700, 20))
+    trials[:, 4] += 0.003
+    found = deflated_sharpe(trials[:, 4], trials)
+    assert found.probability is not None
+    assert found.probability > 0.95
+    assert found.independent == 20
+
+
+def test_aborted_trials_count() -> None:
+    trials = np.random.default_rng(0).normal(0.0, 0.01, size=(400, 6))
+    without, with_them = (deflated_sharpe(trials[:, 0], trials, aborted=n) for n in (0, 30))
+    assert with_them.trials == 36
+    assert with_them.independent == without.independent + 30
+    assert with_them.by_luck is not None
+    assert without.by_luck is not None
+    assert with_them.by_luck > without.by_luck
+
+
+def test_too_short_or_flat_returns_have_no_probability() -> None:
+    trials = np.random.default_rng(0).normal(size=(29, 3))
+    assert deflated_sharpe(trials[:, 0], trials).reason == "fewer than 30 days"
+    assert deflated_sharpe(np.zeros(40), np.zeros((40, 3))).reason == "returns do not vary"
+    with pytest.raises(InvalidValue, match="trial_returns must be finite"):
+        deflated_sharpe(np.zeros(40), np.full((40, 2), np.nan))
+    with pytest.raises(InvalidValue, match="aborted must be >= 0"):
+        deflated_sharpe(np.zeros(40), np.zeros((40, 2)), aborted=-1)
+    with pytest.raises(InvalidValue, match="independent must be >= 1"):
+        sharpe_by_luck(0.1, 0)
+    with pytest.raises(InvalidValue, match="spread_of_trials must be finite"):
+        sharpe_by_luck(float("nan"), 3)
+    with pytest.raises(InvalidValue, match="daily returns must be finite"):
+        Moments.of([np.nan])
+    with pytest.raises(InvalidValue, match="confidence must lie"):
+        minimum_track_record(Moments(sharpe=0.1, skewness=0.0, kurtosis=3.0, days=9), confidence=1.0)
+
+
+@pytest.mark.parametrize(("ideas", "each"), [(2, 5), (4, 8), (7, 3)])
+def test_planted_groups_of_trials_are_counted(ideas: int, each: int) -> None:
+    rng = np.random.default_rng(ideas)
+    trials = np.repeat(rng.normal(size=(400, ideas)), each, axis=1)
+    found = cluster_trials(trials + 0.4 * rng.normal(size=trials.shape))
+    assert found.tolist() == np.repeat(np.arange(ideas), each).tolist()
+
+
+def test_trials_without_groups_count_each_for_itself() -> None:
+    independent = np.random.default_rng(0).normal(size=(500, 25))
+    assert len(np.unique(cluster_trials(independent))) == 25
+
+
+def test_copies_and_trials_without_trades_do_not_add_to_the_count() -> None:
+    x = np.random.default_rng(0).normal(size=(500, 3))
+    found = cluster_trials(np.column_stack([x, x, np.zeros((500, 2))]))
+    assert found.tolist() == [0, 1, 2, 0, 1, 2, 3, 3]
+    assert cluster_trials(np.zeros((10, 1))).tolist() == [0]
+    assert cluster_trials(np.zeros((0, 2))).tolist() == [0, 0]
+    assert cluster_trials(x[:, :2]).tolist() == [0, 1]
+
+
+def test_the_silhouette_is_that_of_scikit_learn() -> None:
+    from sklearn.metrics import silhouette_score
+
+    points = np.random.default_rng(0).normal(size=(30, 2))
+    distance = np.sqrt(((points[:, None] - points[None]) ** 2).sum(axis=2))
+    labels = np.random.default_rng(1).integers(4, size=30)
+    assert mean_silhouette(distance, labels) == pytest.approx(
+        silhouette_score(distance, labels, metric="precomputed")
+    )
+
+
+def plain_overfitting(x: Floats, blocks: int) -> float:
+    """Compute the probability by plain loops, as the paper tells it."""
+    parts = np.array_split(np.arange(len(x)), blocks)
+    below = []
+    for chosen in combinations(range(blocks), blocks // 2):
+        inside = np.concatenate([parts[k] for k in chosen])
+        outside = np.concatenate([parts[k] for k in range(blocks) if k not in chosen])
+        first = x[inside].mean(axis=0) / x[inside].std(axis=0)
+        then = x[outside].mean(axis=0) / x[outside].std(axis=0)
+        relative = rankdata(then)[int(np.argmax(first))] / (x.shape[1] + 1)
+        below.append(np.log(relative / (1 - relative)) <= 0)
+    return float(np.mean(below))
+
+
+@pytest.mark.parametrize(("blocks", "shape"), [(4, (50, 10)), (6, (83, 13)), (8, (64, 11))])
+def test_the_probability_of_overfitting_is_that_of_plain_loops(blocks: int, shape: tuple[int, int]) -> None:
+    x = np.random.default_rng(blocks).normal(size=shape)
+    assert overfitting_probability(x, blocks=blocks).probability == plain_overfitting(x, blocks)
+
+
+def test_noise_overfits_about_every_second_time() -> None:
+    found = [
+        overfitting_probability(np.random.default_rng(s).normal(size=(320, 20)), blocks=8).probability
+        for s in range(60)
+    ]
+    assert np.mean([p for p in found if p is not None]) == pytest.approx(0.5, abs=0.08)
+
+
+def test_one_true_strategy_does_not_overfit() -> None:
+    x = np.random.default_rng(0).normal(size=(640, 20))
+    x[:, 7] += 0.3
+    found = overfitting_probability(x)
+    assert found.probability == 0.0
+    assert found.loss == 0.0
+    assert found.splits == 12_870
+
+
+def test_a_strategy_tuned_to_each_half_overfits_always() -> None:
+    # What wins in one half loses in the other: sixteen blocks, each strategy good in eight of them.
+    blocks = np.array(
+        [[1.0 if k in chosen else -1.0 for k in range(8)] for chosen in combinations(range(8), 4)]
+    )
+    x = np.repeat(blocks.T, 20, axis=0) + 0.1 * np.random.default_rng(0).normal(size=(160, 70))
+    assert overfitting_probability(x, blocks=8).probability == 1.0
+
+
+def test_fewer_than_ten_different_trials_are_not_applicable() -> None:
+    x = np.random.default_rng(0).normal(size=(320, 9))
+    for few in (x, np.column_stack([x, x])):
+        found = overfitting_probability(few)
+        assert found.probability is None
+        assert found.reason == "not applicable: 9 trials, 10 are needed"
+
+
+def test_strategies_that_never_trade_have_a_sharpe_of_zero() -> None:
+    x = np.random.default_rng(0).normal(-0.5, 1.0, size=(320, 12))
+    x[:, 0] = 0.0
+    found = overfitting_probability(x)
+    assert found.probability == 0.0
+    assert found.loss == 0.0
+
+
+def test_returns_that_cannot_be_split_are_refused() -> None:
+    x = np.random.default_rng(0).normal(size=(31, 12))
+    with pytest.raises(InvalidValue, match="16 blocks need >= 32 times; got 31"):
+        overfitting_probability(x)
+    with pytest.raises(InvalidValue, match="blocks must be even"):
+        overfitting_probability(x, blocks=5)
+    with pytest.raises(InvalidValue, match="strategy_returns must be finite"):
+        overfitting_probability(x * np.nan)
+
+
+def spells(rng: np.random.Generator, bars: int) -> Floats:
+    """Long or flat, in spells of about ten bars, flat at both ends."""
+    s = np.repeat(rng.integers(2, size=bars // 10), 10).astype(np.float64)
+    s[:5] = s[-5:] = 0.0
+    return s
+
+
+def turnover(s: Floats) -> float:
+    return float(np.abs(np.diff(s, axis=0)).sum() + np.abs(s[[0, -1]]).sum())
+
+
+@pytest.mark.parametrize("symbols", [None, 3])
+def test_permuted_signals_have_the_same_turnover_and_exposure(symbols: int | None) -> None:
+    rng = np.random.default_rng(0)
+    s = spells(rng, 1_000)
+    if symbols:
+        s = s[:, None] * np.array([1.0, 0.0, -0.5])
+    seen: list[Floats] = []
+
+    def keep(signals: Floats) -> Floats:
+        seen.extend(signals)
+        return np.zeros(len(signals))
+
+    found = permutation_test(s, keep, block=10, seed=0)
+    assert found.way == "blocks"
+    assert len(seen) == 1_001
+    assert {round(turnover(one), 9) for one in seen} == {round(turnover(s), 9)}
+    assert {round(float(one.sum()), 9) for one in seen} == {round(float(s.sum()), 9)}
+    assert len({one.tobytes() for one in seen}) > 900
+
+
+def test_a_book_that_is_never_flat_is_rotated() -> None:
+    rng = np.random.default_rng(1)
+    s = rng.choice([-1.0, 1.0], size=800)
+    around: list[float] = []
+
+    def keep(signals: Floats) -> Floats:
+        around.extend(np.abs(np.diff(one, append=one[:1])).sum() for one in signals)
+        return np.zeros(len(signals))
+
+    assert permutation_test(s, keep, block=50, seed=0).way == "rotation"
+    assert len(set(around)) == 1
+
+
+def test_signals_that_know_nothing_have_uniform_p_values() -> None:
+    p = []
+    for world in range(100):
+        rng = np.random.default_rng(world)
+        account = BarReturns(rng.normal(0.0002, 0.01, size=600), cost=0.001)
+        p.append(permutation_test(spells(rng, 600), account, block=10, seed=world).p_value)
+    assert np.mean(np.array(p) < 0.05) <= 0.09
+    assert np.mean(p) == pytest.approx(0.5, abs=0.08)
+
+
+def test_signals_that_know_the_next_return_are_found_after_costs() -> None:
+    rng = np.random.default_rng(0)
+    returns = rng.normal(0.0, 0.01, size=1_000)
+    knowing = ((returns + rng.normal(0.0, 0.02, size=1_000)) > 0.01).astype(float)
+    found = permutation_test(knowing, BarReturns(returns, cost=0.0005), block=20, seed=0)
+    assert found.p_value < 0.01
+    assert found.net_return > found.high > found.median
+
+
+def test_no_trade_has_a_p_value_of_one() -> None:
+    account = BarReturns(np.random.default_rng(0).normal(size=100), cost=0.0)
+    assert permutation_test(np.zeros(100), account, block=5, seed=0).p_value == 1.0
+    always = permutation_test(np.ones(100), account, block=5, seed=0)
+    assert always.p_value == 1.0
+
+
+def test_the_account_is_that_of_a_plain_loop() -> None:
+    rng = np.random.default_rng(0)
+    returns, s = rng.normal(size=(40, 3)), rng.integers(-1, 2, size=(2, 40, 3)).astype(np.float64)
+    expected = []
+    for signals in s:
+        money, held = 0.0, np.zeros(3)
+        for t in range(40):
+            money -= 0.01 * np.abs(signals[t] - held).sum()
+            held = signals[t]
+            money += float((held * returns[t]).sum())
+        expected.append((money - 0.01 * np.abs(held).sum()) / 3)
+    assert BarReturns(returns, cost=0.01)(s) == pytest.approx(np.array(expected))
+
+
+def test_signals_that_do_not_fit_are_refused() -> None:
+    account = BarReturns(np.zeros(50), cost=0.0)
+    with pytest.raises(InvalidValue, match="permutations must be >= 1,000; got 999"):
+        permutation_test(np.ones(50), account, block=5, seed=0, permutations=999)
+    with pytest.raises(InvalidValue, match="block must lie in"):
+        permutation_test(np.ones(50), account, block=26, seed=0)
+    with pytest.raises(InvalidValue, match="signals must be finite"):
+        permutation_test(np.full(50, np.nan), account, block=5, seed=0)
+    with pytest.raises(InvalidValue, match="one finite value for each row"):
+        permutation_test(np.ones(50), lambda s: np.zeros(len(s) + 2), block=5, seed=0)
+    with pytest.raises(InvalidValue, match="cost must be finite and >= 0"):
+        BarReturns(np.zeros(5), cost=-0.1)
+    with pytest.raises(InvalidValue, match="returns must be finite"):
+        BarReturns([np.inf], cost=0.1)
+
+
+GOOD = {"deflated_sharpe": 0.97, "overfitting": 0.1, "permutation": 0.01}
+
+
+@pytest.mark.promise("002", "pays after costs needs DSR > .95, PBO < .2 and a permutation p < .05, all three")
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"deflated_sharpe": 0.95}, "the deflated Sharpe ratio is 0.95, not > 0.95"),
+        ({"overfitting": 0.2}, "the probability of overfitting is 0.20, not < 0.2"),
+        ({"permutation": 0.05}, "the permutation p-value is 0.05, not < 0.05"),
+        ({"deflated_sharpe": None}, "the deflated Sharpe ratio could not be computed"),
+        ({"overfitting": None}, "the probability of overfitting could not be computed"),
+        ({"permutation": None}, "the permutation p-value could not be computed"),
+    ],
+)
+def test_one_condition_missed_does_not_pay(changed: dict[str, float | None], told: str) -> None:
+    assert trading_judgement(0.2, None, 90, **GOOD).word == "pays after costs"
+    v = trading_judgement(0.2, None, 90, **{**GOOD, **changed})
+    assert v.word == "does not pay"
+    assert v.text.endswith(f"It is not shown to pay: {told}.")
+
+
+def test_what_pays_says_why() -> None:
+    text = trading_judgement(0.2, 0.3, 90, **GOOD).text
+    assert text.startswith("The paper account made 20.0 % after costs in 90 trades")
+    assert "the deflated Sharpe ratio is 0.970" in text
+    assert "proves nothing" not in text
+
+
+def test_a_loss_or_no_trade_never_pays() -> None:
+    assert trading_judgement(-0.01, None, 90, **GOOD).word == "does not pay"
+    assert trading_judgement(0.0, None, 0, **GOOD).word == "does not pay"
+    with pytest.raises(InvalidValue, match="the permutation p-value must lie in"):
+        trading_judgement(0.1, None, 3, deflated_sharpe=0.9, overfitting=0.1, permutation=5.0)
+
+
+def test_the_normal_quantile_of_the_formula_is_that_of_scipy() -> None:
+    euler = 0.5772156649
+    expected = (1 - euler) * norm.ppf(1 - 1 / 7) + euler * norm.ppf(1 - 1 / (7 * np.e))
+    assert sharpe_by_luck(1.0, 7) == pytest.approx(expected, rel=1e-9)
