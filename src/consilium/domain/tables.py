@@ -13,6 +13,7 @@ _EXTRA_OF = {
     "onnxruntime": "models",
     "ccxt": "exchange",
     "arch": "judge",
+    "numba": "fast",
 }
 
 

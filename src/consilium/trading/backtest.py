@@ -25,7 +25,7 @@ from consilium.trading.patience import Stranding
 from consilium.trading.portfolio import Portfolio, Trade
 from consilium.trading.risk import RiskGate
 from consilium.trading.service import TradingService
-from consilium.trading.signals import Signals, SignalSeries, as_series
+from consilium.trading.signals import Signals, SignalSeries, as_series, codes_on
 from consilium.trading.strategy import Strategy
 from consilium.trading.tape import Tape
 
@@ -122,12 +122,8 @@ def _agenda(
     closes, ranks, index, codes = [], [], [], []
     for rank, (symbol, tape) in enumerate(tapes.items()):
         ts_close = np.asarray(tape.ts_open, dtype=np.int64) + tape.interval_ns
-        series = signals.get(symbol)
-        code = np.zeros(len(ts_close), np.int8) if series is None else series.codes_at(ts_close)
-        if delay:
-            code = np.concatenate([np.zeros(min(delay, len(code)), np.int8), code[:-delay]])
         closes.append(ts_close)
-        codes.append(code)
+        codes.append(codes_on(signals.get(symbol), ts_close, delay))
         ranks.append(np.full(len(ts_close), rank))
         index.append(np.arange(len(ts_close)))
     ts = np.concatenate(closes)

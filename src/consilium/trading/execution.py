@@ -9,7 +9,8 @@ from consilium.domain.checks import require_at_least, require_fraction, require_
 MAX_SLIPPAGE = 0.5
 """No fill is worse than half the price away: beyond it the square-root law says nothing."""
 
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
+"""Share of a step that rounding forgives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +142,7 @@ def round_price(price: float, tick_size: float, *, up: bool) -> float:
     """
     if tick_size <= 0.0:
         return price
-    steps = ceil(price / tick_size - _ROUNDING) if up else floor(price / tick_size + _ROUNDING)
+    steps = ceil(price / tick_size - ROUNDING) if up else floor(price / tick_size + ROUNDING)
     return round(max(steps, 1) * tick_size, 12)
 
 
@@ -155,4 +156,4 @@ def floor_quantity(quantity: float, lot_size: float) -> float:
     """
     if lot_size <= 0.0:
         return quantity
-    return round(floor(quantity / lot_size + _ROUNDING) * lot_size, 12)
+    return round(floor(quantity / lot_size + ROUNDING) * lot_size, 12)

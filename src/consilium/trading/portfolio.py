@@ -10,6 +10,9 @@ from consilium.trading.days import day_of_close, day_of_open
 
 CASH_DIGITS = 8
 PEAK_DAYS = 30
+DUST = 1e-12
+"""Share of what was held that counts as nothing left."""
+
 YEAR_DAYS = 365
 _TRADES_KEPT = 50
 _TRADE_AGE_NS = 90 * DAY_NS
@@ -181,7 +184,7 @@ class Portfolio:
         holding.mark = fill.price
         holding.received += value
         holding.fees += fill.fee
-        if left > 1e-12 * holding.bought:
+        if left > DUST * holding.bought:
             holding.quantity = left
             return None
         del self.holdings[symbol]

@@ -11,7 +11,8 @@ from consilium.trading.days import day_of_close
 from consilium.trading.portfolio import Portfolio
 from consilium.trading.tape import Tape
 
-_SLACK = 1.0 + 1e-9
+SLACK = 1.0 + 1e-9
+"""A limit is broken beyond this multiple of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,15 +186,15 @@ class RiskGate:
         risk = open_risk(portfolio) + waiting[1] + entry.quantity * entry.stop_distance
         if self.halted:
             return "max_drawdown"
-        if value > policy.max_position_usd * _SLACK:
+        if value > policy.max_position_usd * SLACK:
             return "max_position_usd"
-        if entry.quantity * entry.distance > policy.max_risk_per_trade * portfolio.capital * _SLACK:
+        if entry.quantity * entry.distance > policy.max_risk_per_trade * portfolio.capital * SLACK:
             return "max_risk_per_trade"
-        if gross > policy.max_leverage * equity * _SLACK:
+        if gross > policy.max_leverage * equity * SLACK:
             return "max_leverage"
-        if gross > policy.max_exposure * equity * _SLACK:
+        if gross > policy.max_exposure * equity * SLACK:
             return "max_exposure"
-        return "max_daily_risk" if risk > policy.max_daily_risk * equity * _SLACK else ""
+        return "max_daily_risk" if risk > policy.max_daily_risk * equity * SLACK else ""
 
 
 def open_risk(portfolio: Portfolio) -> float:

@@ -83,6 +83,14 @@ class SignalSeries:
 Signals = Mapping[str, SignalSeries] | Iterable[SignalSeries | Consensus]
 
 
+def codes_on(series: SignalSeries | None, ts_close: NDArray[np.int64], delay: int = 0) -> NDArray[np.int8]:
+    """Return the codes of a series, or of none, at closes, each ``delay`` bars late."""
+    codes = np.zeros(len(ts_close), np.int8) if series is None else series.codes_at(ts_close)
+    if not delay:
+        return codes
+    return np.concatenate([np.zeros(min(delay, len(codes)), np.int8), codes[:-delay]])
+
+
 def as_series(signals: Signals, symbols: Iterable[str]) -> dict[str, SignalSeries]:
     """Gather signals by symbol; consensuses become columns.
 

@@ -10,7 +10,8 @@ from consilium.domain.checks import require_positive
 BASE_STOP_ATR = 2.0
 """Distance of the protective stop at multiplier 1, in average true ranges; the size is made for it."""
 
-_LOWEST_STOP = 0.001
+LOWEST_STOP = 0.001
+"""Share of the entry below which no stop is set."""
 
 
 class Intent(Enum):
@@ -91,4 +92,4 @@ class Strategy:
         >>> Strategy.stop_price(100.0, 4.0, 0.75)
         97.0
         """
-        return max(entry - multiplier * distance, entry * _LOWEST_STOP)
+        return max(entry - multiplier * distance, entry * LOWEST_STOP)
