@@ -22,7 +22,7 @@ CLIP = 1e-6
 RIDGE = 10.0
 """Weight of the prior on the bias, in independent timestamps."""
 
-NOTHING = 1e-6
+NOTHING = 1e-5
 """Losses closer than this are equal: two fits of one forecast differ by the optimiser's last digits."""
 
 MAX_SLOPE = 10.0
