@@ -79,10 +79,10 @@ class RsiEmaFallback(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(
         self,
         X: ArrayLike,
-        y: ArrayLike,  # noqa: ARG002
+        y: ArrayLike,  # noqa: ARG002 - nothing is learned
         *,
-        sample_weight: ArrayLike | None = None,  # noqa: ARG002
-        validation: tuple[ArrayLike, ArrayLike] | None = None,  # noqa: ARG002
+        sample_weight: ArrayLike | None = None,  # noqa: ARG002 - nothing is learned
+        validation: tuple[ArrayLike, ArrayLike] | None = None,  # noqa: ARG002 - nothing is learned
     ) -> Self:
         """Check the columns; there is nothing to learn."""
         self._require_settings()
