@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from consilium.training.walkforward import PSEUDO_CALLS, FoldSummary
+from consilium.training.forecasts import PSEUDO_CALLS, FoldSummary
 
 BORDERS = ("start", "stop", "ts_start", "ts_stop", "ts_calibration", "ts_test", "ts_end")
 COUNTS = ("fit_rows", "stop_rows", "calibration_rows", "test_rows")

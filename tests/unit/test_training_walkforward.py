@@ -14,10 +14,11 @@ from consilium.domain import DataProblem, Forecaster, InvalidValue
 from consilium.models import make_forecaster
 from consilium.training.calibration import class_prior
 from consilium.training.dataset import Dataset, build_dataset
+from consilium.training.forecasts import Forecasts
 from consilium.training.labels import LabelSpec
 from consilium.training.splits import walk_forward_folds
 from consilium.training.trainer import Factory, derive_seed, prepare, thin
-from consilium.training.walkforward import Forecasts, train_final, walk_forward
+from consilium.training.walkforward import train_final, walk_forward
 from training_panels import momentum_panel
 
 FOLDS = 3

@@ -10,7 +10,7 @@ from consilium.domain import Consensus, FeatureWindow, Forecaster, Instrument, O
 from consilium.ensemble import EnsembleService, Gates, ModelSetting, make_gates
 from consilium.models import make_forecaster
 from consilium.trading.execution import CostModel, round_trip_cost
-from consilium.training.walkforward import FoldSummary
+from consilium.training.forecasts import FoldSummary
 
 
 class SystemClock:

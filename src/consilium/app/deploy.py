@@ -18,9 +18,10 @@ from consilium.domain import (
 from consilium.ensemble import coverage
 from consilium.training.artefacts import Artefact, load_artefact, save_artefact
 from consilium.training.dataset import build_dataset
+from consilium.training.forecasts import Forecasts
 from consilium.training.labels import LabelSpec
 from consilium.training.runs import RunTable
-from consilium.training.walkforward import Forecasts, train_final, walk_forward
+from consilium.training.walkforward import train_final, walk_forward
 
 WEIGHTED = (
     "test_log_loss",

@@ -165,6 +165,7 @@ def walk_forward_folds(
     calibration_fraction: float = CALIBRATION_FRACTION,
     min_rows: int = MIN_ROWS,
     judged_times: int = 0,
+    ts_first_test: int | None = None,
 ) -> tuple[Fold, ...]:
     """Cut rows into expanding walk-forward folds: fit | early stop | calibration | test.
 
@@ -191,6 +192,8 @@ def walk_forward_folds(
     judged_times
         Where the history is short, the calibration part is widened until both its halves hold this many times
         after their purges, up to half of what may be learned from; 0 never widens it.
+    ts_first_test
+        Where the first test begins, UTC nanoseconds, instead of ``first_fraction``; None for that.
 
     Returns
     -------
@@ -217,11 +220,13 @@ def walk_forward_folds(
     if folds < 1:
         raise InvalidValue("folds must be >= 1", folds, "use 5")
     first = ceil(first_fraction * len(times))
+    if ts_first_test is not None:
+        first = int(np.searchsorted(times, ts_first_test))
     borders = np.linspace(first, len(times), folds + 1).astype(np.int64)
     if first < 3 or np.any(np.diff(borders) < 1):
         raise InvalidValue(
             "each fold needs at least 1 time to test and 3 times before it",
-            f"{len(times)} times for {folds} folds from {first_fraction:g} on",
+            f"{len(times)} times for {folds} folds from number {first} on",
             "give a longer history or fewer folds",
         )
     cutter = _Cutter(

@@ -1,6 +1,6 @@
 """Walk-forward: every model forecasts each test part having seen only what was known before it."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import joblib
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from consilium.domain import DataProblem, InvalidValue, half_brier, log_loss
 from consilium.training.calibration import timestamp_weights
 from consilium.training.dataset import Dataset
+from consilium.training.forecasts import FoldSummary, Forecasts, ModelFailure
 from consilium.training.scaler import WINSOR
 from consilium.training.splits import CALIBRATION_FRACTION, MIN_TIMES, STOP_FRACTION, Fold, walk_forward_folds
 from consilium.training.trainer import (
@@ -23,120 +24,10 @@ from consilium.training.trainer import (
     train_on,
 )
 
-__all__ = ["FoldSummary", "Forecasts", "ModelFailure", "train_final", "walk_forward"]
+__all__ = ["train_final", "walk_forward"]
 
 Rows = NDArray[np.int64]
 Progress = Callable[[int, int, str], None]
-
-PSEUDO_CALLS = 50
-"""Calls of typical size that are added to the measured ones, so that a handful does not set a mean."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFailure:
-    """A model that could not be trained in a fold; it is left out of the forecasts."""
-
-    model: str
-    fold: int
-    error: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoldSummary:
-    """One fold in figures.
-
-    Parameters
-    ----------
-    index
-        0 for the earliest.
-    start, stop
-        The fold's places in ``Forecasts.rows``: ``rows[start:stop]``.
-    ts_start, ts_stop, ts_calibration, ts_test, ts_end
-        First times of the parts, and the end of the test; UTC nanoseconds.
-    fit_rows, stop_rows, calibration_rows, test_rows
-        Rows after the purge.
-    prior
-        Class shares (down, flat, up) of the fit part.
-    mean_down, mean_flat, mean_up
-        E[r | class] of the fit part.
-    typical_move
-        Mean |r| of the calibration part.
-    models
-        Figures by model: ``skilled`` (0 or 1), ``slope`` (1 / T), rows, ``judged_loss`` against
-        ``judged_climatology``, ``test_log_loss``, ``test_half_brier`` and ``test_accuracy`` over labelled
-        test rows beside ``climatology_log_loss`` and ``climatology_half_brier``, as means of timestamp
-        means; ``gained`` and ``lost``, the sums of |r| over ``right`` and ``wrong`` calls.
-    """
-
-    index: int
-    start: int
-    stop: int
-    ts_start: int
-    ts_stop: int
-    ts_calibration: int
-    ts_test: int
-    ts_end: int
-    fit_rows: int
-    stop_rows: int
-    calibration_rows: int
-    test_rows: int
-    prior: tuple[float, float, float]
-    mean_down: float
-    mean_flat: float
-    mean_up: float
-    typical_move: float
-    models: Mapping[str, Mapping[str, float]]
-
-    def mean_calls(self, models: Collection[str]) -> tuple[float, float]:
-        """Return W and L: mean |r| before cost of the right and of the wrong calls on the calibration part.
-
-        A call is a calibrated forecast whose largest probability is UP or DOWN; it is right if r has its
-        sign. Models without skill emit no calls. 50 calls of the typical move are added to each, so that a
-        few calls, or none, leave both near it.
-
-        Parameters
-        ----------
-        models
-            The members of the ensemble that is to act; others must not move its thresholds.
-        """
-        acting = [self.models[name] for name in models if self.models[name]["skilled"]]
-
-        def mean(total: str, count: str) -> float:
-            moved = sum(figures[total] for figures in acting) + PSEUDO_CALLS * self.typical_move
-            return moved / (sum(figures[count] for figures in acting) + PSEUDO_CALLS)
-
-        return mean("gained", "right"), mean("lost", "wrong")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Forecasts:
-    """Forecasts of all models for every row after the first training part.
-
-    Parameters
-    ----------
-    rows
-        Shape (N,), rows of the dataset, ascending.
-    probabilities
-        By model, shape (N, 3), columns (down, flat, up).
-    expected_return
-        By model, shape (N,), log return by the class means of the fold.
-    skilled
-        By model, shape (N,): False where climatology was emitted.
-    climatology
-        Shape (N, 3), class shares of the fold's fit part.
-    folds
-        One summary for each fold.
-    failures
-        Models that failed, with the fold and the error; they have no forecasts.
-    """
-
-    rows: Rows
-    probabilities: Mapping[str, NDArray[np.float64]]
-    expected_return: Mapping[str, NDArray[np.float64]]
-    skilled: Mapping[str, NDArray[np.bool_]]
-    climatology: NDArray[np.float64]
-    folds: tuple[FoldSummary, ...]
-    failures: tuple[ModelFailure, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -163,6 +54,8 @@ def walk_forward(
     calibration_fraction: float = CALIBRATION_FRACTION,
     max_fit_rows: int | None = None,
     winsor: float | None = WINSOR,
+    learn: NDArray[np.bool_] | None = None,
+    ts_first_test: int | None = None,
 ) -> Forecasts:
     """Train every model in every fold and forecast the test parts.
 
@@ -177,7 +70,7 @@ def walk_forward(
     models
         By name, a function that makes the unfitted forecaster. A ``seed`` or ``random_state`` parameter is
         overwritten by the derived seed.
-    folds, first_fraction, stop_fraction, calibration_fraction
+    folds, first_fraction, stop_fraction, calibration_fraction, ts_first_test
         As in `walk_forward_folds`.
     seed
         Seed of the run.
@@ -187,6 +80,9 @@ def walk_forward(
         Worker processes, >= 1; each runs one thread.
     max_fit_rows, winsor
         As in `train_on`.
+    learn
+        Shape (N,), rows that may be learned from if they have an outcome; None for all. Test rows are
+        forecast whether they may be learned from or not, so that symbols never seen can be judged.
 
     Returns
     -------
@@ -206,12 +102,13 @@ def walk_forward(
     cuts = walk_forward_folds(
         dataset.ts_event,
         dataset.ts_matured,
-        labelled=dataset.labelled,
+        labelled=dataset.labelled if learn is None else dataset.labelled & learn,
         folds=folds,
         first_fraction=first_fraction,
         stop_fraction=stop_fraction,
         calibration_fraction=calibration_fraction,
         judged_times=MIN_TIMES,
+        ts_first_test=ts_first_test,
     )
     tasks = [
         joblib.delayed(_run_cell)(

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from consilium.domain import half_brier
 from consilium.training.dataset import Dataset
+from consilium.training.forecasts import Forecasts
 from consilium.training.judge.comparison import BETTER, compare_half_brier
 from consilium.training.judge.figures import forecast_figures
 from consilium.training.judge.reliability import reliability
 from consilium.training.judge.verdict import Verdict, verdict
-from consilium.training.walkforward import Forecasts
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

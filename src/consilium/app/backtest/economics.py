@@ -15,7 +15,7 @@ from consilium.trading.books import run_unit_book
 from consilium.trading.metrics import buy_and_hold, measure
 from consilium.trading.signals import SignalSeries
 from consilium.training.dataset import Dataset
-from consilium.training.walkforward import Forecasts
+from consilium.training.forecasts import Forecasts
 
 
 class Economics:

@@ -24,7 +24,7 @@ from consilium.domain import (
 from consilium.ensemble import EnsembleService, make_gates
 from consilium.trading.signals import SignalSeries
 from consilium.training.dataset import Dataset
-from consilium.training.walkforward import Forecasts
+from consilium.training.forecasts import Forecasts
 
 DIRECTIONS = tuple(Direction)
 Tap = Callable[[Consensus], object]

@@ -24,11 +24,12 @@ from consilium.domain import ConsiliumError, DataProblem, digest, to_iso
 from consilium.ensemble import PRESETS
 from consilium.trading.backtest import BacktestResult
 from consilium.training.dataset import Dataset, build_dataset
+from consilium.training.forecasts import FoldSummary, Forecasts
 from consilium.training.judge.economics import trading_verdict
 from consilium.training.judge.verdict import Verdict
 from consilium.training.labels import LabelSpec
 from consilium.training.runs import RunTable
-from consilium.training.walkforward import FoldSummary, Forecasts, walk_forward
+from consilium.training.walkforward import walk_forward
 
 SCHEMA = "consilium.backtest/1"
 TOO_GOOD = 0.15
