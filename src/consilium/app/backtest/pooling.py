@@ -21,7 +21,7 @@ from consilium.domain import (
     Outcome,
     Prediction,
 )
-from consilium.ensemble import EnsembleService, make_gates
+from consilium.ensemble import EnsembleService, Rule, make_gates
 from consilium.trading.signals import SignalSeries
 from consilium.training.dataset import Dataset
 from consilium.training.forecasts import Forecasts
@@ -102,6 +102,7 @@ def pool(
     gates: str,
     progress: ProgressCall,
     tap: Tap | None = None,
+    rule: Rule | None = None,
 ) -> Pooled:
     """Send feature windows, predictions and matured outcomes through the ensemble.
 
@@ -112,6 +113,8 @@ def pool(
     ----------
     tap
         Called with each consensus.
+    rule
+        A rule with settings of its own, in place of the one that the request names.
 
     Raises
     ------
@@ -123,7 +126,7 @@ def pool(
     ensemble = make_ensemble(
         request.settings,
         models,
-        rule=request.rule,
+        rule=request.rule if rule is None else rule,
         trust=request.trust,
         gates=make_gates(gates),
         capacity=len(dataset.symbols) * (request.horizon + SPARE_ROUNDS),

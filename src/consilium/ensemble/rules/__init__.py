@@ -41,7 +41,7 @@ def make_rule(name: str, **options: object) -> Rule:
     Examples
     --------
     >>> make_rule("smart_vote", min_consensus=2)
-    SmartVote(min_consensus=2)
+    SmartVote(min_consensus=2, boosts=True)
     """
     if not options:
         return _plain(name)

@@ -36,6 +36,8 @@ class SmartVote:
     ----------
     min_consensus
         Heads for the winner that make it actionable, >= 1; ``strong(n)`` if not given.
+    boosts
+        Whether the level's factor moves the score; without it the score is the confidence, at most .95.
 
     Raises
     ------
@@ -65,6 +67,7 @@ class SmartVote:
     by_support: ClassVar[bool] = False
     volatility_gate: ClassVar[bool] = True
     min_consensus: int | None = None
+    boosts: bool = True
 
     def __post_init__(self) -> None:
         if self.min_consensus is not None and self.min_consensus < 1:
@@ -80,7 +83,7 @@ class SmartVote:
         heads = count.heads[lead]
         base = bases[lead]
         level, factor = level_of(heads, n)
-        score = boosted(base, factor)
+        score = boosted(base, factor if self.boosts else 1.0)
         return Verdict(
             direction=Direction.FLAT if tied else lead,
             probabilities=probabilities,
