@@ -1,0 +1,131 @@
+"""From a dataset to a verdict: the part of the protocol that real data and controls share, to the letter."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from consilium.app.backtest.assessment import Judged
+from consilium.app.backtest.economics import signals_of
+from consilium.app.backtest.pooling import Pooled, pool
+from consilium.app.backtest.request import BacktestRequest
+from consilium.app.judge.forecasting import Developed, develop, open_lockbox
+from consilium.app.judge.primary import Primary, judge_primary
+from consilium.app.judge.split import Split
+from consilium.app.stages import ProgressCall, silent
+from consilium.training.dataset import Dataset
+from consilium.training.forecasts import Forecasts
+
+BeforeOpening = Callable[[Split, Developed], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Examination:
+    """All that a judgement looks at.
+
+    Parameters
+    ----------
+    split
+        Borders, and the rows that take part.
+    developed
+        What development taught.
+    whole
+        Forecasts of development and lock-box, rows of ``split.dataset``: what the ensemble replays.
+    lockbox
+        The lock-box part of ``whole``.
+    pooled
+        What the ensemble said in the lock-box, by gate preset; its trust is warm from development.
+    judged
+        The labelled rows of the lock-box.
+    primary
+        The verdict.
+    """
+
+    split: Split
+    developed: Developed
+    whole: Forecasts
+    lockbox: Forecasts
+    pooled: Mapping[str, Pooled]
+    judged: Judged
+    primary: Primary
+
+    @property
+    def dataset(self) -> Dataset:
+        """Rows that take part."""
+        return self.split.dataset
+
+    @property
+    def first_place(self) -> int:
+        """Place in ``whole.rows`` where the lock-box begins."""
+        return len(self.whole.rows) - len(self.lockbox.rows)
+
+
+def examine(
+    request: BacktestRequest,
+    dataset: Dataset,
+    presets: tuple[str, ...],
+    *,
+    before_opening: BeforeOpening = lambda split, developed: None,
+    progress: ProgressCall = silent,
+) -> Examination:
+    """Develop, open the lock-box, let the ensemble replay both, and judge the lock-box.
+
+    Parameters
+    ----------
+    presets
+        Gate presets; the first is the one that is judged.
+    before_opening
+        Called when development has ended and before an outcome of the lock-box is used.
+
+    Raises
+    ------
+    ConsiliumError
+        Data or names that do not allow it; see `develop` and `open_lockbox`.
+    """
+    split = Split.of(dataset)
+    developed = develop(request, split.development(), progress)
+    before_opening(split, developed)
+    whole = developed.forecasts.followed_by(open_lockbox(request, split, progress))
+    first = len(developed.forecasts.folds)
+    lockbox = whole.since_fold(first)
+    pooled = {
+        name: lockbox_part(pool(request, split.dataset, whole, name, progress), split.dataset, lockbox)
+        for name in presets
+    }
+    main = pooled[presets[0]]
+    judged = Judged.of(split.dataset, lockbox, main.probabilities, main.actionable)
+    members = tuple(name for name in request.models if name in lockbox.probabilities)
+    primary = judge_primary(
+        split.dataset,
+        judged,
+        members,
+        developed.best_single,
+        split.unseen,
+        horizon=request.horizon,
+        seed=request.settings.training.seed,
+    )
+    return Examination(
+        split=split,
+        developed=developed,
+        whole=whole,
+        lockbox=lockbox,
+        pooled=pooled,
+        judged=judged,
+        primary=primary,
+    )
+
+
+def lockbox_part(pooled: Pooled, dataset: Dataset, lockbox: Forecasts) -> Pooled:
+    """Cut what was said over development and lock-box to the rows of the lock-box."""
+    start = len(pooled.direction) - len(lockbox.rows)
+    direction, actionable = pooled.direction[start:], pooled.actionable[start:]
+    begin = int(dataset.ts_event[lockbox.rows[0]])
+    first = int(np.searchsorted(pooled.weights["ts"], begin))
+    return replace(
+        pooled,
+        probabilities=pooled.probabilities[start:],
+        direction=direction,
+        actionable=actionable,
+        signals=signals_of(dataset, lockbox, direction, actionable),
+        weights={name: column[first:] for name, column in pooled.weights.items()},
+    )
