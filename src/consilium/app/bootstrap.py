@@ -7,7 +7,7 @@ from typing import Any
 from consilium.app.settings import Settings
 from consilium.bus.memory import MemoryBus
 from consilium.domain import Consensus, FeatureWindow, Forecaster, Instrument, Outcome, Prediction, UsageError
-from consilium.ensemble import EnsembleService, Gates, ModelSetting, make_gates
+from consilium.ensemble import EnsembleService, Gates, ModelSetting, Rule, make_gates
 from consilium.models import make_forecaster
 from consilium.trading.execution import CostModel, round_trip_cost
 from consilium.training.forecasts import FoldSummary
@@ -51,7 +51,7 @@ def make_ensemble(
     settings: Settings,
     models: Sequence[str],
     *,
-    rule: str,
+    rule: str | Rule,
     trust: str,
     gates: str | Gates,
     paper: bool = True,
@@ -61,6 +61,8 @@ def make_ensemble(
 
     Parameters
     ----------
+    trust
+        Its options are those of the settings if these name the same policy, else its defaults.
     capacity
         Rounds kept until their outcome: symbols times the bars of the horizon, and some more.
 
@@ -83,10 +85,13 @@ def make_ensemble(
         rule=rule,
         allocations=ensemble.allocations or None,
         trust=trust,
+        trust_options=ensemble.trust_options if trust == ensemble.trust else None,
+        per_regime=ensemble.per_regime,
+        meta=ensemble.meta,
+        conformal=ensemble.conformal,
         gates=gates,
         paper=paper,
         capacity=capacity,
-        meta=False,
         round_trip_cost=trip_cost(settings),
     )
 

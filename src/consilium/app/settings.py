@@ -3,10 +3,12 @@
 A nested setting is written with two underscores in the environment: ``CONSILIUM_COSTS__TAKER_FEE=0.0004``.
 """
 
+import os
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -14,11 +16,14 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from consilium.domain import UsageError
+from consilium.domain import UnknownName, UsageError
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Number = Annotated[
+    float, Field(allow_inf_nan=False), AfterValidator(lambda x: int(x) if x.is_integer() else x)
+]
 
 
 class _Section(BaseModel):
@@ -36,10 +41,26 @@ class Costs(_Section):
 
 
 class Ensemble(_Section):
-    """How the models reach consensus. See docs/ensemble.md."""
+    """How the models reach consensus. See docs/ensemble.md.
+
+    Parameters
+    ----------
+    trust_options
+        Settings of the trust policy by name, such as ``alpha`` of fixed_share.
+    per_regime
+        Whether trust is kept for each regime of volatility too.
+    meta
+        Whether p_direction and meta_confidence are learned from outcomes.
+    conformal
+        Share of outcomes that the sets of the conformal gate may miss; None for no such gate.
+    """
 
     rule: str = "smart_vote"
-    trust: str = "uniform"
+    trust: str = "fixed_share"
+    trust_options: dict[str, Number] = Field(default_factory=dict)
+    per_regime: bool = False
+    meta: bool = True
+    conformal: float | None = Field(default=None, gt=0.0, lt=1.0)
     gates: str = "edge"
     allocations: dict[str, NotNegative] = Field(default_factory=dict)
     min_confidence: dict[str, Fraction] = Field(default_factory=dict)
@@ -95,14 +116,25 @@ class _KnownKeysToml(TomlConfigSettingsSource):
 
     def __call__(self) -> dict[str, object]:
         values: dict[str, object] = super().__call__()
-        unknown = sorted(set(values) - set(self.settings_cls.model_fields))
-        if unknown:
-            raise UsageError(
-                f"consilium.toml knows {', '.join(self.settings_cls.model_fields)}",
-                f"'{unknown[0]}'",
-                "remove the key or correct its name",
-            )
+        for name in values:
+            _require_known(name, f"'{name}' in consilium.toml")
         return values
+
+
+def _require_known(name: str, told: str) -> None:
+    """Refuse a name at the top that is no setting and no section."""
+    if name not in Settings.model_fields:
+        error = UnknownName("setting", name, Settings.model_fields)
+        raise UsageError(error.bound, told, error.cure)
+
+
+def _require_known_environment() -> None:
+    """Refuse a nested variable of no section; one without two underscores may be another's."""
+    prefix = str(Settings.model_config["env_prefix"])
+    for name in sorted(os.environ):
+        section, nested, _ = name.upper().removeprefix(prefix).partition("__")
+        if name.upper().startswith(prefix) and nested:
+            _require_known(section.lower(), name)
 
 
 def load_settings() -> Settings:
@@ -111,15 +143,40 @@ def load_settings() -> Settings:
     Raises
     ------
     UsageError
-        A setting is unknown or outside its bound; all faults are named in one line.
+        A setting is unknown or outside its bound; all faults are named in one line, an unknown one with the
+        nearest that is known.
     """
+    _require_known_environment()
     try:
         return Settings()
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']} (got {fault['input']!r})"
-            for fault in error.errors()
-        )
+        faults = "; ".join(fault_told(fault) for fault in error.errors())
         raise UsageError("settings must be valid", faults, "correct consilium.toml or CONSILIUM_*") from None
     except ValueError as error:
         raise UsageError("consilium.toml must be valid TOML", error, "correct the file") from None
+
+
+def fault_told(fault: Any) -> str:
+    """Tell one fault of a setting; an unknown key names the nearest known one.
+
+    Examples
+    --------
+    >>> fault_told({"type": "extra_forbidden", "loc": ("training", "fold"), "msg": "", "input": 2})
+    "training.fold: no such setting, did you mean 'training.folds'?"
+    """
+    where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] != "extra_forbidden":
+        return f"{where}: {fault['msg']} (got {fault['input']!r})"
+    *above, name = (str(part) for part in fault["loc"])
+    known = _fields_of(above)
+    close = get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    if close:
+        return f"{where}: no such setting, did you mean '{'.'.join([*above, *close])}'?"
+    return f"{where}: no such setting, {'.'.join(above)} has {', '.join(known)}"
+
+
+def _fields_of(path: list[str]) -> list[str]:
+    found: Any = Settings
+    for name in path:
+        found = found.model_fields[name].annotation
+    return list(found.model_fields)

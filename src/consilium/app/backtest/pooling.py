@@ -52,6 +52,8 @@ class Pooled:
         How often each level occurred, and each reason not to act.
     weights
         About 500 samples over time: ``ts`` and one column a model.
+    conformal
+        Realised coverage and share of singletons by month; None without that gate.
     """
 
     probabilities: NDArray[np.float64]
@@ -61,6 +63,7 @@ class Pooled:
     levels: dict[str, int]
     reasons: dict[str, int]
     weights: dict[str, list[float | int]]
+    conformal: list[dict[str, Any]] | None = None
 
 
 class _Columns:
@@ -143,7 +146,13 @@ def pool(
         levels=dict(columns.levels.most_common()),
         reasons=dict(columns.reasons.most_common()),
         weights=columns.weights,
+        conformal=_sets_by_month(ensemble, dataset),
     )
+
+
+def _sets_by_month(ensemble: EnsembleService, dataset: Dataset) -> list[dict[str, Any]] | None:
+    conformal = ensemble.hindsight(dataset.horizon_ns, dataset.label_id).conformal
+    return None if conformal is None else [month._asdict() for month in conformal.by_month()]
 
 
 def _require_whole(bus: MemoryBus, ensemble: EnsembleService, spoken: int, rows: int) -> None:

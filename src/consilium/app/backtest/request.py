@@ -1,13 +1,14 @@
 """What a backtest was asked to do; hashed and registered before any test row is read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from inspect import Parameter, signature
 from typing import Any, Self
 
 from consilium.app.settings import Settings
 from consilium.council.policy import policy_for
-from consilium.domain import Policy, UnknownName, UsageError, canonical_model, names_in
-from consilium.ensemble import PRESETS, RULES, TRUST
+from consilium.domain import InvalidValue, Policy, UnknownName, UsageError, canonical_model, lookup, names_in
+from consilium.ensemble import DEFAULT_TRUST, PRESETS, RULES, TRUST, make_trust
 from consilium.market.features import FEATURE_SETS, feature_names
 from consilium.models import BASELINES, FORECASTERS
 
@@ -34,7 +35,7 @@ class BacktestRequest:
     models: tuple[str, ...] = tuple(FORECASTERS)
     baselines: tuple[str, ...] = tuple(BASELINES)
     rule: str = "smart_vote"
-    trust: str = "uniform"
+    trust: str = DEFAULT_TRUST
     gates: str = "edge"
     features: str = ""
     horizon: int = 1
@@ -58,28 +59,32 @@ class BacktestRequest:
     ) -> Self:
         """Fill what is not given from the settings and refuse unknown names before any work is done.
 
+        The settings of the request then hold what was chosen, so that equal requests have equal hashes.
+
         Raises
         ------
         UnknownName
-            A model, rule, trust policy, gate preset, feature set or preset that does not exist.
+            A model, rule, trust policy, option of it, gate preset, feature set or preset that is not there.
         UsageError
-            A horizon below 1.
+            A horizon below 1, or an option of the trust policy outside its bound.
         """
+        ensemble = settings.ensemble
+        rule = _known("rule", rule or ensemble.rule, names_in(RULES, "consilium.rules"))
+        trust = _known("trust policy", trust or ensemble.trust, names_in(TRUST, "consilium.trust"))
+        gates = _known("gate preset", gates or ensemble.gates, names_in(PRESETS, "consilium.gates"))
+        agreed = ensemble.model_copy(update={"rule": rule, "trust": trust, "gates": gates})
         chosen = cls(
             models=_checked_models(models),
             features=_checked_features(features, preset)
             or _checked_features(settings.training.features, None),
-            rule=_known("rule", rule or settings.ensemble.rule, names_in(RULES, "consilium.rules")),
-            trust=_known(
-                "trust policy", trust or settings.ensemble.trust, names_in(TRUST, "consilium.trust")
-            ),
-            gates=_known(
-                "gate preset", gates or settings.ensemble.gates, names_in(PRESETS, "consilium.gates")
-            ),
+            rule=rule,
+            trust=trust,
+            gates=gates,
             horizon=settings.training.horizon if horizon is None else horizon,
-            settings=settings,
+            settings=settings.model_copy(update={"ensemble": agreed}),
             **rest,
         )
+        _check_trust_options(trust, chosen.models, ensemble.trust_options)
         if chosen.horizon < 1:
             raise UsageError("horizon must be >= 1 bar", chosen.horizon, "use 1")
         return chosen
@@ -103,6 +108,22 @@ def _known(kind: str, name: str, known: Iterable[str]) -> str:
     if name not in names:
         raise UnknownName(kind, name, names)
     return name
+
+
+def _check_trust_options(trust: str, models: Iterable[str], options: Mapping[str, float]) -> None:
+    made = signature(lookup("trust policy", trust, TRUST, "consilium.trust"))
+    own = {name for name, of in made.parameters.items() if of.kind is Parameter.KEYWORD_ONLY}
+    known = own - {"prior", "capacity"}  # the service's to give
+    for name in options:
+        if not known:
+            raise UsageError(f"{trust} takes no options", f"'{name}'", "remove ensemble.trust_options")
+        _known("trust option", name, known)
+    try:
+        make_trust(trust, models, **options)
+    except InvalidValue as error:
+        raise UsageError(error.bound, error.value, error.cure) from None
+    except TypeError as error:
+        raise UsageError(f"ensemble.trust_options must fit {trust}", error, "correct them") from None
 
 
 def _checked_models(models: Iterable[str] | None) -> tuple[str, ...]:

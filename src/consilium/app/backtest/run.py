@@ -241,7 +241,7 @@ def _consensus(main: Pooled, pooled: Mapping[str, Pooled]) -> dict[str, Any]:
         }
         for name, said in pooled.items()
     }
-    return {"levels": main.levels, "gates": gates}
+    return {"levels": main.levels, "gates": gates, "conformal": main.conformal}
 
 
 def _trading(account: BacktestResult, held: list[list[float]]) -> dict[str, Any]:

@@ -12,9 +12,6 @@ from consilium.domain import UsageError
 if TYPE_CHECKING:
     from consilium.app.backtest.request import BacktestRequest
 
-Rule = Annotated[str | None, typer.Option("--rule", help="Consensus rule (default smart_vote).")]
-Trust = Annotated[str | None, typer.Option("--trust", help="Trust policy (default uniform).")]
-Gates = Annotated[str | None, typer.Option("--gates", help="Gate preset: edge (default) or seed.")]
 Limits = Annotated[str, typer.Option("--limits", help="Risk limits: on or off.")]
 
 
@@ -23,9 +20,12 @@ def backtest(
     data: options.Data,
     symbols: options.Symbols = None,
     models: options.Models = "all",
-    rule: Rule = None,
-    trust: Trust = None,
-    gates: Gates = None,
+    rule: options.Rule = None,
+    trust: options.Trust = None,
+    gates: options.Gates = None,
+    meta: options.Meta = None,
+    per_regime: options.PerRegime = None,
+    conformal: options.Conformal = None,
     features: options.Features = None,
     horizon: options.Horizon = None,
     limits: Limits = "on",
@@ -39,11 +39,12 @@ def backtest(
     quiet: options.Quiet = False,
 ) -> None:
     """Train walk-forward, reach consensus, trade on paper, and say whether it was worth it."""
-    if limits not in ("on", "off"):
-        raise UsageError("limits must be on or off", f"'{limits}'", "use --limits on")
+    limited = options.on_or_off("limits", limits)
     from consilium.app.backtest.request import BacktestRequest
 
-    settings = options.settings_with(folds=folds, seed=seed, jobs=jobs)
+    settings = options.settings_with(
+        folds=folds, seed=seed, jobs=jobs, meta=meta, per_regime=per_regime, conformal=conformal
+    )
     request = BacktestRequest.checked(
         settings=settings,
         data=data,
@@ -55,7 +56,7 @@ def backtest(
         features=features,
         preset=preset,
         horizon=horizon,
-        limits=limits == "on",
+        limits=limited,
         repair=repair,
     )
     _run(request, json_file, html_file, quiet)
@@ -79,13 +80,13 @@ def demo(
 
 
 def _run(request: "BacktestRequest", json_file: Path | None, html_file: Path | None, quiet: bool) -> None:
-    from rich.console import Console
-
     from consilium.app.backtest.run import run
     from consilium.app.cli.progress import progress_bar
-    from consilium.app.files import require_writable
+    from consilium.app.files import is_standard_output, require_writable
     from consilium.app.report import print_report, write_html, write_json
 
+    if html_file is not None and is_standard_output(html_file):
+        raise UsageError("--html needs a file", "'-'", "give a name; --json - writes to the standard output")
     if json_file is not None and json_file == html_file:
         raise UsageError("--json and --html need a file each", f"{json_file} twice", "give another name")
     for path in (json_file, html_file):
@@ -97,8 +98,8 @@ def _run(request: "BacktestRequest", json_file: Path | None, html_file: Path | N
         write_json(report, json_file)
     if html_file is not None:
         write_html(report, html_file)
-    console = Console()
+    console = options.told_beside(json_file)
     for path in (json_file, html_file):
-        if path is not None:
+        if path is not None and not is_standard_output(path):
             console.print(f"Written: {path}", highlight=False)
     print_report(report, console)

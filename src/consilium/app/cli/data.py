@@ -36,7 +36,7 @@ def download_data(
 ) -> None:
     """Fetch finished candles through ccxt; a run that was stopped goes on where it stopped."""
     from consilium.app.cli.progress import progress_bar
-    from consilium.app.files import require_writable, write_json
+    from consilium.app.files import is_standard_output, require_writable, write_json
     from consilium.domain import from_iso
     from consilium.market.download import download
 
@@ -57,6 +57,7 @@ def download_data(
             exchange=exchange,
             base_url=url,
             attempts=attempts,
+            retry=lambda again: typer.echo(f"retry: {again}", err=True),
             progress=lambda p: progress(f"fetch {p.phase}", p.done, p.total, p.symbol),
         )
     if json_file is not None:
@@ -67,12 +68,14 @@ def download_data(
                 "symbols": list(done.plan.pairs),
                 "bars": done.bars,
                 "requests": done.requests,
+                "retries": done.retries,
                 "findings": [str(finding) for finding in done.findings],
             },
         )
+    aside = json_file is not None and is_standard_output(json_file)
     for finding in done.findings:
-        typer.echo(str(finding))
-    typer.echo(f"{done.bars:,} bars of {len(done.plan.pairs)} symbols are in {done.folder}")
+        typer.echo(str(finding), err=aside)
+    typer.echo(f"{done.bars:,} bars of {len(done.plan.pairs)} symbols are in {done.folder}", err=aside)
 
 
 @guarded
@@ -89,12 +92,14 @@ def check(
     json_file: options.JsonFile = None,
 ) -> None:
     """Say what is wrong with candles, row by row; exit code 1 if a symbol cannot be used as it is."""
-    from consilium.app.files import require_writable, write_json
+    from consilium.app.files import is_standard_output, require_writable, write_json
     from consilium.app.observe import survey
     from consilium.market.sources import write_candles
 
     if out is not None and not repair:
         raise UsageError("--out goes with --repair", f"--out {out}", "add --repair")
+    if out is not None and is_standard_output(out):
+        raise UsageError("--out needs a file", "'-'", "give a name")
     for path in (out, json_file):
         if path is not None:
             require_writable(path)
@@ -103,13 +108,16 @@ def check(
         write_candles(out, found.series)
     if json_file is not None:
         write_json(json_file, _plain(found))
+    aside = json_file is not None and is_standard_output(json_file)
     for finding in found.findings:
-        typer.echo(str(finding))
+        typer.echo(str(finding), err=aside)
     broken = [finding for finding in found.findings if finding.fatal]
     bars = sum(len(series) for series in found.series.values())
-    typer.echo(f"{len(found.series)} symbols with {bars:,} bars can be used; {len(broken)} faults remain")
+    typer.echo(
+        f"{len(found.series)} symbols with {bars:,} bars can be used; {len(broken)} faults remain", err=aside
+    )
     if out is not None:
-        typer.echo(f"Written: {out}")
+        typer.echo(f"Written: {out}", err=aside)
     if broken:
         raise typer.Exit(1)
 

@@ -1,12 +1,15 @@
 """``consilium train`` and ``consilium predict``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from consilium.app.cli import options
 from consilium.app.cli.guard import guarded
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Folder = Annotated[
     Path | None,
@@ -74,16 +77,14 @@ def train(
             },
         )
     _tell_findings(observed.findings)
-    _tell_training(result)
+    _tell_training(result, options.told_beside(json_file))
     if result.failures:
         raise typer.Exit(1)
 
 
-def _tell_training(result: Any) -> None:
-    from rich.console import Console
+def _tell_training(result: Any, console: "Console") -> None:
     from rich.table import Table
 
-    console = Console()
     table = Table(title="Trained models, judged on bars they had not seen")
     for column in ("model", "log-loss", "climatology", "accuracy", "folds without skill", "now"):
         table.add_column(column)
@@ -127,16 +128,14 @@ def predict(
     data: options.Data,
     symbols: options.Symbols = None,
     models: options.Models = "all",
-    rule: Annotated[str | None, typer.Option("--rule", help="Consensus rule (default smart_vote).")] = None,
-    trust: Annotated[str | None, typer.Option("--trust", help="Trust policy (default uniform).")] = None,
-    gates: Annotated[str | None, typer.Option("--gates", help="Gate preset: edge (default) or seed.")] = None,
+    rule: options.Rule = None,
+    trust: options.Trust = None,
+    gates: options.Gates = None,
     repair: options.Repair = False,
     models_dir: Folder = None,
     json_file: options.JsonFile = None,
 ) -> None:
     """Forecast the newest bar of each symbol with the stored models and reach consensus."""
-    from rich.console import Console
-
     from consilium.app import deploy
     from consilium.app.backtest.request import BacktestRequest
     from consilium.app.files import require_writable, write_json
@@ -167,7 +166,7 @@ def predict(
                 "findings": list(observed.findings),
             },
         )
-    console = Console(soft_wrap=True)
+    console = options.told_beside(json_file, soft_wrap=True)
     _tell_findings(observed.findings)
     for name, why in {**pool.refused, **found.left_out}.items():
         typer.echo(f"warning: {name} is left out: {why}", err=True)

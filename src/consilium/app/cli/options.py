@@ -1,13 +1,17 @@
 """Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from pydantic import ValidationError
 
-from consilium.app.settings import Settings, Training, load_settings
+from consilium.app.files import is_standard_output
+from consilium.app.settings import Ensemble, Settings, Training, load_settings
 from consilium.domain import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Data = Annotated[
     str,
@@ -33,7 +37,39 @@ Preset = Annotated[
     str | None, typer.Option("--preset", help="small (core14, for 500 bars a symbol) or full (candle62).")
 ]
 Repair = Annotated[bool, typer.Option("--repair", help="Mend what can be mended, and say what was done.")]
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Write the result to this JSON file as well.")]
+Rule = Annotated[str | None, typer.Option("--rule", help="Consensus rule (default smart_vote).")]
+Trust = Annotated[
+    str | None,
+    typer.Option("--trust", help="How trust is earned (default fixed_share; uniform trusts all alike)."),
+]
+Gates = Annotated[str | None, typer.Option("--gates", help="Gate preset: edge (default) or seed.")]
+Meta = Annotated[
+    str | None,
+    typer.Option(
+        "--meta", help="on (default) or off: learn from outcomes how often a direction comes true and pays."
+    ),
+]
+PerRegime = Annotated[
+    bool | None,
+    typer.Option(
+        "--per-regime/--no-per-regime",
+        help="Keep trust for calm, usual and stormy markets apart as well.",
+        show_default="no",
+    ),
+]
+Conformal = Annotated[
+    str | None,
+    typer.Option(
+        "--conformal",
+        metavar="ALPHA",
+        help="Act only where all but one direction can be ruled out, being wrong in a share ALPHA of cases "
+        "(0.2 for example); off is the default.",
+    ),
+]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", help="Write the result to this JSON file as well; - is the standard output."),
+]
 HtmlFile = Annotated[Path | None, typer.Option("--html", help="Write the report to this HTML file as well.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
 
@@ -62,7 +98,33 @@ def split_names(text: str | None) -> tuple[str, ...] | None:
     return names
 
 
-def settings_with(*, folds: int | None, seed: int | None, jobs: int | None) -> Settings:
+def on_or_off(option: str, value: str) -> bool:
+    """Read a switch.
+
+    Raises
+    ------
+    UsageError
+        Another word than on or off.
+
+    Examples
+    --------
+    >>> on_or_off("limits", "off")
+    False
+    """
+    if value not in ("on", "off"):
+        raise UsageError(f"{option} must be on or off", f"'{value}'", f"use --{option} on")
+    return value == "on"
+
+
+def settings_with(
+    *,
+    folds: int | None,
+    seed: int | None,
+    jobs: int | None,
+    meta: str | None = None,
+    per_regime: bool | None = None,
+    conformal: str | None = None,
+) -> Settings:
     """Read the settings and let the options given on the command line prevail.
 
     Raises
@@ -71,15 +133,35 @@ def settings_with(*, folds: int | None, seed: int | None, jobs: int | None) -> S
         An option outside its bound.
     """
     settings = load_settings()
-    given = {"folds": folds, "seed": seed, "jobs": jobs}
-    merged = settings.training.model_dump() | {
-        key: value for key, value in given.items() if value is not None
-    }
+    training = _merged(settings.training, folds=folds, seed=seed, jobs=jobs)
+    ensemble = _merged(
+        settings.ensemble, meta=None if meta is None else on_or_off("meta", meta), per_regime=per_regime
+    )
+    if conformal == "off":
+        ensemble = ensemble.model_copy(update={"conformal": None})
+    elif conformal is not None:
+        ensemble = _merged(ensemble, conformal=conformal)
+    return settings.model_copy(update={"training": training, "ensemble": ensemble})
+
+
+_Section = TypeVar("_Section", Training, Ensemble)
+
+
+def _merged(section: _Section, **given: Any) -> _Section:
+    kept = {key: value for key, value in given.items() if value is not None}
     try:
-        training = Training(**merged)
+        return type(section)(**(section.model_dump() | kept))
     except ValidationError as error:
         fault = error.errors()[0]
         raise UsageError(
-            f"--{fault['loc'][0]}: {fault['msg'].lower()}", fault["input"], "correct the option"
+            f"--{str(fault['loc'][0]).replace('_', '-')}: {fault['msg'].lower()}",
+            fault["input"],
+            "correct the option",
         ) from None
-    return settings.model_copy(update={"training": training})
+
+
+def told_beside(json_file: Path | None, *, soft_wrap: bool = False) -> "Console":
+    """Return where a command talks to people: standard error if its JSON takes the standard output."""
+    from rich.console import Console
+
+    return Console(stderr=json_file is not None and is_standard_output(json_file), soft_wrap=soft_wrap)
