@@ -16,7 +16,7 @@ from consilium.domain.time import DAY_NS, to_iso
 from consilium.market.candles import COLUMNS
 from consilium.market.checks import check_bars, raw_bars, typical_interval
 from consilium.market.columns import canonical
-from consilium.market.exchange import MS_NS, ExchangeClient
+from consilium.market.exchange import MS_NS, ExchangeClient, Retry
 from consilium.market.files import interval_length, unreadable, write_whole
 from consilium.market.findings import Finding
 from consilium.market.plan import PRESETS, Plan, stored_plan, wish, write_plan
@@ -51,8 +51,8 @@ class Download:
     ----------
     folder, plan
         Where, and what was planned; `load_candles(folder, drop_last=False)` reads it: all bars are finished.
-    bars, requests
-        Bars stored in all, and requests this run took.
+    bars, requests, retries
+        Bars stored in all, requests this run took, and how many of them asked again.
     findings
         Gaps, and symbols that begin late, end early or have no bars.
     """
@@ -61,6 +61,7 @@ class Download:
     plan: Plan
     bars: int
     requests: int
+    retries: int
     findings: tuple[Finding, ...]
 
 
@@ -79,6 +80,7 @@ def download(
     pace_ms: float | None = None,
     attempts: int = 8,
     progress: Callable[[Progress], None] | None = None,
+    retry: Callable[[Retry], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Download:
     """Fetch finished candles of spot pairs, one parquet file a symbol, going on where an earlier run stopped.
@@ -106,6 +108,8 @@ def download(
         See `ExchangeClient`; the quote currency is that of the universe.
     progress
         Called after every answer.
+    retry
+        Called before every wait for an exchange that gave no answer.
 
     Raises
     ------
@@ -127,8 +131,9 @@ def download(
     asked = wish(preset, symbols, bars, interval, exchange, quote)
     tell = progress or (lambda _: None)
     client = ExchangeClient(
-        exchange, base_url=base_url, timeout_s=timeout_s, pace_ms=pace_ms, attempts=attempts, sleep=sleep
-    )
+        exchange, base_url=base_url, timeout_s=timeout_s, pace_ms=pace_ms, attempts=attempts, sleep=sleep,
+        retry=retry,
+    )  # fmt: skip
     with client:
         length = client.interval_ns(interval)
         plan = stored_plan(where, asked)
@@ -148,7 +153,12 @@ def download(
         write_plan(where, plan)
         stored = _fetch_all(client, where, plan, tell)
     return Download(
-        folder=where, plan=plan, bars=stored, requests=client.requests, findings=report(where, plan)
+        folder=where,
+        plan=plan,
+        bars=stored,
+        requests=client.requests,
+        retries=client.retries,
+        findings=report(where, plan),
     )
 
 

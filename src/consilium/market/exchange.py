@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,34 @@ PAGE = 1000
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 120.0
 LONGEST_BAN_S = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """A request that got no answer and is made again after a pause; its text is one line.
+
+    Parameters
+    ----------
+    exchange, said
+        Who was asked, and what came instead of an answer.
+    tried, attempts
+        Which try failed, counted from 1, and how many there are.
+    pause_s
+        Seconds until the next.
+    """
+
+    exchange: str
+    said: str
+    tried: int
+    attempts: int
+    pause_s: float
+
+    def __str__(self) -> str:
+        """Return one line."""
+        return (
+            f"{self.exchange} gave no answer at try {self.tried} of {self.attempts} ({self.said}); "
+            f"asking again in {self.pause_s:g} s"
+        )
 
 
 class ExchangeClient:
@@ -39,6 +68,8 @@ class ExchangeClient:
         How often a request is tried, >= 1.
     sleep
         How to wait between tries.
+    retry
+        Called before each wait.
 
     Raises
     ------
@@ -57,6 +88,7 @@ class ExchangeClient:
         pace_ms: float | None = None,
         attempts: int = 8,
         sleep: Callable[[float], None] = time.sleep,
+        retry: Callable[[Retry], None] | None = None,
     ) -> None:
         if attempts < 1:
             raise InvalidValue("attempts must be >= 1", attempts, "try at least once")
@@ -72,8 +104,10 @@ class ExchangeClient:
             raise UnknownName("exchange", name, ccxt.exchanges)
         self.name = name
         self.requests = 0
+        self.retries = 0
         self._attempts = attempts
         self._sleep = sleep
+        self._tell = retry
         self._temporary: type[Exception] = ccxt.OperationFailed
         self._refusal: type[Exception] = ccxt.BaseError
         self._exchange: Any = getattr(ccxt, name)({"enableRateLimit": True, "timeout": int(timeout_s * 1000)})
@@ -146,12 +180,27 @@ class ExchangeClient:
             except self._temporary as error:
                 if tried == self._attempts:
                     raise self._no_answer(error, tried) from error
-                self._sleep(self._pause(error, tried))
+                self._wait(error, tried)
             except self._refusal as error:
                 raise DataProblem(
                     f"{self.name} must answer", _said(error), "check the symbol, the interval and the dates"
                 ) from error
         raise AssertionError("unreachable")
+
+    def _wait(self, error: Exception, tried: int) -> None:
+        pause = self._pause(error, tried)
+        self.retries += 1
+        if self._tell is not None:
+            self._tell(
+                Retry(
+                    exchange=self.name,
+                    said=_said(error),
+                    tried=tried,
+                    attempts=self._attempts,
+                    pause_s=pause,
+                )
+            )
+        self._sleep(pause)
 
     def _pause(self, error: Exception, tried: int) -> float:
         headers = self._exchange.last_response_headers or {}
