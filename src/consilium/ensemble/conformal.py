@@ -4,7 +4,7 @@ from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, inf
 from typing import Any, NamedTuple
 
 from consilium.domain import Direction, InvalidValue, to_iso
@@ -30,6 +30,11 @@ class _Symbol:
     alpha: float
     scores: deque[float] = field(default_factory=deque)
     ordered: list[float] = field(default_factory=list)
+
+
+def set_within(limit: float, probabilities: tuple[float, float, float]) -> Set:
+    """Keep the directions whose score ``1 - p_k`` is at most the limit."""
+    return tuple(k for k in Direction if 1.0 - probabilities[k] <= limit)
 
 
 class Conformal:
@@ -88,17 +93,21 @@ class Conformal:
 
     def set_of(self, symbol: str, probabilities: tuple[float, float, float]) -> Set | None:
         """Return the directions that cannot be ruled out now, None during warm-up."""
+        limit = self.limit(symbol)
+        return None if limit is None else set_within(limit, probabilities)
+
+    def limit(self, symbol: str) -> float | None:
+        """Return the largest score ``1 - p_k`` that stays in the set now, None during warm-up."""
         known = self._symbols.get(symbol)
         if known is None or len(known.ordered) < self._warm_up:
             return None
         n = len(known.ordered)
         rank = ceil((n + 1) * (1.0 - known.alpha) - 1e-9)
         if rank > n:
-            return tuple(Direction)
+            return inf
         if rank < 1:
-            return ()
-        limit = known.ordered[rank - 1] + 1e-12
-        return tuple(k for k in Direction if 1.0 - probabilities[k] <= limit)
+            return -inf
+        return known.ordered[rank - 1] + 1e-12
 
     def verdict(self, symbol: str, direction: Direction, now: Set | None) -> str:
         """Judge a consensus: ``pass`` if the set is exactly its direction, and that is UP or DOWN."""

@@ -120,6 +120,11 @@ class MetaLabelling:
         away = (b * (x - m) for b, x, m in zip(slope, of, mean, strict=True) if not isnan(x))
         return chance(intercept + sum(away))
 
+    @property
+    def fitted(self) -> tuple[float, list[float], list[float]] | None:
+        """Intercept, means and slopes of the model; None as long as there is none."""
+        return self._model
+
     def told(self) -> str:
         """Say whether the model speaks, in the words of a gate."""
         if self._model is not None:

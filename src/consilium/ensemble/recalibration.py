@@ -73,6 +73,11 @@ class Recalibration:
         a, b = fitted
         return chance(a + b * _logit(pooled))
 
+    @property
+    def fitted(self) -> tuple[tuple[float, float] | None, ...]:
+        """The map (a, b) of each direction, None where there is none yet."""
+        return tuple(self._map)
+
     def told(self, direction: Direction) -> str:
         """Say whether the probability is recalibrated, in the words of a gate."""
         if self._map[direction] is not None:

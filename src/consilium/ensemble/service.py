@@ -132,6 +132,8 @@ class EnsembleService:
         self._seen: dict[tuple[str, int], tuple[float, str]] = {}
         self._terciles = Terciles() if per_regime else None
         self._coverage = "none"
+        self.weighed: tuple[Mapping[str, float] | None, Mapping[str, float]] = None, {}
+        """Allocations and trust that the newest consensus was weighed with, as `reach_consensus` got them."""
 
     @property
     def rule(self) -> Rule:
@@ -264,11 +266,14 @@ class EnsembleService:
             self._learning.closed(key)
             return () if fallback is None else (self._fall_back(fallback, volatility),)
         hindsight = self.hindsight(key.horizon_ns, key.label_id)
+        allocations = self._shares()
+        trust = self._learning.weights(key, [p.model for p in predictions], regime)
+        self.weighed = allocations, trust
         consensus = reach_consensus(
             predictions,
             rule=self.rule,
-            allocations=self._shares(),
-            trust=self._learning.weights(key, [p.model for p in predictions], regime),
+            allocations=allocations,
+            trust=trust,
             volatility=volatility,
             gates=self.gates,
             models=self._models,
@@ -289,6 +294,7 @@ class EnsembleService:
 
     def _fall_back(self, prediction: Prediction, volatility: float | None) -> Consensus:
         """Let the fallback speak alone: the coverage gate gives way to a gate that opens on paper only."""
+        self.weighed = None, {}
         alone = reach_consensus(
             [prediction], rule=self.rule, volatility=volatility, gates=self.gates, prior=self.prior
         )
