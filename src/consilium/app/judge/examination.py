@@ -65,7 +65,7 @@ def examine(
     dataset: Dataset,
     presets: tuple[str, ...],
     *,
-    before_opening: BeforeOpening = lambda split, developed: None,
+    before_opening: BeforeOpening | None = None,
     progress: ProgressCall = silent,
 ) -> Examination:
     """Develop, open the lock-box, let the ensemble replay both, and judge the lock-box.
@@ -84,7 +84,8 @@ def examine(
     """
     split = Split.of(dataset)
     developed = develop(request, split.development(), progress)
-    before_opening(split, developed)
+    if before_opening is not None:
+        before_opening(split, developed)
     whole = developed.forecasts.followed_by(open_lockbox(request, split, progress))
     first = len(developed.forecasts.folds)
     lockbox = whole.since_fold(first)
