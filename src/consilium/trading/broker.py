@@ -16,7 +16,7 @@ from consilium.domain import (
 from consilium.domain.checks import require_positive
 from consilium.trading.execution import CostModel, floor_quantity, impact, round_price, taker_price
 from consilium.trading.lane import Lane, Working
-from consilium.trading.portfolio import CASH_DIGITS, DUST
+from consilium.trading.portfolio import CASH_DIGITS, left_over
 from consilium.trading.tape import Tape
 
 TIMES_IN_FORCE = ("GTC", "IOC", "DAY")
@@ -279,8 +279,7 @@ class PaperBroker:
             lane.entry = (lane.quantity * lane.entry + value) / (lane.quantity + quantity)
             lane.quantity += quantity
         else:
-            left = lane.quantity - quantity
-            lane.quantity = left if left > DUST * lane.quantity else 0.0
+            lane.quantity = left_over(lane.quantity, quantity)
 
     def _fall_short(
         self, lane: Lane, working: Working, reason: str, ts: int, events: list[Happening]

@@ -11,12 +11,24 @@ from consilium.trading.days import day_of_close, day_of_open
 CASH_DIGITS = 8
 PEAK_DAYS = 30
 DUST = 1e-12
-"""Share of what was held that counts as nothing left."""
+"""Share of what was held before a sale that counts as nothing left after it."""
 
 YEAR_DAYS = 365
 _TRADES_KEPT = 50
 _TRADE_AGE_NS = 90 * DAY_NS
 _FEWEST_TRADES = 20
+
+
+def left_over(held: float, sold: float) -> float:
+    """Return what a sale leaves, 0 if it is dust: one rule for broker and books, or they would disagree.
+
+    Examples
+    --------
+    >>> left_over(1.0, 0.75), left_over(1.0, 1.0 - 1e-13)
+    (0.25, 0.0)
+    """
+    left = held - sold
+    return left if left > DUST * held else 0.0
 
 
 class ConservationBroken(ConsiliumError):
@@ -180,11 +192,11 @@ class Portfolio:
         gain = value - holding.entry * fill.quantity
         self._realised += gain
         self._pnl_today += gain
-        left = holding.quantity - fill.quantity
+        left = left_over(holding.quantity, fill.quantity)
         holding.mark = fill.price
         holding.received += value
         holding.fees += fill.fee
-        if left > DUST * holding.bought:
+        if left > 0.0:
             holding.quantity = left
             return None
         del self.holdings[symbol]

@@ -174,7 +174,7 @@ def book_sale(state: Floats, price: float, quantity: float, fee: float) -> None:
     state[RECEIVED] += value
     state[TRADE_FEES] += fee
     left = state[HELD] - quantity
-    state[HELD] = left if left > DUST * state[BOUGHT] else 0.0
+    state[HELD] = left if left > DUST * state[HELD] else 0.0
     if state[HELD] <= 0.0:
         state[TRADES] += 1.0
         if state[RECEIVED] - state[PAID] - state[TRADE_FEES] > 0.0:
