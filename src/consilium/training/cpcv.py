@@ -133,12 +133,7 @@ def combinatorial_splits(
     """
     _check_counts(groups, tested)
     known = _checked(ts_event, ts_matured, labelled, embargo_ns)
-    times = np.unique(ts_event)
-    if len(times) < groups:
-        raise InvalidValue(f"{groups} groups need >= {groups} times", len(times), "give a longer history")
-    # Row borders of the groups: group g holds rows [borders[g], borders[g + 1]).
-    first = times[np.arange(groups) * len(times) // groups]
-    borders = np.append(np.searchsorted(ts_event, first), len(ts_event))
+    borders = group_borders(ts_event, groups)
     matured = np.where(ts_matured < NEVER, ts_matured, ts_event)
     for chosen in combinations(range(groups), tested):
         free = known.copy()
@@ -152,6 +147,37 @@ def combinatorial_splits(
             free[rows.stop :] &= (after >= reach) & (after > last + embargo_ns)
         test = [np.arange(borders[g], borders[g + 1], dtype=np.int64) for g in chosen]
         yield CombinatorialSplit(groups=chosen, train=np.flatnonzero(free), test=np.concatenate(test))
+
+
+def group_borders(ts_event: NDArray[np.int64], groups: int) -> Rows:
+    """Cut the distinct times into nearly equal groups: group g holds rows ``b[g]`` to ``b[g + 1] - 1``.
+
+    Parameters
+    ----------
+    ts_event
+        Shape (n,), ascending.
+    groups
+        N, >= 1.
+
+    Returns
+    -------
+    b, shape (N + 1,).
+
+    Raises
+    ------
+    InvalidValue
+        Fewer times than groups.
+
+    Examples
+    --------
+    >>> group_borders(np.array([1, 1, 2, 3, 3, 4]), 2).tolist()
+    [0, 3, 6]
+    """
+    times = np.unique(ts_event)
+    if len(times) < groups:
+        raise InvalidValue(f"{groups} groups need >= {groups} times", len(times), "give a longer history")
+    first = times[np.arange(groups) * len(times) // groups]
+    return np.append(np.searchsorted(ts_event, first), len(ts_event)).astype(np.int64)
 
 
 def _blocks(chosen: tuple[int, ...]) -> Iterator[tuple[int, int]]:
