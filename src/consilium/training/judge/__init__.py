@@ -29,6 +29,7 @@ from consilium.training.judge.fixed_b import fixed_b_critical, fixed_b_p_value
 from consilium.training.judge.holm import holm
 from consilium.training.judge.information import icir, information_by_timestamp
 from consilium.training.judge.months import Month, loss_by_month
+from consilium.training.judge.paired import PAIRED, FigureDifference, figure_differences
 from consilium.training.judge.pbo import Overfitting, overfitting_probability
 from consilium.training.judge.permutation import BarReturns, PermutationTest, permutation_test
 from consilium.training.judge.recalibration import recalibration
@@ -51,6 +52,7 @@ __all__ = [
     "FEWEST_INDEPENDENT",
     "FIGURES",
     "IDENTICAL",
+    "PAIRED",
     "TOO_FEW",
     "BarReturns",
     "Bettor",
@@ -62,6 +64,7 @@ __all__ = [
     "DieboldMariano",
     "Diversity",
     "Figure",
+    "FigureDifference",
     "LiveComparison",
     "Moments",
     "Month",
@@ -82,6 +85,7 @@ __all__ = [
     "deflated_sharpe",
     "diebold_mariano",
     "effective_models",
+    "figure_differences",
     "fixed_b_critical",
     "fixed_b_p_value",
     "forecast_figures",
