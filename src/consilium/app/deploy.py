@@ -8,19 +8,18 @@ from typing import Any
 import numpy as np
 
 from consilium import __version__
-from consilium.app.bootstrap import SystemClock, factories
+from consilium.app.bootstrap import ForecasterFactory, SystemClock, factories
 from consilium.app.observe import Observed
-from consilium.app.settings import Settings
+from consilium.app.openings import open_outcomes
+from consilium.app.settings import Settings, Training
 from consilium.app.stages import ProgressCall, silent
-from consilium.domain import (
-    ArtefactRefused,
-)
+from consilium.domain import ArtefactRefused, ConsiliumError
 from consilium.ensemble import coverage
 from consilium.training.artefacts import Artefact, load_artefact, save_artefact
-from consilium.training.dataset import build_dataset
+from consilium.training.dataset import Dataset, build_dataset
 from consilium.training.forecasts import Forecasts
 from consilium.training.labels import LabelSpec
-from consilium.training.runs import RunTable
+from consilium.training.runs import Run, RunTable
 from consilium.training.walkforward import train_final, walk_forward
 
 WEIGHTED = (
@@ -30,6 +29,33 @@ WEIGHTED = (
     "climatology_half_brier",
     "test_accuracy",
 )
+
+
+class TrainingInterrupted(ConsiliumError):
+    """A training was stopped when some of its models, or all, were already stored.
+
+    Parameters
+    ----------
+    stored
+        By model, with the ``folder`` of its artefact; at least one.
+    models
+        All that were to be trained.
+
+    Examples
+    --------
+    >>> print(TrainingInterrupted({"xgboost": {"folder": "models/xgboost"}}, ["xgboost", "lightgbm"]))
+    a training must not be interrupted; got Ctrl-C after 1 of 2 models were stored (models/xgboost):
+    run it again for lightgbm
+    """
+
+    def __init__(self, stored: Mapping[str, Mapping[str, Any]], models: Sequence[str]) -> None:
+        left = [name for name in models if name not in stored]
+        places = ", ".join(str(found["folder"]) for found in stored.values())
+        super().__init__(
+            "a training must not be interrupted",
+            f"Ctrl-C after {len(stored)} of {len(models)} models were stored ({places})",
+            f"run it again for {', '.join(left)}" if left else "nothing more is needed but its report",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +93,13 @@ def train(
 ) -> TrainingResult:
     """Judge each model walk-forward, then train it on all rows and store it.
 
-    A failing model does not stop the others; an artefact is replaced only when the new one is whole.
+    A failing model does not stop the others; an artefact is replaced only when the new one is whole. The
+    run table is told that all outcomes of the data are read.
 
     Raises
     ------
+    TrainingInterrupted
+        Ctrl-C came after at least one model was stored; it says which.
     ConsiliumError
         Data too short for the folds, or no model could be trained.
     """
@@ -85,37 +114,61 @@ def train(
         "universe": list(dataset.symbols),
         "training": training.model_dump(mode="json"),
     }
-    clock = SystemClock()
-    table = RunTable(settings.data_dir / "runs.db", clock)
-    with table.start(
-        "train", config, seed=training.seed, data_digest=observed.digest(), code_version=__version__
-    ) as row:
-        forecasts = walk_forward(
-            dataset,
-            chosen,
-            folds=training.folds,
-            first_fraction=training.first_fraction,
-            seed=training.seed,
-            jobs=training.jobs,
-            progress=lambda done, total, text: progress("train walk-forward", done, total, text),
-        )
-        failures = {f.model: f.error for f in forecasts.failures}
-        stored: dict[str, Mapping[str, Any]] = {}
-        for done, name in enumerate(forecasts.probabilities):
-            progress("train for service", done, len(forecasts.probabilities), name)
-            figures = walk_forward_figures(forecasts, name) | last_calls(forecasts)
-            try:
-                final = train_final(dataset, chosen[name], name=name, seed=training.seed)
-            except Exception as error:  # noqa: BLE001 - whatever a plug-in raises must not stop the other models
-                failures[name] = " ".join(str(error).split()) or type(error).__name__
-                continue
-            place = save_artefact(
-                folder / name, final, ts_created=clock.now_ns(), code_version=__version__, metrics=figures
-            )
-            stored[name] = {**figures, "skilled_now": final.skilled, "folder": str(place)}
-        progress("train for service", len(stored), len(stored))
-        row.record({"models": stored, "failures": failures})
+    table = RunTable(settings.data_dir / "runs.db", SystemClock())
+    stored: dict[str, Mapping[str, Any]] = {}
+    try:
+        with table.start(
+            "train", config, seed=training.seed, data_digest=observed.digest(), code_version=__version__
+        ) as row:
+            open_outcomes(row, observed, seed=training.seed)
+            failures = _train_each(training, dataset, chosen, folder, stored, row, progress)
+    except KeyboardInterrupt:
+        if not stored:
+            raise
+        raise TrainingInterrupted(stored, models) from None
     return TrainingResult(models=stored, failures=failures)
+
+
+def _train_each(
+    training: Training,
+    dataset: Dataset,
+    chosen: Mapping[str, ForecasterFactory],
+    folder: Path,
+    stored: dict[str, Mapping[str, Any]],
+    row: Run,
+    progress: ProgressCall,
+) -> dict[str, str]:
+    """Fill ``stored`` model by model, so that an interrupted run knows what it left; return the failures."""
+    forecasts = walk_forward(
+        dataset,
+        chosen,
+        folds=training.folds,
+        first_fraction=training.first_fraction,
+        seed=training.seed,
+        jobs=training.jobs,
+        progress=lambda done, total, text: progress("train walk-forward", done, total, text),
+    )
+    failures = {f.model: f.error for f in forecasts.failures}
+    for done, name in enumerate(forecasts.probabilities):
+        progress("train for service", done, len(forecasts.probabilities), name)
+        figures = walk_forward_figures(forecasts, name) | last_calls(forecasts)
+        try:
+            final = train_final(dataset, chosen[name], name=name, seed=training.seed)
+        except Exception as error:  # noqa: BLE001 - whatever a plug-in raises must not stop the other models
+            failures[name] = " ".join(str(error).split()) or type(error).__name__
+            continue
+        place = save_artefact(
+            folder / name,
+            final,
+            ts_created=SystemClock().now_ns(),
+            code_version=__version__,
+            metrics=figures,
+        )
+        stored[name] = {**figures, "skilled_now": final.skilled, "folder": str(place)}
+        row.record({"models": stored, "failures": failures})
+    progress("train for service", len(stored), len(stored))
+    row.record({"models": stored, "failures": failures})
+    return failures
 
 
 def walk_forward_figures(forecasts: Forecasts, name: str) -> dict[str, Any]:

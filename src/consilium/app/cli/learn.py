@@ -65,19 +65,24 @@ def train(
             folder=folder,
             progress=progress,
         )
-    if json_file is not None:
-        write_json(
-            json_file,
-            {
-                "summary": result.summary,
-                "models": result.models,
-                "failures": result.failures,
-                "data": observed.source,
-                "findings": list(observed.findings),
-            },
-        )
-    _tell_findings(observed.findings)
-    _tell_training(result, options.told_beside(json_file))
+    try:
+        if json_file is not None:
+            write_json(
+                json_file,
+                {
+                    "summary": result.summary,
+                    "models": result.models,
+                    "failures": result.failures,
+                    "data": observed.source,
+                    "findings": list(observed.findings),
+                },
+            )
+        _tell_findings(observed.findings)
+        _tell_training(result, options.told_beside(json_file))
+    except KeyboardInterrupt:
+        if not result.models:
+            raise
+        raise deploy.TrainingInterrupted(result.models, request.models) from None
     if result.failures:
         raise typer.Exit(1)
 

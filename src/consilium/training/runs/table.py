@@ -1,18 +1,20 @@
-"""The run table: every training and every look at a result, aborted ones too, because each is a trial.
-
-One SQLite file in WAL mode. A run is written when it starts, so that one that is killed is still counted.
-"""
+"""The table of runs: one is written when it starts, so that one that is killed is still counted."""
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from numpy.typing import ArrayLike
+
 from consilium.domain import Clock, InvalidValue, OutputProblem, canonical_json, digest
+from consilium.training.runs import openings, returns
+from consilium.training.runs.openings import Opening
+from consilium.training.runs.returns import EarlierTrials
 
 STATUSES = ("running", "ok", "failed", "aborted")
 BUSY_SECONDS = 30.0
@@ -103,6 +105,18 @@ class Run:
         self._figures.update(figures)
         self._table.write_figures(self.run_id, self._figures)
 
+    def open_slice(
+        self, *, market: str, interval_ns: int, first: int, last: int, symbols: Collection[str]
+    ) -> tuple[Opening, ...]:
+        """Write down that this run now reads outcomes; see `RunTable.open_slice`."""
+        return self._table.open_slice(
+            self.run_id, market=market, interval_ns=interval_ns, first=first, last=last, symbols=symbols
+        )
+
+    def keep_returns(self, day: ArrayLike, daily: ArrayLike, name: str = "") -> None:
+        """Keep the daily returns of one trial of this run; see `RunTable.keep_returns`."""
+        self._table.keep_returns(self.run_id, day, daily, name)
+
     def __enter__(self) -> Self:
         return self
 
@@ -154,6 +168,8 @@ class RunTable:
         with self._connected() as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(SCHEMA)
+            connection.execute(returns.SCHEMA)
+            openings.prepare(connection)
 
     def _refused(self, error: Exception) -> OutputProblem:
         return OutputProblem(
@@ -245,3 +261,88 @@ class RunTable:
                 "SELECT COUNT(*) FROM runs WHERE ? IS NULL OR kind = ?", (kind, kind)
             ).fetchone()
         return int(count)
+
+    def open_slice(
+        self,
+        run_id: str,
+        *,
+        market: str,
+        interval_ns: int,
+        first: int,
+        last: int,
+        symbols: Collection[str],
+    ) -> tuple[Opening, ...]:
+        """Write down that a run now reads outcomes, and return who has read some of them before.
+
+        To be called right before they are read. What the run itself has opened before is not returned: it is
+        one look. Of two processes that open at the same time, one is told of the other.
+
+        Parameters
+        ----------
+        run_id
+            The run that reads.
+        market
+            ``observed`` for real data; the spec and the seed of a simulated market.
+        interval_ns
+            Length of a bar; outcomes overlap whatever it is.
+        first, last
+            UTC nanoseconds of the first and the last forecast whose outcome is read, both included.
+        symbols
+            All whose outcomes are read.
+
+        Returns
+        -------
+        Openings of other runs, of any kind and whatever became of them, that overlap in time and share a
+        symbol, oldest first.
+
+        Raises
+        ------
+        InvalidValue
+            A span that is none, no market, no symbols, a run that is not in the table.
+        """
+        with self._connected() as connection:
+            return openings.open_slice(connection, run_id, market, interval_ns, first, last, symbols)
+
+    def keep_returns(self, run_id: str, day: ArrayLike, daily: ArrayLike, name: str = "") -> None:
+        """Keep the daily returns of one trial of a run; the same name again replaces them.
+
+        Parameters
+        ----------
+        run_id
+            The run.
+        day
+            Shape (T,), numbers of UTC days from 1970 on, ascending; a day left out counts as flat.
+        daily
+            Shape (T,), simple returns, finite.
+        name
+            Which of the run's variants; empty for its only or main one.
+
+        Raises
+        ------
+        InvalidValue
+            Days or returns that are not as they should be, a run that is not in the table.
+        """
+        with self._connected() as connection:
+            returns.keep_returns(connection, run_id, day, daily, name)
+
+    def returns_of_overlapping(
+        self, run_id: str, day: ArrayLike, *, market: str, symbols: Collection[str]
+    ) -> EarlierTrials:
+        """Return what all other runs tried on some of the same symbols over some of the same days.
+
+        Parameters
+        ----------
+        run_id
+            The run that asks; its own trials are left out.
+        day
+            Shape (T,), numbers of UTC days, ascending.
+        market, symbols
+            As in `open_slice`.
+
+        Raises
+        ------
+        InvalidValue
+            Days that are not as they should be.
+        """
+        with self._connected() as connection:
+            return returns.returns_of_overlapping(connection, run_id, day, market, symbols)
