@@ -1,6 +1,7 @@
 """What the forecasts would have earned: the paper account, its variants, and a book for each forecaster."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,19 +38,48 @@ class Economics:
         self.costs = make_costs(request.settings)
         self.instruments = make_instruments(request.settings, panel)
 
-    def account(self, signals: Sequence[SignalSeries], *, limits: bool) -> BacktestResult:
-        """Run the paper account on the actionable consensuses."""
+    def account(
+        self,
+        signals: Sequence[SignalSeries],
+        *,
+        limits: bool,
+        costs: float = 1.0,
+        delay: int = 0,
+        size: float = 1.0,
+    ) -> BacktestResult:
+        """Run the paper account on the actionable consensuses.
+
+        Parameters
+        ----------
+        signals
+            Directions and whether to act on them, one series a symbol.
+        limits
+            False lifts the risk limits.
+        costs
+            Factor on fees, half spread and impact, >= 0.
+        delay
+            Bars by which every signal comes later, >= 0.
+        size
+            Factor on the money at the start and on the largest value of a position, > 0.
+        """
+        policy = self.request.policy
         return run_backtest(
             self.tapes,
             signals,
-            policy=self.request.policy,
+            policy=replace(policy, max_position_usd=policy.max_position_usd * size),
             horizon=self.request.horizon,
-            costs=self.costs,
+            costs=self.costs.scaled(costs),
             limits=limits,
             instruments=self.instruments,
-            initial_cash=self.request.settings.paper.equity,
+            initial_cash=self.equity * size,
             start_ts=self.start_ts,
+            delay=delay,
         )
+
+    @property
+    def equity(self) -> float:
+        """Money that the paper account begins with, in quote units."""
+        return self.request.settings.paper.equity
 
     def book(self, dataset: Dataset, forecasts: Forecasts, name: str) -> dict[str, Any]:
         """Run the unit-size book of one forecaster on its own directions."""
@@ -72,16 +102,19 @@ class Economics:
             "fees": book.fees,
         }
 
-    def hold(self) -> list[list[float]]:
-        """Return buy and hold over the same period, as (time, value) pairs."""
-        ts, equity = buy_and_hold(
+    def basket(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the times and values of buy and hold over the same period, its costs in."""
+        return buy_and_hold(
             self.panel,
             costs=self.costs,
             instruments=self.instruments,
-            initial_cash=self.request.settings.paper.equity,
+            initial_cash=self.equity,
             start_ts=self.start_ts,
         )
-        return pairs(ts, equity)
+
+    def hold(self) -> list[list[float]]:
+        """Return buy and hold over the same period, as (time, value) pairs."""
+        return pairs(*self.basket())
 
 
 def plain_figures(result: BacktestResult) -> dict[str, Any]:
