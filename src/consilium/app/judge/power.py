@@ -1,0 +1,107 @@
+"""How often the judge says what on worlds whose truth is known: its false findings and its power."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.resources import files
+from typing import Any
+
+import joblib
+
+from consilium.app.backtest.request import BacktestRequest
+from consilium.app.judge.controls import PLANTED, World, garch, planted, random_walk, run_control, shifted
+from consilium.training.judge import Rate, rejection_rate
+from consilium.training.judge.comparison import BETTER, WORSE
+from consilium.training.judge.verdict import CLIMATOLOGY
+
+RECORD = "power.json"
+FEATURES = "core14"
+"""The controls of the table read 14 features: 200 worlds of each kind must end in an hour."""
+
+
+def _shifted(seed: int) -> World:
+    return shifted(planted(PLANTED[-1], seed).panel)
+
+
+WORLDS: Mapping[str, Callable[[int], World]] = {
+    "random walk": random_walk,
+    "GARCH without signal": garch,
+    "labels shifted by a day in blocks": _shifted,
+    **{f"planted signal, IC {ic:g}": partial(planted, ic) for ic in PLANTED},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was said about one world: the verdict, the comparison with climatology, and which way."""
+
+    verdict: str
+    climatology: str
+    mirrored: str
+
+
+def watch(request: BacktestRequest, kind: str, seed: int) -> Seen:
+    """Judge one world of a kind.
+
+    Raises
+    ------
+    KeyError
+        No such kind.
+    """
+    result = run_control(request, WORLDS[kind](seed), FEATURES)
+    verdict = result.examination.primary.verdict
+    return Seen(
+        verdict=verdict.word,
+        climatology=verdict.comparisons[CLIMATOLOGY].word,
+        mirrored=result.mirrored.word,
+    )
+
+
+def rates(request: BacktestRequest, kind: str, seeds: Sequence[int], *, jobs: int = 1) -> dict[str, Rate]:
+    """Count, over many worlds of a kind, how often each of three statements was made.
+
+    Parameters
+    ----------
+    request
+        The pool and the ensemble that are judged.
+    kind
+        One of WORLDS.
+    seeds
+        Of the worlds; at least one.
+    jobs
+        Processes, >= 1.
+
+    Returns
+    -------
+    ``verdict``: the whole verdict is ``better``; ``climatology``: better than climatology; ``rejected``: the
+    consensus differs from its own mirror image, either way, which without signal is the size of the test;
+    ``direction``: it is better than its mirror image.
+    """
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        seen: list[Seen] = joblib.Parallel(n_jobs=jobs)(
+            joblib.delayed(watch)(request, kind, seed) for seed in seeds
+        )
+    said = dict(zip(seeds, seen, strict=True))
+
+    def rate(word_of: Callable[[Seen], str], words: Sequence[str]) -> Rate:
+        return rejection_rate(lambda seed, _: word_of(said[seed]), seeds, words=words)
+
+    return {
+        "verdict": rate(lambda one: one.verdict, [BETTER]),
+        "climatology": rate(lambda one: one.climatology, [BETTER]),
+        "rejected": rate(lambda one: one.mirrored, [BETTER, WORSE]),
+        "direction": rate(lambda one: one.mirrored, [BETTER]),
+    }
+
+
+def plain_rate(rate: Rate) -> dict[str, Any]:
+    """Return a rate as plain JSON."""
+    return {"hits": rate.hits, "runs": rate.runs, "low": rate.low, "high": rate.high}
+
+
+def last_benchmark() -> dict[str, Any]:
+    """Return what the last benchmark of the judge measured, as it was recorded with the code."""
+    text = files("consilium.app.judge").joinpath(RECORD).read_text("utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
