@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import NamedTuple
 
 from consilium.domain import (
     Consensus,
@@ -14,13 +15,88 @@ from consilium.domain import (
 )
 from consilium.ensemble.account import action
 from consilium.ensemble.admission import ModelSetting
+from consilium.ensemble.conformal import Conformal, set_within
 from consilium.ensemble.consensus import EVEN_PRIOR, reach_consensus
 from consilium.ensemble.gates import Gates
-from consilium.ensemble.hindsight import Hindsight
-from consilium.ensemble.voting import Rule
+from consilium.ensemble.hindsight import Hindsight, Odds
+from consilium.ensemble.voting import Rule, Verdict
 
 _WORDS = {Direction.DOWN: "SELL", Direction.FLAT: "HOLD", Direction.UP: "BUY", None: "abstaining"}
 _LEAST = 1e-12
+
+
+class Lessons(NamedTuple):
+    """What hindsight had learned at one time, enough to judge any verdict as it would have then.
+
+    Parameters
+    ----------
+    recalibration
+        Map (a, b) of each direction, None where there was none yet; None altogether without meta-labelling.
+    model
+        Intercept, means and slopes of the model of meta-labelling, None as long as there was none.
+    alpha
+        Level of the conformal gate, None without it.
+    """
+
+    recalibration: tuple[tuple[float, float] | None, ...] | None = None
+    model: tuple[float, list[float], list[float]] | None = None
+    alpha: float | None = None
+
+    @classmethod
+    def of(cls, hindsight: Hindsight) -> "Lessons":
+        """Read what it knows now; equal as long as nothing was fitted anew."""
+        return cls(
+            None if hindsight.recalibration is None else hindsight.recalibration.fitted,
+            None if hindsight.meta is None else hindsight.meta.fitted,
+            None if hindsight.conformal is None else hindsight.conformal.alpha,
+        )
+
+
+class Recalled(Hindsight):
+    """Hindsight as it was when a consensus was reached.
+
+    A verdict that one vote would have changed is judged by the maps of that time and not by the odds that
+    were given to the verdict that came out. It learns nothing.
+
+    Parameters
+    ----------
+    lessons
+        What it had learned.
+    consensus
+        The consensus; its notes and, where the conformal gate was still warming up, that gate's verdict stay.
+    limit
+        Largest score in the conformal set of the symbol at that time, None during warm-up.
+
+    Examples
+    --------
+    >>> hindsight = Hindsight(meta=True)
+    >>> said = Prediction(model="a", symbol="BTCUSDT", ts_event=0, horizon_ns=1, label_id="l",
+    ...                   probabilities=(0.1, 0.3, 0.6))
+    >>> consensus = reach_consensus([said], hindsight=hindsight)
+    >>> reach_consensus([said], hindsight=Recalled(Lessons.of(hindsight), consensus)) == consensus
+    True
+    """
+
+    def __init__(self, lessons: Lessons, consensus: Consensus, limit: float | None = None) -> None:
+        super().__init__(meta=lessons.recalibration is not None)
+        self._gates, self._limit = consensus.gates, limit
+        self._conformal = None if lessons.alpha is None else Conformal(alpha=lessons.alpha)
+        if self.recalibration is not None and self.meta is not None and lessons.recalibration is not None:
+            nothing = {"seen": [[], [], []], "since": [0, 0, 0], "map": lessons.recalibration}
+            self.recalibration.restore(nothing)
+            no_trades = {"trades": [], "since": 0, "effective": [0.0, 0.0], "model": lessons.model}
+            self.meta.restore(no_trades)
+
+    def odds(self, symbol: str, verdict: Verdict, volatility: float | None) -> Odds:
+        """Judge a verdict by what was known then."""
+        odds = super().odds(symbol, verdict, volatility)
+        gates = {}
+        if self._conformal is not None:
+            said = None if self._limit is None else set_within(self._limit, verdict.probabilities)
+            found = self._conformal.verdict(symbol, verdict.direction, said)
+            gates["conformal"] = self._gates["conformal"] if said is None else found
+        notes = {name: self._gates.get(name, text) for name, text in odds.notes.items()}
+        return odds._replace(gates=gates, notes=notes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +185,7 @@ def explain(
     rule
         The rule, as a `Rule` if it had settings of its own; by default the one that the consensus names.
     allocations, trust, volatility, gates, models, prior, hindsight
-        What `reach_consensus` was given. Where trust was not kept, the weights of the consensus stand in for
+        What `reach_consensus` was given; hindsight as it was then, such as `Recalled`. Where trust was not kept, the weights of the consensus stand in for
         allocation times trust, which is exact for every rule but ``confidence_based`` and ``log_pool``.
 
     Raises
@@ -196,7 +272,12 @@ def _turned(voter: Prediction, to: Direction) -> Prediction:
 
 
 def _check_same(found: Consensus, given: Consensus) -> None:
-    apart = max(abs(a - b) for a, b in zip(found.probabilities, given.probabilities, strict=True))
+    figures = [
+        (found.p_direction, given.p_direction),
+        (found.meta_confidence, given.meta_confidence),
+        *zip(found.probabilities, given.probabilities, strict=True),
+    ]
+    apart = max(abs(a - b) for a, b in figures)
     if (found.direction, found.actionable, found.reason) != (
         given.direction,
         given.actionable,
@@ -206,5 +287,5 @@ def _check_same(found: Consensus, given: Consensus) -> None:
             "explain needs the predictions and settings that the consensus was reached with",
             f"{found.direction.name} {action(found)} {found.reason}".strip()
             + f" instead of {given.direction.name} {action(given)} {given.reason}".rstrip(),
-            "give its rule, allocations, trust, volatility, gates and models",
+            "give its rule, allocations, trust, volatility, gates, models and hindsight",
         )

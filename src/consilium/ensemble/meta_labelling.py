@@ -1,6 +1,5 @@
 """Whether to act on a consensus is a forecast of its own: meta-labelling."""
 
-from collections import deque
 from collections.abc import Mapping
 from math import isfinite, isnan, log, nan
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ import numpy as np
 from consilium.domain import Consensus, InvalidValue
 from consilium.ensemble.gates import NOT_EVALUATED
 from consilium.ensemble.newton import FloatArray, chance, fit_logistic
+from consilium.ensemble.recent import Recent
 from consilium.ensemble.voting import PASS
 
 NEEDED, NEEDED_OF_RARER = 200.0, 50.0
@@ -42,13 +42,6 @@ def situation(
     """
     entropy = -sum(p * log(p) for p in probabilities if p > 0.0)
     return Situation(p_direction, agreement, support, entropy, nan if volatility is None else volatility)
-
-
-class _Trade(NamedTuple):
-    situation: Situation
-    ts_event: int
-    ts_matured: int
-    paid: float
 
 
 class _Model(NamedTuple):
@@ -106,11 +99,15 @@ class MetaLabelling:
             raise InvalidValue(f"window must be >= {NEEDED:g}", window, "use 5000")
         if refit_every < 1:
             raise InvalidValue("refit_every must be >= 1", refit_every, "use 50")
-        self._cost, self._ridge, self._refit_every = round_trip_cost, ridge, refit_every
-        self._trades: deque[_Trade] = deque(maxlen=window)
+        self._cost, self._ridge, self._refit_every, self._window = round_trip_cost, ridge, refit_every, window
+        self._known, self._spans = self._nothing()
         self._since = 0
         self._effective = (0.0, 0.0)
         self._model: _Model | None = None
+
+    def _nothing(self) -> tuple[Recent, Recent]:
+        """Make room for situations with whether they paid, and for the spans of time they took."""
+        return Recent(len(Situation._fields) + 1, self._window), Recent(2, self._window, "q")
 
     def probability(self, of: Situation) -> float:
         """Return the chance that acting pays; p_direction as long as there is no model."""
@@ -137,35 +134,37 @@ class MetaLabelling:
 
     def learn(self, of: Situation, ts_event: int, ts_matured: int, gain: float) -> None:
         """Take one outcome; the gain is the log return in the consensus' direction, before cost."""
-        self._trades.append(_Trade(of, ts_event, ts_matured, float(gain > self._cost)))
+        self._known.add([*of, float(gain > self._cost)])
+        self._spans.add([ts_event, ts_matured])
         self._since += 1
-        if self._since >= max(self._refit_every, len(self._trades) // 20):
+        if self._since >= max(self._refit_every, len(self._known) // 20):
             self._fit()
 
     def _fit(self) -> None:
         self._since = 0
-        paid = np.array([trade.paid for trade in self._trades])
-        start = np.array([trade.ts_event for trade in self._trades], dtype=np.int64)
-        end = np.array([trade.ts_matured for trade in self._trades], dtype=np.int64)
+        known = np.ascontiguousarray(self._known.table().T)
+        start, end = self._spans.table().T
+        paid = known[-1]
         weight = average_uniqueness(start, end)
         yes = float(weight @ paid)
         every = float(weight.sum())
         self._effective = (every, min(yes, every - yes))
         if every < NEEDED or min(yes, every - yes) < NEEDED_OF_RARER:
             return
-        X, mean, scale = _scaled(np.array([trade.situation for trade in self._trades]), weight)
-        ridge = np.array([0.0] + [self._ridge] * X.shape[1])
+        rows, mean, scale = _design(known[:-1], weight)
+        ridge = np.full(len(rows), self._ridge)
+        ridge[0] = 0.0
         centre = np.zeros(len(ridge))
         centre[0] = log(yes / (every - yes))
-        b = fit_logistic(np.column_stack([np.ones(len(X)), X]), paid, weight, ridge, centre)
+        b = fit_logistic(rows.T, paid, weight, ridge, centre)
         self._model = _Model(float(b[0]), mean.tolist(), (b[1:] * scale).tolist())
 
     def state(self) -> dict[str, Any]:
         """Return what was seen and fitted, as JSON values."""
         return {
             "trades": [
-                [[None if isnan(x) else x for x in t.situation], t.ts_event, t.ts_matured, t.paid]
-                for t in self._trades
+                [[None if isnan(x) else x for x in known[:-1]], *span, known[-1]]
+                for known, span in zip(self._known, self._spans, strict=True)
             ],
             "since": self._since,
             "effective": list(self._effective),
@@ -175,15 +174,10 @@ class MetaLabelling:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up a state that ``state`` returned."""
         try:
-            trades = [
-                _Trade(
-                    Situation(*(nan if x is None else float(x) for x in of)),
-                    int(start),
-                    int(end),
-                    float(paid),
-                )
-                for of, start, end, paid in state["trades"]
-            ]
+            trades, times = self._nothing()
+            for of, start, end, paid in state["trades"]:
+                trades.add([*Situation(*(nan if x is None else float(x) for x in of)), float(paid)])
+                times.add([int(start), int(end)])
             model = None if state["model"] is None else _Model(*state["model"])
             effective = (float(state["effective"][0]), float(state["effective"][1]))
             since = int(state["since"])
@@ -191,7 +185,7 @@ class MetaLabelling:
             raise InvalidValue(
                 "the state must be one of meta-labelling", type(state).__name__, "restore a whole state"
             ) from None
-        self._trades = deque(trades, maxlen=self._trades.maxlen)
+        self._known, self._spans = trades, times
         self._model, self._effective, self._since = model, effective, since
 
 
@@ -218,7 +212,7 @@ def average_uniqueness(start: np.ndarray, end: np.ndarray) -> FloatArray:
     ----------
     Lopez de Prado (2018), ch. 4.4, snippet 4.2.
     """
-    times = np.unique(np.concatenate([start, end]))
+    times = np.unique(np.concatenate([_runs(start), _runs(end)]))
     if len(times) < 2:
         return np.ones(len(start))
     first, last = np.searchsorted(times, start), np.searchsorted(times, end)
@@ -231,6 +225,11 @@ def average_uniqueness(start: np.ndarray, end: np.ndarray) -> FloatArray:
         length > 0, (until[last] - until[first]) / np.where(length > 0, length, 1.0), 1.0
     )
     return mean
+
+
+def _runs(times: np.ndarray) -> np.ndarray:
+    """Drop repetitions side by side: the times of many symbols are few, and sorting them all takes long."""
+    return times[np.flatnonzero(np.diff(times, prepend=times[:1] - 1))]
 
 
 def size_factor(consensus: Consensus) -> float:
@@ -253,14 +252,21 @@ def size_factor(consensus: Consensus) -> float:
     return consensus.meta_confidence / consensus.p_direction
 
 
-def _scaled(x: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Scale columns to mean 0 and deviation 1; the missing become the mean, a constant drops out."""
-    known = ~np.isnan(x)
-    heavy = known * weight[:, None]
-    total = np.maximum(heavy.sum(axis=0), 1e-300)
+def _design(x: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Scale rows to mean 0 and deviation 1 below a row of ones; the missing become the mean, a constant 0.
+
+    Returns
+    -------
+    The columns of the fit, one after the other, shape (k + 1, n); the means and the factors, shape (k,).
+    """
+    known = np.isfinite(x)
     filled = np.where(known, x, 0.0)
-    mean = (heavy * filled).sum(axis=0) / total
-    away = np.where(known, filled - mean, 0.0)
-    deviation = np.sqrt((heavy * away**2).sum(axis=0) / total)
+    total = np.maximum(known @ weight, 1e-300)
+    mean = filled @ weight / total
+    away = np.where(known, filled - mean[:, None], 0.0)
+    deviation = np.sqrt(away**2 @ weight / total)
     scale = np.where(deviation > 1e-9, 1.0 / np.maximum(deviation, 1e-9), 0.0)
-    return away * scale, mean, scale
+    rows = np.empty((len(x) + 1, len(weight)))
+    rows[0] = 1.0
+    np.multiply(away, scale[:, None], out=rows[1:])
+    return rows, mean, scale

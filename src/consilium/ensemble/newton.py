@@ -1,6 +1,7 @@
 """Logistic regression by Newton's method, with a ridge towards any point."""
 
 from math import exp
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,10 @@ def sigmoid(z: FloatArray) -> FloatArray:
     >>> sigmoid(np.array([-1000.0, 0.0, 1000.0])).tolist()
     [0.0, 0.5, 1.0]
     """
-    e = np.exp(-np.abs(z))
+    return _sigmoid(z, np.exp(-np.abs(z)))
+
+
+def _sigmoid(z: FloatArray, e: FloatArray) -> FloatArray:
     result: FloatArray = np.where(z >= 0.0, 1.0, e) / (1.0 + e)
     return result
 
@@ -70,10 +74,12 @@ def fit_logistic(
     ----------
     Bishop (2006), eq. 4.92 to 4.99.
     """
+    # Column after column in memory: each product reads them from end to end.
+    X = np.asfortranarray(X)
     b = centre.copy()
-    value = _objective(X, y, weight, ridge, centre, b)
+    value, z, e = _objective(X, y, weight, ridge, centre, b)
     for _ in range(MOST_STEPS):
-        p = sigmoid(X @ b)
+        p = _sigmoid(z, e)
         slope = X.T @ (weight * (p - y)) + ridge * (b - centre)
         curve = (X * (weight * p * (1.0 - p))[:, None]).T @ X + np.diag(ridge + 1e-12)
         step = np.linalg.solve(curve, slope)
@@ -83,18 +89,27 @@ def fit_logistic(
         while size > 1e-8:
             tried = b - size * step
             found = _objective(X, y, weight, ridge, centre, tried)
-            if found <= value:
+            if found.value <= value:
                 break
             size /= 2
         else:
             break
-        b, value = tried, found
+        b, (value, z, e) = tried, found
     return b
+
+
+class _Found(NamedTuple):
+    """The objective at a point, ``z = X b`` there, and ``exp(-|z|)``."""
+
+    value: float
+    z: FloatArray
+    e: FloatArray
 
 
 def _objective(
     X: FloatArray, y: FloatArray, weight: FloatArray, ridge: FloatArray, centre: FloatArray, b: FloatArray
-) -> float:
+) -> _Found:
     z = X @ b
-    losses = np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z))) - y * z
-    return float(weight @ losses + 0.5 * ridge @ (b - centre) ** 2)
+    e = np.exp(-np.abs(z))
+    losses = np.maximum(z, 0.0) + np.log1p(e) - y * z
+    return _Found(float(weight @ losses + 0.5 * ridge @ (b - centre) ** 2), z, e)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from consilium.domain import Direction
-from consilium.ensemble.voting import PASS, TOLERANCE, Verdict, Vote, boosted, level_of, tally
+from consilium.ensemble.voting import DIRECTIONS, PASS, TOLERANCE, Verdict, Vote, boosted, level_of, tally
 
 
 def verdict_of_pool(
@@ -41,19 +41,21 @@ def verdict_of_pool(
         direction = votes[0].direction
     else:
         best = max(probabilities)
-        tied = sum(p >= best - TOLERANCE for p in probabilities) > 1
-        direction = Direction.FLAT if tied else Direction(probabilities.index(best))
+        least = best - TOLERANCE
+        tied = len([p for p in probabilities if p >= least]) > 1
+        direction = Direction.FLAT if tied else DIRECTIONS[probabilities.index(best)]
     confidence = min(1.0, probabilities[direction])
     level, factor = level_of(heads[direction], n)
+    # Keywords in the call would cost as much as the rest of this function.
     return Verdict(
-        direction=direction,
-        probabilities=probabilities,
-        confidence=confidence,
-        base=confidence,
-        score=boosted(confidence, factor),
-        level=level,
-        agreement=heads[direction] / len(votes),
-        support=min(1.0, mass[direction]),
-        weights=weights,
-        checks={"tie": "tie: two directions are equally probable" if tied else PASS},
+        direction,
+        probabilities,
+        confidence,
+        confidence,
+        boosted(confidence, factor),
+        level,
+        heads[direction] / len(votes),
+        min(1.0, mass[direction]),
+        weights,
+        {"tie": "tie: two directions are equally probable" if tied else PASS},
     )

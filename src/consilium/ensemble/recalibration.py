@@ -1,6 +1,5 @@
 """How often a direction came true when the pool gave it this probability: learned from outcomes."""
 
-from collections import deque
 from collections.abc import Mapping
 from math import log
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 from consilium.domain import Direction, InvalidValue
 from consilium.ensemble.gates import NOT_EVALUATED
 from consilium.ensemble.newton import chance, fit_logistic
+from consilium.ensemble.recent import Recent
 from consilium.ensemble.voting import PASS
 
 NEEDED = 200
@@ -61,7 +61,7 @@ class Recalibration:
         if refit_every < 1:
             raise InvalidValue("refit_every must be >= 1", refit_every, "use 50")
         self._ridge, self._window, self._refit_every = ridge, window, refit_every
-        self._seen: list[deque[tuple[float, float]]] = [deque(maxlen=window) for _ in Direction]
+        self._seen = [Recent(2, window) for _ in Direction]
         self._since = [0, 0, 0]
         self._map: list[tuple[float, float] | None] = [None, None, None]
 
@@ -87,23 +87,23 @@ class Recalibration:
     def learn(self, direction: Direction, pooled: float, came: bool) -> None:
         """Take one outcome: whether the direction came that the consensus had stated with this pooled p."""
         seen = self._seen[direction]
-        seen.append((_logit(pooled), float(came)))
+        seen.add([_logit(pooled), float(came)])
         self._since[direction] += 1
-        if len(seen) >= NEEDED and self._since[direction] >= max(self._refit_every, len(seen) // 20):
+        known = len(seen)
+        if known >= NEEDED and self._since[direction] >= max(self._refit_every, known // 20):
             self._fit(direction)
 
     def _fit(self, direction: Direction) -> None:
-        rows = np.array(self._seen[direction])
-        X = np.column_stack([np.ones(len(rows)), rows[:, 0]])
-        ridge = np.full(2, self._ridge)
-        a, b = fit_logistic(X, rows[:, 1], np.ones(len(rows)), ridge, np.array([0.0, 1.0])).tolist()
+        z, came = np.ascontiguousarray(self._seen[direction].table().T)
+        one, ridge = np.ones(len(z)), np.full(2, self._ridge)
+        a, b = fit_logistic(np.stack([one, z]).T, came, one, ridge, np.array([0.0, 1.0])).tolist()
         self._map[direction] = (a, b)
         self._since[direction] = 0
 
     def state(self) -> dict[str, Any]:
         """Return what was seen and fitted, as JSON values."""
         return {
-            "seen": [[list(row) for row in seen] for seen in self._seen],
+            "seen": [list(seen) for seen in self._seen],
             "since": list(self._since),
             "map": [list(fitted) if fitted else None for fitted in self._map],
         }
@@ -111,10 +111,10 @@ class Recalibration:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up a state that ``state`` returned."""
         try:
-            seen = [
-                deque([(float(z), float(came)) for z, came in rows], maxlen=self._window)
-                for rows in state["seen"]
-            ]
+            seen = [Recent(2, self._window) for _ in state["seen"]]
+            for recent, rows in zip(seen, state["seen"], strict=True):
+                for z, came in rows:
+                    recent.add([float(z), float(came)])
             since = [int(count) for count in state["since"]]
             fitted = [(float(f[0]), float(f[1])) if f else None for f in state["map"]]
             if not len(seen) == len(since) == len(fitted) == len(Direction):

@@ -170,8 +170,8 @@ def _geometric(
     if len(votes) == 1 and temperature == 1.0:
         return votes[0].prediction.probabilities
     down = flat = up = 0.0
-    for vote, weight in zip(votes, weights, strict=True):
-        p_down, p_flat, p_up = vote.prediction.probabilities
+    for (prediction, _, _, _), weight in zip(votes, weights, strict=True):
+        p_down, p_flat, p_up = prediction.probabilities
         down += weight * log(max(p_down, FLOOR))
         flat += weight * log(max(p_flat, FLOOR))
         up += weight * log(max(p_up, FLOOR))

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from consilium.domain import Direction
-from consilium.ensemble.voting import PASS, Verdict, Vote, boosted, level_of, normalised, pooled, tally
+from consilium.ensemble.voting import (
+    DIRECTIONS,
+    PASS,
+    Verdict,
+    Vote,
+    boosted,
+    level_of,
+    normalised,
+    pooled,
+    tally,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +54,18 @@ class Majority:
         heads, _ = tally(votes, weights)
         most = max(heads)
         tied = heads.count(most) > 1
-        direction = Direction.FLAT if tied else Direction(heads.index(most))
+        direction = Direction.FLAT if tied else DIRECTIONS[heads.index(most)]
         confidence = min(1.0, probabilities[direction])
         level, factor = level_of(most, n)
         return Verdict(
-            direction=direction,
-            probabilities=probabilities,
-            confidence=confidence,
-            base=confidence,
-            score=boosted(confidence, factor),
-            level=level,
-            agreement=most / len(votes),
-            support=most / len(votes),
-            weights=weights,
-            checks={"tie": f"tie: heads (down, flat, up) {heads}" if tied else PASS},
+            direction,
+            probabilities,
+            confidence,
+            confidence,
+            boosted(confidence, factor),
+            level,
+            most / len(votes),
+            most / len(votes),
+            weights,
+            {"tie": f"tie: heads (down, flat, up) {heads}" if tied else PASS},
         )

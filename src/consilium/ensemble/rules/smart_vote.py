@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from consilium.domain import Direction, InvalidValue
 from consilium.ensemble.voting import (
+    DIRECTIONS,
     PASS,
     TOLERANCE,
     Tally,
@@ -85,16 +86,16 @@ class SmartVote:
         level, factor = level_of(heads, n)
         score = boosted(base, factor if self.boosts else 1.0)
         return Verdict(
-            direction=Direction.FLAT if tied else lead,
-            probabilities=probabilities,
-            confidence=min(1.0, probabilities[Direction.FLAT]) if tied else base,
-            base=base,
-            score=score,
-            level=level,
-            agreement=heads / len(votes),
-            support=min(1.0, count.weight[lead]),
-            weights=weights,
-            checks=self._checks(count, tied, level, score, heads, n),
+            Direction.FLAT if tied else lead,
+            probabilities,
+            min(1.0, probabilities[Direction.FLAT]) if tied else base,
+            base,
+            score,
+            level,
+            heads / len(votes),
+            min(1.0, count.weight[lead]),
+            weights,
+            self._checks(count, tied, level, score, heads, n),
         )
 
     def _checks(
@@ -117,17 +118,17 @@ class SmartVote:
 
 def _bases(votes: Sequence[Vote], weights: Sequence[float], count: Tally) -> list[float]:
     sums = [0.0, 0.0, 0.0]
-    for vote, weight in zip(votes, weights, strict=True):
-        sums[vote.direction] += weight * vote.prediction.confidence
+    for (prediction, direction, _, _), weight in zip(votes, weights, strict=True):
+        sums[direction] += weight * prediction.confidence
     return [min(1.0, s / w) if w > 0.0 else 0.0 for s, w in zip(sums, count.weight, strict=True)]
 
 
 def _leader(count: Tally, bases: Sequence[float]) -> tuple[Direction, bool]:
     heads, mass = count
     least = max(mass) - TOLERANCE
-    # Among equal weights the one with more heads, then the surer one, leads: never the first in the list.
-    lead = max(
-        (direction for direction in Direction if mass[direction] >= least), key=lambda d: (heads[d], bases[d])
-    )
-    tied = any(d != lead and (mass[d] >= least or heads[d] == heads[lead]) for d in Direction)
-    return lead, tied
+    heaviest = [d for d in DIRECTIONS if mass[d] >= least]
+    lead = heaviest[0]
+    if len(heaviest) > 1:
+        # Among equal weights the one with more heads, then the surer one, leads: never the first in the list.
+        lead = max(heaviest, key=lambda d: (heads[d], bases[d]))
+    return lead, len(heaviest) > 1 or heads.count(heads[lead]) > 1

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from consilium.domain import Direction
 from consilium.ensemble.voting import (
+    DIRECTIONS,
     PASS,
     TOLERANCE,
     Verdict,
@@ -57,25 +58,23 @@ class TrustWeighted:
         heads, mass = tally(votes, weights)
         shares = _shares(votes, weights)
         best = max(shares)
-        leading = [d for d in Direction if shares[d] >= best - TOLERANCE and heads[d]]
+        leading = [d for d in DIRECTIONS if shares[d] >= best - TOLERANCE and heads[d]]
         tied = len(leading) > 1
-        lead = max(leading, key=lambda d: (heads[d], mass[d]))
+        lead = max(leading, key=lambda d: (heads[d], mass[d])) if tied else leading[0]
         direction = Direction.FLAT if tied else lead
         confidence = min(1.0, probabilities[direction] if tied else shares[lead])
         level, factor = level_of(heads[lead], n)
         return Verdict(
-            direction=direction,
-            probabilities=probabilities,
-            confidence=confidence,
-            base=confidence,
-            score=boosted(confidence, factor),
-            level=level,
-            agreement=heads[lead] / len(votes),
-            support=min(1.0, mass[lead]),
-            weights=weights,
-            checks={
-                "tie": "tie: two directions are equally strong" if tied else PASS,
-            },
+            direction,
+            probabilities,
+            confidence,
+            confidence,
+            boosted(confidence, factor),
+            level,
+            heads[lead] / len(votes),
+            min(1.0, mass[lead]),
+            weights,
+            {"tie": "tie: two directions are equally strong" if tied else PASS},
         )
 
 
@@ -85,7 +84,7 @@ def _shares(votes: Sequence[Vote], weights: Sequence[float]) -> list[float]:
     total = fsum(strengths)
     if not total > 0.0:
         strengths, total = list(weights), 1.0
-    return [
-        fsum(s for s, vote in zip(strengths, votes, strict=True) if vote.direction is d) / total
-        for d in Direction
-    ]
+    sides: tuple[list[float], list[float], list[float]] = ([], [], [])
+    for strength, vote in zip(strengths, votes, strict=True):
+        sides[vote.direction].append(strength)
+    return [fsum(side) / total for side in sides]

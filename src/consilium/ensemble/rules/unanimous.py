@@ -47,14 +47,14 @@ class Unanimous:
         confidence = min(1.0, probabilities[direction])
         level, factor = level_of(most, n)
         return Verdict(
-            direction=direction,
-            probabilities=probabilities,
-            confidence=confidence,
-            base=confidence,
-            score=boosted(confidence, factor),
-            level=level,
-            agreement=most / len(votes),
-            support=min(1.0, max(mass[k] for k in Direction if heads[k] == most)),
-            weights=weights,
-            checks={"unanimity": PASS if agreed else f"not_unanimous: heads (down, flat, up) {heads}"},
+            direction,
+            probabilities,
+            confidence,
+            confidence,
+            boosted(confidence, factor),
+            level,
+            most / len(votes),
+            min(1.0, max([weight for count, weight in zip(heads, mass, strict=True) if count == most])),
+            weights,
+            {"unanimity": PASS if agreed else f"not_unanimous: heads (down, flat, up) {heads}"},
         )
