@@ -17,14 +17,21 @@ from consilium.app.backtest.assessment import (
 from consilium.app.backtest.economics import Economics, drawdown, pairs, plain_figures
 from consilium.app.backtest.pooling import Pooled, pool
 from consilium.app.backtest.request import BacktestRequest
-from consilium.app.bootstrap import SystemClock, factories, trip_cost
+from consilium.app.backtest.sections import (
+    consensus_section,
+    data_section,
+    fold_section,
+    notes_on,
+    told_of_rival,
+)
+from consilium.app.bootstrap import SystemClock, factories
 from consilium.app.observe import Observed, fitting_features, observe
 from consilium.app.stages import ProgressCall, silent
-from consilium.domain import ConsiliumError, DataProblem, digest, to_iso
+from consilium.domain import ConsiliumError, DataProblem, digest
 from consilium.ensemble import PRESETS
 from consilium.trading.backtest import BacktestResult
 from consilium.training.dataset import Dataset, build_dataset
-from consilium.training.forecasts import FoldSummary, Forecasts
+from consilium.training.forecasts import Forecasts
 from consilium.training.judge.economics import trading_verdict
 from consilium.training.judge.verdict import Verdict
 from consilium.training.labels import LabelSpec
@@ -32,8 +39,6 @@ from consilium.training.runs import RunTable
 from consilium.training.walkforward import walk_forward
 
 SCHEMA = "consilium.backtest/1"
-TOO_GOOD = 0.15
-"""Above this MCC or IC a leak is likelier than an edge: .02 to .08 is what markets give."""
 
 
 def run(request: BacktestRequest, *, progress: ProgressCall = silent) -> dict[str, Any]:
@@ -121,11 +126,11 @@ def _carry_out(
     return {
         "schema": SCHEMA,
         "version": __version__,
-        "data": _data(observed, dataset, features),
-        "split": {"folds": [_fold(fold, int(dataset.ts_event[-1])) for fold in forecasts.folds]},
+        "data": data_section(observed, dataset, features),
+        "split": {"folds": [fold_section(fold, int(dataset.ts_event[-1])) for fold in forecasts.folds]},
         "models": {name: figures[name] for name in members},
         "baselines": {name: figures[name] for name in request.baselines if name in figures},
-        "consensus": figures["consensus"] | _consensus(main, pooled),
+        "consensus": figures["consensus"] | consensus_section(main, pooled),
         "trading": trading,
         "trading_variants": {
             f"gates={gates}, limits={'on' if limits else 'off'}": plain_figures(result)
@@ -133,9 +138,9 @@ def _carry_out(
         },
         "calibration": {name: reliability_of(dataset, judged, name) for name in ("consensus", *members)},
         "weights": main.weights,
-        **_verdict(verdict, direction, _rival(request, figures), trading, held),
+        **_verdict(verdict, direction, told_of_rival(request, figures), trading, held),
         "notes": [
-            *_notes(request, observed, features, figures),
+            *notes_on(request, observed, features, figures),
             *(
                 f"Stranded, its bars have ended: {told}; valued at its last close."
                 for told in trading["stranded"]
@@ -206,44 +211,6 @@ def _accounts(
     return accounts
 
 
-def _data(observed: Observed, dataset: Dataset, features: str) -> dict[str, Any]:
-    first = min(int(series.ts_open[0]) for series in observed.panel.values())
-    last = max(int(series.ts_close[-1]) for series in observed.panel.values())
-    return {
-        "source": observed.source,
-        "symbols": list(dataset.symbols),
-        "bars": observed.bars,
-        "rows": len(dataset),
-        "features": features,
-        "interval_ns": dataset.interval_ns,
-        "first": to_iso(first),
-        "last": to_iso(last),
-        "findings": list(observed.findings),
-    }
-
-
-def _fold(fold: FoldSummary, newest: int) -> dict[str, Any]:
-    return {
-        "test_first": to_iso(fold.ts_test),
-        "test_last": to_iso(min(fold.ts_end - 1, newest)),
-        "rows": fold.test_rows,
-        "fit_rows": fold.fit_rows,
-        "skilled": {name: bool(figures["skilled"]) for name, figures in fold.models.items()},
-    }
-
-
-def _consensus(main: Pooled, pooled: Mapping[str, Pooled]) -> dict[str, Any]:
-    gates = {
-        name: {
-            "actionable": int(said.actionable.sum()),
-            "share": float(said.actionable.mean()),
-            "reasons": said.reasons,
-        }
-        for name, said in pooled.items()
-    }
-    return {"levels": main.levels, "gates": gates, "conformal": main.conformal}
-
-
 def _trading(account: BacktestResult, held: list[list[float]]) -> dict[str, Any]:
     return {
         **plain_figures(account),
@@ -251,21 +218,6 @@ def _trading(account: BacktestResult, held: list[list[float]]) -> dict[str, Any]
         "buy_and_hold": held,
         "drawdown": drawdown(account),
     }
-
-
-def _rival(request: BacktestRequest, figures: Mapping[str, Mapping[str, Any]]) -> str:
-    """Name a baseline with lower losses than the consensus: it costs less and did more."""
-    ours = figures["consensus"]
-    ahead = [
-        name
-        for name in request.baselines
-        if name in figures
-        and all(figures[name][key]["value"] < ours[key]["value"] for key in ("log_loss", "brier"))
-    ]
-    if not ahead:
-        return ""
-    told = ", ".join(f"{name} {figures[name]['log_loss']['value']:.4f}" for name in ahead)
-    return f"Lower log-loss and Brier score than the consensus ({ours['log_loss']['value']:.4f}) had: {told}."
 
 
 def _verdict(
@@ -282,34 +234,6 @@ def _verdict(
         "verdict": f"{text} {traded.text}",
         "judgement": verdict.as_dict() | {"text": text, "direction": direction.word} | traded.as_dict(),
     }
-
-
-def _notes(
-    request: BacktestRequest,
-    observed: Observed,
-    features: str,
-    figures: Mapping[str, Mapping[str, Any]],
-) -> list[str]:
-    cost = trip_cost(request.settings)
-    notes = [
-        f"A round trip costs at least {100 * cost:.2f} % (fees and spread), more with size.",
-        "Long or flat only: a spot account cannot sell what it does not hold.",
-    ]
-    if not request.features and features == "core14":
-        notes.append(
-            "The history is short: the 14 features of core14 were used instead of the 62 of candle62."
-        )
-    if observed.source.startswith("simulate"):
-        notes.append(
-            "The market is simulated: the result says something about Consilium and nothing about markets."
-        )
-    for name, found in figures.items():
-        suspect = [key for key in ("mcc", "ic") if (found[key]["value"] or 0.0) > TOO_GOOD]
-        if suspect:
-            notes.append(
-                f"{name}: {' and '.join(suspect)} above {TOO_GOOD} is too good for a market; look for a leak."
-            )
-    return notes
 
 
 def _headline(report: Mapping[str, Any]) -> dict[str, Any]:
