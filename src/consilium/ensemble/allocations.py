@@ -50,3 +50,25 @@ def check_shares(kind: str, shares: Mapping[str, float], voters: Iterable[str]) 
             raise InvalidValue(
                 f"{kind} must name every voter", f"none for {model}", f"add {model}, or disable the model"
             )
+
+
+def rule_shares(allocations: Mapping[str, float] | None, *, in_prior: bool) -> Mapping[str, float] | None:
+    """Return what a rule multiplies trust by.
+
+    Parameters
+    ----------
+    allocations
+        Share by model, >= 0; None for equal ones.
+    in_prior
+        Whether trust carries them as its prior: then only who has one at all is told.
+
+    Examples
+    --------
+    >>> rule_shares({"a": 0.7, "b": 0.0}, in_prior=True)
+    {'a': 1.0, 'b': 0.0}
+    """
+    if allocations is None or not in_prior:
+        return allocations
+    if all(share > 0.0 for share in allocations.values()):
+        return None
+    return {model: float(share > 0.0) for model, share in allocations.items()}

@@ -109,9 +109,7 @@ def reach_consensus(
     facts = Facts(
         voters=len(votes),
         volatility=volatility,
-        expected_return=fsum(
-            w * v.prediction.expected_return for w, v in zip(verdict.weights, votes, strict=True)
-        ),
+        expected_return=expected_return(votes, verdict.weights),
         meta_confidence=odds.meta_confidence,
         by_support=chosen.by_support,
     )
@@ -150,19 +148,34 @@ def _votes(
         check_shares("allocations", allocations, names)
     if trust:
         check_shares("trust", trust, names)
+    return cast_votes(voters, [p.direction for p in voters], allocations, trust)
+
+
+def cast_votes(
+    voters: Sequence[Prediction],
+    directions: Sequence[Direction],
+    allocations: Mapping[str, float] | None,
+    trust: Mapping[str, float] | None,
+) -> list[Vote]:
+    """Join predictions and directions with shares that were checked; nothing if they leave no weight."""
     votes = [
         Vote(
             p,
-            p.direction,
+            direction,
             allocations[p.model] if allocations else 1.0,
             trust[p.model] if trust else 1.0,
         )
-        for p in voters
+        for p, direction in zip(voters, directions, strict=True)
     ]
-    total = sum(vote.allocation * vote.trust for vote in votes)
+    total = sum([vote.allocation * vote.trust for vote in votes])
     if not isfinite(total):
         raise InvalidValue("allocation times trust must have a finite sum", total, "give smaller shares")
     return votes if total > 0.0 else []
+
+
+def expected_return(votes: Sequence[Vote], weights: Sequence[float]) -> float:
+    """Pool the expected log returns of the voters."""
+    return fsum([w * vote.prediction.expected_return for w, vote in zip(weights, votes, strict=True)])
 
 
 def _odds(hindsight: Hindsight | None, symbol: str, verdict: Verdict, volatility: float | None) -> Odds:
@@ -182,6 +195,18 @@ def _judge(rule: Rule, gates: Gates, verdict: Verdict, facts: Facts) -> tuple[di
     checks["direction"] = "flat: nothing to trade" if verdict.direction is Direction.FLAT else PASS
     checks.update(gates.verdicts(verdict, facts))
     return checks, level
+
+
+def acts(rule: Rule, gates: Gates, verdict: Verdict, facts: Facts, other_gates: Mapping[str, str]) -> bool:
+    """Whether no check holds a verdict back, without the account that a `Consensus` carries.
+
+    It is what `reach_consensus` calls actionable; ``other_gates`` are those of hindsight.
+    """
+    if verdict.direction is Direction.FLAT or first_hold(verdict.checks, strict=gates.strict):
+        return False
+    checks, _ = _judge(rule, gates, verdict, facts)
+    checks.update(other_gates)
+    return not first_hold(checks, strict=gates.strict)
 
 
 def first_hold(checks: Mapping[str, str], *, strict: bool) -> str:

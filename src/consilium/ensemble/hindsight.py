@@ -1,6 +1,8 @@
 """What outcomes have taught about the consensus itself: its odds, whether acting pays, and sets that hold."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from math import nan
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from consilium.domain import Consensus, Direction, InvalidValue, Outcome
@@ -9,6 +11,8 @@ from consilium.ensemble.meta_labelling import MetaLabelling, Situation, situatio
 from consilium.ensemble.recalibration import Recalibration
 from consilium.ensemble.rounds import RoundKey
 from consilium.ensemble.voting import Verdict
+
+_NO_GATES: Mapping[str, str] = MappingProxyType({})
 
 
 class Odds(NamedTuple):
@@ -20,10 +24,22 @@ class Odds(NamedTuple):
     notes: Mapping[str, str]
 
 
+class Figures(NamedTuple):
+    """The figures among the odds, with what they were read from: the situation and the conformal set.
+
+    ``situation`` is None where there is no side, since no trade can pay there; ``said`` is None without sets.
+    """
+
+    p_direction: float
+    meta_confidence: float
+    situation: Situation | None
+    said: Set | None
+
+
 class _Waiting(NamedTuple):
     direction: Direction
     probabilities: tuple[float, float, float]
-    situation: Situation
+    situation: Situation | None
     said: Set | None
 
 
@@ -68,45 +84,62 @@ class Hindsight:
         self._capacity = capacity
         self._waiting: dict[RoundKey, _Waiting] = {}
 
+    def figures(self, symbol: str, verdict: Verdict, volatility: float | None) -> Figures:
+        """Judge a verdict by what is known now, in figures alone."""
+        direction, probabilities = verdict.direction, verdict.probabilities
+        p_direction = min(1.0, probabilities[direction])
+        said = None if self.conformal is None else self.conformal.set_of(symbol, probabilities)
+        if self.recalibration is None or self.meta is None:
+            return Figures(p_direction, p_direction, None, said)
+        p_direction = self.recalibration.probability(direction, p_direction)
+        if direction is Direction.FLAT:
+            return Figures(p_direction, p_direction, None, said)
+        now = situation(p_direction, verdict.agreement, verdict.support, probabilities, volatility)
+        return Figures(p_direction, self.meta.probability(now), now, said)
+
     def odds(self, symbol: str, verdict: Verdict, volatility: float | None) -> Odds:
-        """Judge a verdict by what is known now."""
-        pooled = min(1.0, verdict.probabilities[verdict.direction])
-        p_direction = meta_confidence = pooled
-        gates, notes = {}, {}
+        """Judge a verdict by what is known now, in figures and in words."""
+        p_direction, meta_confidence, now, said = self.figures(symbol, verdict, volatility)
+        notes = {}
         if self.recalibration is not None and self.meta is not None:
-            p_direction = self.recalibration.probability(verdict.direction, pooled)
             notes["p_direction"] = self.recalibration.told(verdict.direction)
-            meta_confidence = p_direction
-            if verdict.direction is not Direction.FLAT:
-                now = situation(
-                    p_direction, verdict.agreement, verdict.support, verdict.probabilities, volatility
-                )
-                meta_confidence = self.meta.probability(now)
+            if now is not None:
                 notes["meta_confidence"] = self.meta.told()
-        if self.conformal is not None:
-            said = self.conformal.set_of(symbol, verdict.probabilities)
-            gates["conformal"] = self.conformal.verdict(symbol, verdict.direction, said)
-        return Odds(p_direction, meta_confidence, gates, notes)
+        return Odds(p_direction, meta_confidence, self.gates(symbol, verdict, said), notes)
+
+    def gates(self, symbol: str, verdict: Verdict, said: Set | None) -> Mapping[str, str]:
+        """Judge a verdict by its conformal set; nothing without such sets."""
+        if self.conformal is None:
+            return _NO_GATES
+        return {"conformal": self.conformal.verdict(symbol, verdict.direction, said)}
 
     def decided(self, key: RoundKey, consensus: Consensus, volatility: float | None) -> None:
         """Keep a consensus until its outcome; one without voters is not a forecast."""
         if not consensus.weights:
             return
-        said = None
+        said = known = None
         if self.conformal is not None:
             said = self.conformal.set_of(key.symbol, consensus.probabilities)
-        self._waiting[key] = _Waiting(
-            consensus.direction,
-            consensus.probabilities,
-            situation(
+        if self.meta is not None and consensus.direction is not Direction.FLAT:
+            known = situation(
                 consensus.p_direction,
                 consensus.agreement,
                 consensus.support,
                 consensus.probabilities,
                 volatility,
-            ),
-            said,
-        )
+            )
+        self.wait(key, consensus.direction, consensus.probabilities, known, said)
+
+    def wait(
+        self,
+        key: RoundKey,
+        direction: Direction,
+        probabilities: tuple[float, float, float],
+        known: Situation | None,
+        said: Set | None,
+    ) -> None:
+        """Keep what was said, and in which situation and with which set, until its outcome."""
+        self._waiting[key] = _Waiting(direction, probabilities, known, said)
         if len(self._waiting) > self._capacity:
             del self._waiting[next(iter(self._waiting))]
 
@@ -118,9 +151,8 @@ class Hindsight:
         direction, probabilities, known, said = waiting
         if self.recalibration is not None and self.meta is not None:
             self.recalibration.learn(direction, probabilities[direction], came=outcome.direction == direction)
-            sign = direction - Direction.FLAT
-            if sign:
-                gain = sign * outcome.realised_return
+            if known is not None:
+                gain = (direction - Direction.FLAT) * outcome.realised_return
                 self.meta.learn(known, outcome.ts_event, outcome.ts_matured, gain)
         if self.conformal is not None:
             self.conformal.learn(key.symbol, key.ts_event, said, probabilities, outcome.direction)
@@ -136,7 +168,7 @@ class Hindsight:
                     list(key),
                     int(w.direction),
                     list(w.probabilities),
-                    [None if x != x else x for x in w.situation],
+                    None if w.situation is None else [None if x != x else x for x in w.situation],
                     None if w.said is None else [int(k) for k in w.said],
                 ]
                 for key, w in self._waiting.items()
@@ -150,7 +182,7 @@ class Hindsight:
                 RoundKey(*key): _Waiting(
                     Direction(direction),
                     (float(p[0]), float(p[1]), float(p[2])),
-                    Situation(*(float("nan") if x is None else float(x) for x in known)),
+                    None if known is None else _read_situation(known),
                     None if said is None else tuple(Direction(k) for k in said),
                 )
                 for key, direction, p, known, said in state["waiting"]
@@ -171,3 +203,7 @@ class Hindsight:
             ("meta", self.meta),
             ("conformal", self.conformal),
         )
+
+
+def _read_situation(written: Iterable[float | None]) -> Situation:
+    return Situation(*(nan if x is None else float(x) for x in written))

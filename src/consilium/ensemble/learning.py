@@ -137,6 +137,10 @@ class Learning:
             policy.learn(predictions, consensus=consensus, regimes={key.symbol: regime})
         else:
             policy.learn(predictions, consensus=consensus)
+        self.keep(key, predictions, regime)
+
+    def keep(self, key: RoundKey, predictions: Sequence[Prediction], regime: str) -> None:
+        """Keep the forecasts of a decided round until their outcome."""
         self._decided[key] = predictions, regime
         if len(self._decided) > self._capacity:
             oldest = next(iter(self._decided))
@@ -169,6 +173,10 @@ class Learning:
     def _teach(self, topic: Topic) -> None:
         lesson = self._lessons.pop(topic)
         self._taught_until[topic] = lesson.ts_event
+        self.give(topic, lesson)
+
+    def give(self, topic: Topic, lesson: Lesson) -> None:
+        """Give a lesson to the policy of its topic."""
         policy = self.policy(*topic)
         if isinstance(policy, PerRegime):
             policy.learn(lesson.predictions, outcome=lesson.outcomes, regimes=lesson.regimes)

@@ -40,7 +40,10 @@ def situation(
     >>> round(situation(0.5, 1.0, 1.0, (0.25, 0.25, 0.5), None).entropy, 3)
     1.04
     """
-    entropy = -sum(p * log(p) for p in probabilities if p > 0.0)
+    entropy = 0.0
+    for p in probabilities:
+        if p > 0.0:
+            entropy -= p * log(p)
     return Situation(p_direction, agreement, support, entropy, nan if volatility is None else volatility)
 
 
@@ -114,7 +117,7 @@ class MetaLabelling:
         if self._model is None:
             return of.p_direction
         intercept, mean, slope = self._model
-        away = (b * (x - m) for b, x, m in zip(slope, of, mean, strict=True) if not isnan(x))
+        away = [b * (x - m) for b, x, m in zip(slope, of, mean, strict=True) if not isnan(x)]
         return chance(intercept + sum(away))
 
     @property

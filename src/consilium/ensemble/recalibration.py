@@ -127,5 +127,5 @@ class Recalibration:
 
 
 def _logit(p: float) -> float:
-    inside = min(max(p, CLIP), 1.0 - CLIP)
+    inside = CLIP if p < CLIP else p if p < 1.0 - CLIP else 1.0 - CLIP
     return log(inside / (1.0 - inside))

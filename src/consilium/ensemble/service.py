@@ -11,7 +11,7 @@ from typing import Any
 
 from consilium.domain import Consensus, FeatureWindow, InvalidValue, Outcome, Prediction, UnknownName
 from consilium.ensemble.admission import ModelSetting
-from consilium.ensemble.allocations import check_shares
+from consilium.ensemble.allocations import check_shares, rule_shares
 from consilium.ensemble.consensus import EVEN_PRIOR, first_hold, reach_consensus
 from consilium.ensemble.gates import Gates, make_gates
 from consilium.ensemble.hindsight import Hindsight
@@ -266,7 +266,7 @@ class EnsembleService:
             self._learning.closed(key)
             return () if fallback is None else (self._fall_back(fallback, volatility),)
         hindsight = self.hindsight(key.horizon_ns, key.label_id)
-        allocations = self._shares()
+        allocations = rule_shares(self._allocations, in_prior=self._learning.takes_prior)
         trust = self._learning.weights(key, [p.model for p in predictions], regime)
         self.weighed = allocations, trust
         consensus = reach_consensus(
@@ -283,14 +283,6 @@ class EnsembleService:
         hindsight.decided(key, consensus, volatility)
         self._learning.decided(key, predictions, consensus, regime)
         return (consensus,)
-
-    def _shares(self) -> Mapping[str, float] | None:
-        """Return allocations for the rule: only who has one at all, where trust carries them as its prior."""
-        if self._allocations is None or not self._learning.takes_prior:
-            return self._allocations
-        if all(share > 0.0 for share in self._allocations.values()):
-            return None
-        return {model: float(share > 0.0) for model, share in self._allocations.items()}
 
     def _fall_back(self, prediction: Prediction, volatility: float | None) -> Consensus:
         """Let the fallback speak alone: the coverage gate gives way to a gate that opens on paper only."""

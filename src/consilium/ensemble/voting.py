@@ -56,8 +56,8 @@ class Rule(Protocol):
     """A way to reach consensus.
 
     ``linear``: the pooled probabilities are a weighted mean, so they lie in the hull of the voters'.
-    ``by_support``: the agreement gate reads support instead of heads. ``volatility_gate``: the rule asks for
-    the volatility gate under every preset.
+    ``by_support``: the agreement gate reads support instead of heads. ``by_shares``: allocation or trust
+    moves the verdict. ``volatility_gate``: the rule asks for the volatility gate under every preset.
     """
 
     @property
@@ -73,6 +73,11 @@ class Rule(Protocol):
     @property
     def by_support(self) -> bool:
         """Whether the agreement gate reads support."""
+        ...
+
+    @property
+    def by_shares(self) -> bool:
+        """Whether allocation or trust moves the verdict."""
         ...
 
     @property

@@ -34,6 +34,7 @@ class Adaptive:
     name: ClassVar[str] = "adaptive"
     linear: ClassVar[bool] = True
     by_support: ClassVar[bool] = True
+    by_shares: ClassVar[bool] = True
     volatility_gate: ClassVar[bool] = False
 
     def verdict(self, votes: Sequence[Vote], n: int) -> Verdict:

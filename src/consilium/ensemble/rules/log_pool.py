@@ -59,6 +59,7 @@ class LogPool:
     name: ClassVar[str] = "log_pool"
     linear: ClassVar[bool] = False
     by_support: ClassVar[bool] = False
+    by_shares: ClassVar[bool] = False
     volatility_gate: ClassVar[bool] = False
     weights: Mapping[str, float] = field(default_factory=lambda: _NONE)
     temperature: float = 1.0

@@ -45,6 +45,7 @@ class Majority:
     name: ClassVar[str] = "majority"
     linear: ClassVar[bool] = True
     by_support: ClassVar[bool] = False
+    by_shares: ClassVar[bool] = False
     volatility_gate: ClassVar[bool] = False
 
     def verdict(self, votes: Sequence[Vote], n: int) -> Verdict:

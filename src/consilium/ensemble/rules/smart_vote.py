@@ -66,6 +66,7 @@ class SmartVote:
     name: ClassVar[str] = "smart_vote"
     linear: ClassVar[bool] = True
     by_support: ClassVar[bool] = False
+    by_shares: ClassVar[bool] = True
     volatility_gate: ClassVar[bool] = True
     min_consensus: int | None = None
     boosts: bool = True

@@ -49,6 +49,7 @@ class TrustWeighted:
     name: ClassVar[str] = "trust_weighted"
     linear: ClassVar[bool] = True
     by_support: ClassVar[bool] = True
+    by_shares: ClassVar[bool] = True
     volatility_gate: ClassVar[bool] = False
 
     def verdict(self, votes: Sequence[Vote], n: int) -> Verdict:

@@ -34,6 +34,7 @@ class Unanimous:
     name: ClassVar[str] = "unanimous"
     linear: ClassVar[bool] = True
     by_support: ClassVar[bool] = False
+    by_shares: ClassVar[bool] = True
     volatility_gate: ClassVar[bool] = False
 
     def verdict(self, votes: Sequence[Vote], n: int) -> Verdict:

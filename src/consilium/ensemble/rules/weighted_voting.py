@@ -33,6 +33,7 @@ class WeightedVoting:
     name: ClassVar[str] = "weighted_voting"
     linear: ClassVar[bool] = True
     by_support: ClassVar[bool] = False
+    by_shares: ClassVar[bool] = True
     volatility_gate: ClassVar[bool] = False
 
     def verdict(self, votes: Sequence[Vote], n: int) -> Verdict:

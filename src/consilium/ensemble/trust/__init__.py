@@ -31,6 +31,11 @@ class TrustPolicy(Protocol):
         """Whether allocations enter as its prior; a rule must then not multiply them again."""
         ...
 
+    @property
+    def reads_consensus(self) -> bool:
+        """Whether it learns from the consensus, so that the rule moves its trust."""
+        ...
+
     def set_prior(self, prior: Mapping[str, float] | None) -> None:
         """Replace the prior (None: equal) and keep the evidence; nothing happens if it takes none."""
         ...

@@ -53,6 +53,7 @@ class Agreement:
 
     name = "agreement"
     takes_prior = False
+    reads_consensus = True
 
     def __init__(
         self,

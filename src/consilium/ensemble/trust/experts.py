@@ -47,6 +47,7 @@ class ExpertPolicy(ABC):
 
     name: ClassVar[str]
     takes_prior: ClassVar[bool] = True
+    reads_consensus: ClassVar[bool] = False
     max_loss: ClassVar[float] = 1.0
 
     def __init__(

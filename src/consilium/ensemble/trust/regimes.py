@@ -48,6 +48,7 @@ class PerRegime:
         self._prior: Mapping[str, float] | None = None
         self.models = self._all.models
         self.takes_prior = self._all.takes_prior
+        self.reads_consensus = self._all.reads_consensus
 
     def set_prior(self, prior: Mapping[str, float] | None) -> None:
         """Replace the prior of every policy."""

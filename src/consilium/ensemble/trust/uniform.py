@@ -30,6 +30,7 @@ class Uniform:
 
     name = "uniform"
     takes_prior = False
+    reads_consensus = False
 
     def __init__(self, models: Iterable[str]) -> None:
         self.models = roll_of(models)
