@@ -1,11 +1,13 @@
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from command_line import SMALL, consilium
+from command_line import SMALL, consilium, environment, fails_in_one_line
 from consilium.domain import to_iso
 
 FIGURES = ("log_loss", "brier", "ece", "mcc", "macro_f1", "ic", "accuracy", "coverage")
@@ -120,6 +122,42 @@ def test_a_second_look_is_counted_as_a_trial(tmp_path: Path) -> None:
         seen.append(json.loads((tmp_path / "r.json").read_text()))
     assert [report["run"]["trials"] for report in seen] == [1, 2]
     assert seen[0]["config_hash"] == seen[1]["config_hash"]
+
+
+def test_json_to_the_standard_output_stands_there_alone(tmp_path: Path) -> None:
+    done = consilium(
+        "backtest", "--data", SMALL, "--features", "core14", "--folds", "1", "--models", "lightgbm",
+        "--conformal", "0.3", "--per-regime", "--json", "-", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["config"]["settings"]["ensemble"]["conformal"] == 0.3
+    assert report["config"]["trust"] == "fixed_share"
+    assert {"month", "outcomes", "coverage", "singletons"} == set(report["consensus"]["conformal"][0])
+    assert "Verdict: " in done.stderr
+    assert not (tmp_path / "-").exists()
+
+
+@pytest.mark.parametrize(
+    "command", [("data", "check", "sample"), ("predict", "--data", SMALL)], ids=["check", "predict"]
+)
+def test_other_commands_leave_the_standard_output_to_the_json_as_well(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = consilium(*command, "--json", "-", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
+    assert done.stderr
+
+
+def test_a_reader_that_goes_away_is_one_line(tmp_path: Path) -> None:
+    shell = f"{sys.executable} -m consilium data check sample --json - | true"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", shell],
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "must be read to its end" in fails_in_one_line(done, 1)
+    assert "BrokenPipe" not in done.stderr
 
 
 @pytest.mark.shared

@@ -32,6 +32,10 @@ BACKTEST = ("backtest", "--data", SMALL, "--features", "core14", "--folds", "2",
         (("--features", "candle6"), "did you mean 'candle62'?"),
         (("--features", "full112"), "book"),
         (("--limits", "maybe"), "limits must be on or off"),
+        (("--meta", "maybe"), "meta must be on or off"),
+        (("--conformal", "1"), "--conformal: input should be less than 1"),
+        (("--conformal", "some"), "--conformal: input should be a valid number"),
+        (("--html", "-"), "--html needs a file"),
         (("--horizon", "0"), "horizon must be >= 1"),
         (("--folds", "0"), "folds"),
         (("--preset", "smal"), "did you mean 'small'?"),
@@ -279,6 +283,18 @@ def test_an_interrupted_training_is_one_line_and_leaves_no_model(
     assert not list((tmp_path / "runs" / "models").glob("*"))
     with sqlite3.connect(tmp_path / "runs" / "runs.db") as table:
         assert table.execute("SELECT status FROM runs").fetchall() == [("aborted",)]
+
+
+def test_a_misspelt_setting_is_one_line_with_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "consilium.toml").write_text("[ensemble]\ntrsut = 'uniform'\n")
+    line = fails_in_one_line(consilium(*BACKTEST, cwd=tmp_path), 2)
+    assert "did you mean 'ensemble.trust'?" in line
+
+
+def test_an_option_that_the_trust_policy_does_not_take_is_one_line_before_the_work(tmp_path: Path) -> None:
+    done = consilium(*BACKTEST, cwd=tmp_path, CONSILIUM_ENSEMBLE__TRUST_OPTIONS__ALPHA="7")
+    assert "alpha must lie in [0, 1)" in fails_in_one_line(done, 2)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_setting_out_of_bounds_is_one_line(tmp_path: Path) -> None:

@@ -44,6 +44,22 @@ def test_the_small_preset_is_downloaded_and_judged_with_the_fourteen_features(tm
     assert len(report["config"]["universe"]) == 15
 
 
+def test_each_retry_is_one_line_beside_the_result(tmp_path: Path) -> None:
+    now_ms = START_TS // MS_NS + HOURS * HOUR_MS
+    with FakeExchange(pairs=listings(["BTC"], HOURS), now_ms=now_ms, retry_after="0") as server:
+        server.faults.extend(["429", "drop"])
+        done = consilium(
+            "download-data", "--out", "candles", "--url", server.url, "--symbols", "BTCUSDT", "--bars", "100",
+            "--json", "-", "--quiet", cwd=tmp_path,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    retries = [line for line in done.stderr.splitlines() if line.startswith("retry: ")]
+    assert [line.rpartition("; ")[2] for line in retries] == ["asking again in 1 s", "asking again in 2 s"]
+    assert "binance gave no answer at try 1 of 5 (" in retries[0]
+    told = json.loads(done.stdout)
+    assert (told["bars"], told["retries"]) == (100, 2)
+
+
 def test_an_exchange_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     done = consilium(
         "download-data", "--out", "candles", "--url", "http://127.0.0.1:9", "--symbols", "BTCUSDT",

@@ -89,3 +89,9 @@ def test_a_stored_model_forecasts_the_newest_bar_as_it_would_a_row_of_training(t
         (row,) = np.flatnonzero(of_symbol & (dataset.ts_event == series.ts_close[-1]))
         expected, _ = pool.artefacts["lightgbm"].predict(dataset.inputs(np.array([row])))
         assert told["predictions"]["lightgbm"]["probabilities"] == expected[0].tolist()
+    # No outcome is heard here: every policy trusts as at its beginning, and the account says so.
+    earned = predict(settings, observed, pool, rule="smart_vote", trust="fixed_share", gates="edge")
+    assert earned.rows == said.rows
+    for found in earned.rows:
+        assert found["gates"]["p_direction"] == "not evaluated: pooled p, 0 of 200 outcomes"
+        assert "p_direction not evaluated" in found["account"]

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,9 @@ from consilium.market.plan import PRESETS, Preset
 from consilium.market.simulator import START_TS
 from consilium.market.sources import load_candles
 from fake_exchange import HOUR_MS, MS_NS, FakeExchange, Listing, listings
+
+if TYPE_CHECKING:
+    from consilium.market.exchange import Retry
 
 pytest.importorskip("ccxt")
 
@@ -139,8 +143,13 @@ def test_a_fault_is_waited_out_and_nothing_is_lost(
 ) -> None:
     exchange.faults.extend([fault, "", "", fault, fault, ""])
     naps = _Naps()
-    result = _fetch(exchange, tmp_path, bars=2000, sleep=naps)
+    told: list[Retry] = []
+    result = _fetch(exchange, tmp_path, bars=2000, sleep=naps, retry=told.append)
     assert result.bars == 4000
+    assert [again.pause_s for again in told] == naps
+    assert [again.tried for again in told] == [1, 1, 2]
+    assert result.retries == 3
+    assert all("\n" not in str(again) and again.said in str(again) for again in told)
     if fault in {"429", "418"}:
         assert naps == [3.0, 3.0, 3.0]
     else:
