@@ -55,21 +55,21 @@ def _ends(trading: Mapping[str, Any]) -> str:
 
 def data_section(report: Report) -> Markup:
     """What was read, and what was found in it."""
-    data = report.get("data", {})
-    symbols = data.get("symbols", [])
+    data = report.get("data") or {}
+    symbols = data.get("symbols") or []
     rows = [
-        ("Source", data.get("source", NOTHING)),
+        ("Source", data.get("source") or NOTHING),
         ("Symbols", f"{len(symbols)}: {', '.join(symbols[:12])}{' …' if len(symbols) > 12 else ''}"),
         ("Bars", f"{number('bars', data.get('bars'))} of {duration(data.get('interval_ns') or 0)}"),
-        ("From", data.get("first", NOTHING)),
-        ("To", data.get("last", NOTHING)),
+        ("From", data.get("first") or NOTHING),
+        ("To", data.get("last") or NOTHING),
         ("Digest", Markup(f"<code>{html(data.get('digest', NOTHING))}</code>")),
     ]
-    findings = data.get("findings", [])
+    findings = data.get("findings") or []
     return section(
         "data",
         "Data",
-        _left(table("What was read", ("What", "Value"), rows)),
+        table("What was read", ("What", "Value"), rows, "text"),
         Markup("<h3>Findings</h3>"),
         bullets(findings) or paragraph("Nothing was found to be wrong."),
     )
@@ -115,7 +115,7 @@ def _skill(skilled: bool | None) -> str:
 
 def failures_section(report: Report) -> Markup:
     """What went wrong, and what must be known to read the report."""
-    failures, notes = report.get("failures", []), report.get("notes", [])
+    failures, notes = report.get("failures") or [], report.get("notes") or []
     return section(
         "notes",
         "Failures and notes",
@@ -135,7 +135,3 @@ def configuration_section(report: Report) -> Markup:
         Markup(f"<p>Hash <code>{html(report.get('config_hash', NOTHING))}</code></p>"),
         Markup(f'<pre tabindex="0"><code>{html(config)}</code></pre>'),
     )
-
-
-def _left(markup: Markup) -> Markup:
-    return Markup(markup.replace("<table>", '<table class="text">', 1))

@@ -15,7 +15,8 @@ def colour(place: int) -> str:
     return f"--s{place % SERIES}"
 
 
-def _layout(*, y_title: str, dates: bool = True, **more: Any) -> dict[str, Any]:
+def layout_of(*, y_title: str, dates: bool = True, **more: Any) -> dict[str, Any]:
+    """The layout that all charts share."""
     axis = {"gridcolor": "--grid", "zerolinecolor": "--axis", "linecolor": "--axis", "automargin": True}
     layout: dict[str, Any] = {
         "font": {"color": "--ink", "family": "system-ui, sans-serif", "size": 13},
@@ -32,7 +33,8 @@ def _layout(*, y_title: str, dates: bool = True, **more: Any) -> dict[str, Any]:
     return layout | more
 
 
-def _line(points: Sequence[Sequence[Any]], name: str, place: int, **more: Any) -> Trace:
+def line_of(points: Sequence[Sequence[Any]], name: str, place: int, **more: Any) -> Trace:
+    """A line of (time, value) points, thinned."""
     kept = extremes([value for _, value in points])
     return {
         "type": "scatter",
@@ -49,10 +51,12 @@ def equity(trading: Mapping[str, Any]) -> tuple[list[Trace], dict[str, Any]] | N
     """The paper account against buy and hold."""
     if not trading.get("equity"):
         return None
-    traces = [_line(trading["equity"], "paper account", 0)]
+    traces = [line_of(trading["equity"], "paper account", 0)]
     if trading.get("buy_and_hold"):
-        traces.append(_line(trading["buy_and_hold"], "buy and hold", 1, line={"dash": "dash", "width": 1.5}))
-    return traces, _layout(y_title="Equity")
+        traces.append(
+            line_of(trading["buy_and_hold"], "buy and hold", 1, line={"dash": "dash", "width": 1.5})
+        )
+    return traces, layout_of(y_title="Equity")
 
 
 def drawdown(trading: Mapping[str, Any]) -> tuple[list[Trace], dict[str, Any]] | None:
@@ -60,8 +64,8 @@ def drawdown(trading: Mapping[str, Any]) -> tuple[list[Trace], dict[str, Any]] |
     if not trading.get("drawdown"):
         return None
     below = [[ts, None if value is None else -abs(value)] for ts, value in trading["drawdown"]]
-    trace = _line(below, "drawdown", 2, fill="tozeroy", line={"width": 1.5})
-    layout = _layout(y_title="Below peak", showlegend=False)
+    trace = line_of(below, "drawdown", 2, fill="tozeroy", line={"width": 1.5})
+    layout = layout_of(y_title="Below peak", showlegend=False)
     layout["yaxis"] |= {"tickformat": ".1%", "rangemode": "tozero"}
     return [trace], layout
 
@@ -100,7 +104,7 @@ def calibration(
                 "marker": {"size": 7 if name == "consensus" else 5, "symbol": place},
             }
         )
-    layout = _layout(y_title="Observed frequency", dates=False)
+    layout = layout_of(y_title="Observed frequency", dates=False)
     layout["xaxis"] = {**layout["xaxis"], "title": {"text": "Forecast probability"}}
     layout["legend"] = {"orientation": "h", "y": -0.22, "x": 0}
     return traces, layout
@@ -126,6 +130,6 @@ def weights(series: Mapping[str, Sequence[Any]]) -> tuple[list[Trace], dict[str,
         }
         for place, name in enumerate(models)
     ]
-    layout = _layout(y_title="Weight")
+    layout = layout_of(y_title="Weight")
     layout["yaxis"] |= {"range": [0, 1]}
     return traces, layout

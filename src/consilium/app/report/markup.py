@@ -46,17 +46,19 @@ def bullets(items: Iterable[object]) -> Markup:
     return Markup(f"<ul>{lines}</ul>" if lines else "")
 
 
-def table(caption: str, heads: Sequence[object], rows: Iterable[Sequence[object]]) -> Markup:
-    """A table whose first column names its rows; nothing without rows."""
+def table(caption: str, heads: Sequence[object], rows: Iterable[Sequence[object]], kind: str = "") -> Markup:
+    """A table whose first column names its rows; nothing without rows. ``kind`` is its class."""
     body = "\n".join(
         f'<tr><th scope="row">{html(row[0])}</th>{"".join(f"<td>{html(cell)}</td>" for cell in row[1:])}</tr>'
         for row in rows
     )
     if not body:
         return Markup()
+    attribute = f' class="{escape(kind)}"' if kind else ""
     head = "".join(f'<th scope="col">{html(cell)}</th>' for cell in heads)
     return Markup(
-        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption)}"><table>\n'
+        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption)}">'
+        f"<table{attribute}>\n"
         f"<caption>{escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n"
         f"<tbody>\n{body}\n</tbody></table></div>"
     )

@@ -8,6 +8,7 @@ from consilium.app import files
 from consilium.domain import InvalidValue, plain
 
 SCHEMA = "consilium.backtest/1"
+JUDGE_SCHEMA = "consilium.judge/1"
 
 
 def checked(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -16,14 +17,14 @@ def checked(report: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     InvalidValue
-        The schema is not ``consilium.backtest/1``.
+        The schema is neither ``consilium.backtest/1`` nor ``consilium.judge/1``.
     """
     clean: dict[str, Any] = plain(report)
-    if clean.get("schema") != SCHEMA:
+    if clean.get("schema") not in (SCHEMA, JUDGE_SCHEMA):
         raise InvalidValue(
-            f"a report must have the schema {SCHEMA}",
+            f"a report must have the schema {JUDGE_SCHEMA} or the schema {SCHEMA}",
             repr(clean.get("schema")),
-            "run the backtest again with this version",
+            "make the report again with this version",
         )
     return clean
 
@@ -34,7 +35,7 @@ def write_json(report: Mapping[str, Any], path: Path) -> None:
     Parameters
     ----------
     report
-        A report of the schema ``consilium.backtest/1``; NaN and infinities become null.
+        A report of a backtest or of the judge; NaN and infinities become null.
     path
         The file to write.
 

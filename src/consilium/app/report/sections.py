@@ -56,7 +56,7 @@ def figures_section(report: Report) -> Markup:
     rows = []
     folds = len(report.get("split", {}).get("folds", []))
     for name, (kind, figures) in forecasters(report).items():
-        cells = [_figure_cell(key, figures.get(key), reasons) for key in FIGURE_TITLES]
+        cells = [figure_cell(key, figures.get(key), reasons) for key in FIGURE_TITLES]
         rows.append((Markup(f"{html(name)} <small>{html(_kind(kind, figures, folds))}</small>"), *cells))
     heads = ["Forecaster", *(f"{title} {arrow}".strip() for title, arrow in FIGURE_TITLES.values())]
     outcomes = report.get("consensus", {}).get("log_loss", {}).get("n")
@@ -84,7 +84,8 @@ def _kind(kind: str, figures: Mapping[str, Any], folds: int) -> str:
     return f"{kind}, no_skill in {silent} of {folds}" if silent else kind
 
 
-def _figure_cell(key: str, figure: Mapping[str, Any] | None, reasons: list[str]) -> Markup:
+def figure_cell(key: str, figure: Mapping[str, Any] | None, reasons: list[str]) -> Markup:
+    """Write a figure with its interval, and the number of its reason among ``reasons``."""
     if not figure:
         return html(NOTHING)
     mark = ""

@@ -8,8 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from consilium.app.report.account import trading_rows
+from consilium.app.report.judge import terminal as judge
 from consilium.app.report.numbers import NOTHING, TRADING_TITLES, after_label, duration, number, percent
-from consilium.app.report.plain import checked
+from consilium.app.report.plain import JUDGE_SCHEMA, checked
 from consilium.app.report.sections import forecasters
 
 _FIGURES = {
@@ -30,7 +31,7 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
     Parameters
     ----------
     report
-        A report of the schema ``consilium.backtest/1``.
+        A report of the schema ``consilium.backtest/1`` or ``consilium.judge/1``.
     console
         Where to print.
 
@@ -48,17 +49,20 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
     Verdict: worse than climatology.
     """
     clean = checked(report)
+    judged = clean["schema"] == JUDGE_SCHEMA
     if clean.get("data"):
         _plain(console, _heading(clean["data"]))
-    for table in (_figures(clean), _accounts(clean)):
+    for table in judge.tables(clean) if judged else (_figures(clean), _accounts(clean)):
         if table.row_count:
             console.print(table)
-    for line in _lines(clean):
+    for line in judge.lines(clean) if judged else _lines(clean):
         _plain(console, line)
-    found = clean.get("judgement", {})
+    found = clean.get("judgement") or {}
     word = f"{found['trading_word']}. " if found.get("trading_word") else ""
-    _plain(console, f"Trading verdict: {word}{after_label(found.get('trading_text', ''), 'Trading verdict')}")
-    _plain(console, f"Verdict: {after_label(found.get('text', 'none'), 'Verdict')}")
+    _plain(
+        console, f"Trading verdict: {word}{after_label(found.get('trading_text') or '', 'Trading verdict')}"
+    )
+    _plain(console, f"Verdict: {after_label(found.get('text') or 'none', 'Verdict')}")
 
 
 def _plain(console: Console, line: str) -> None:
@@ -66,7 +70,7 @@ def _plain(console: Console, line: str) -> None:
 
 
 def _heading(data: Mapping[str, Any]) -> str:
-    symbols = data.get("symbols", [])
+    symbols = data.get("symbols") or []
     return (
         f"{data.get('source', '')}: {len(symbols)} symbol{'' if len(symbols) == 1 else 's'}, "
         f"{number('bars', data.get('bars'))} bars of {duration(data.get('interval_ns') or 0)}, "

@@ -1,0 +1,108 @@
+"""What happened on the development part: the choice of the best single model, and cross-validation paths."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from consilium.app.report.judge.reading import Footnotes, Report, gap, part, real, reals, written
+from consilium.app.report.judge.strips import Scale, strip
+from consilium.app.report.markup import Markup, html, paragraph, section, table
+from consilium.app.report.numbers import NOTHING
+
+
+def development_section(report: Report) -> Markup:
+    """The models on development, and how their gain varies over the paths of cross-validation."""
+    found = part(report, "development")
+    return section(
+        "development",
+        "Development: what the choice was based on",
+        _models(found),
+        _paths(part(found, "cross_validation")),
+    )
+
+
+def _models(found: Mapping[str, Any]) -> Markup:
+    best, notes = found.get("best_single"), Footnotes()
+    lines = []
+    for name in part(found, "models"):
+        row = part(found, "models", name)
+        ours, base = real(row.get("half_brier")), real(row.get("climatology"))
+        mark = " <small>chosen as best single model</small>" if name == best else ""
+        silent, folds = row.get("no_skill_folds"), row.get("folds")
+        lines.append(
+            (
+                Markup(f"{html(name)}{mark}"),
+                notes.missing(ours, written("half_brier", ours), row.get("reason")),
+                written("half_brier", base),
+                gap(None if ours is None or base is None else ours - base),
+                written("log_loss", row.get("log_loss")),
+                NOTHING if silent is None else f"{silent} of {folds or NOTHING}",
+            )
+        )
+    heads = ("Model", "Half-Brier ↓", "Climatology", "Difference", "Log-loss ↓", "Folds without skill")
+    return Markup(
+        table("Models on the development folds", heads, lines)
+        + notes.listed()
+        + paragraph(
+            "The model with the lowest half-Brier here is the single rival that the consensus has to beat in "
+            "the lock-box. It was chosen before the lock-box was opened.",
+            "soft under",
+        )
+        if lines
+        else ""
+    )
+
+
+def _paths(found: Mapping[str, Any]) -> Markup:
+    models = {name: part(found, "models", name) for name in part(found, "models")}
+    if not models:
+        return Markup()
+    notes = Footnotes()
+    every = {name: reals(row.get("differences")) for name, row in models.items()}
+    scale = Scale.over(value for values in every.values() for value in values)
+    lines = []
+    for name, row in models.items():
+        mean, worst, best = (real(row.get(key)) for key in ("mean", "worst", "best"))
+        text = f"{len(every[name])} paths, mean {gap(mean)}, from {gap(best)} to {gap(worst)}"
+        kind = (
+            "better"
+            if worst is not None and worst < 0.0
+            else "worse"
+            if best is not None and best > 0.0
+            else "even"
+        )
+        lines.append(
+            (
+                name,
+                strip(scale, mean, best, worst, kind=kind, text=text, ticks=every[name]),
+                notes.missing(mean, gap(mean), row.get("reason")),
+                gap(best),
+                gap(worst),
+                f"{sum(v < 0.0 for v in every[name])} of {len(every[name])}",
+            )
+        )
+    axis = Markup('<span class="ends"><span>← better</span><span>worse →</span></span>')
+    heads = ("Model", axis, "Mean", "Best path", "Worst path", "Paths below 0")
+    facts = [
+        f"{written(key, found.get(key))} {title}"
+        for key, title in (
+            ("groups", "groups of time"),
+            ("tested", "tested together"),
+            ("splits", "splits"),
+            ("paths", "paths"),
+            ("embargo_bars", "bars of embargo"),
+        )
+        if found.get(key) is not None
+    ]
+    return Markup(
+        "<h3>Combinatorial purged cross-validation</h3>"
+        + paragraph(", ".join(facts), "soft")
+        + table("Half-Brier of the model less climatology, on each path through development", heads, lines)
+        + notes.listed()
+        + paragraph(found.get("text"))
+        + paragraph(
+            "Each path strings together test blocks from different trainings: one history becomes several. "
+            "Small ticks are paths, the dot is their mean. A model whose ticks lie on both sides of the line "
+            "has no steady gain.",
+            "soft under",
+        )
+    )

@@ -1,0 +1,281 @@
+"""The figures of every forecaster in the lock-box, the secondary hypotheses, and calibration."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from consilium.app.report.judge.reading import (
+    Footnotes,
+    Report,
+    chance,
+    gap,
+    part,
+    real,
+    reals,
+    rows,
+    span,
+    word_kind,
+)
+from consilium.app.report.markup import Markup, chart_place, html, paragraph, section, table
+from consilium.app.report.numbers import FIGURE_TITLES, NOTHING, number, percent
+from consilium.app.report.sections import figure_cell
+
+
+def forecasts_section(report: Report) -> Markup:
+    """Figures with intervals, of the consensus, the models and the baselines."""
+    everybody = everyone(report)
+    if not everybody:
+        return Markup()
+    reasons: list[str] = []
+    oracle = part(report, "secondary", "oracle").get("name")
+    lines = []
+    for name, (kind, figures) in everybody.items():
+        cells = [figure_cell(key, part(figures, key), reasons) for key in FIGURE_TITLES]
+        told = _kind(kind, figures)
+        if name == oracle:
+            told += "; best in hindsight, never a comparator"
+        lines.append((Markup(f"{html(name)} <small>{html(told)}</small>"), *cells))
+    heads = ["Forecaster", *(f"{title} {arrow}".strip() for title, arrow in FIGURE_TITLES.values())]
+    listed = "".join(f"<li>{html(reason)}</li>" for reason in reasons)
+    outcomes = real(part(report, "consensus", "log_loss").get("n"))
+    counted = f"On {outcomes:,.0f} outcomes" if outcomes else "On outcomes"
+    return section(
+        "forecasts",
+        "Forecasts in the lock-box",
+        table("Figures of every forecaster", heads, lines),
+        Markup(f'<ol class="soft reasons" aria-label="Reasons">{listed}</ol>' if listed else ""),
+        paragraph(
+            f"{counted} that no model had seen. ↓ lower is better, ↑ higher is better; in brackets the "
+            "95\u00a0% interval. MCC and rank IC (does it know which way?) of 0.02 to 0.08 are normal in "
+            "markets; a result that looks too good is a bug until shown otherwise.",
+            "soft under",
+        ),
+        _oracle(part(report, "secondary", "oracle")),
+        _levels(report),
+        _gates(report),
+        _weights(report),
+    )
+
+
+def everyone(report: Report) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """All forecasters by name, the consensus first: what they are, and their figures."""
+    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    if part(report, "consensus"):
+        found["consensus"] = ("pool", part(report, "consensus"))
+    for key, kind in (("models", "model"), ("baselines", "baseline")):
+        found |= {name: (kind, part(report, key, name)) for name in part(report, key)}
+    return found
+
+
+def _kind(kind: str, figures: Mapping[str, Any]) -> str:
+    silent, folds = figures.get("no_skill_folds"), figures.get("folds")
+    return f"{kind}, no_skill in {silent} of {folds or NOTHING}" if silent else kind
+
+
+def _oracle(oracle: Mapping[str, Any]) -> Markup:
+    if not oracle.get("name"):
+        return Markup()
+    loss = real(oracle.get("half_brier"))
+    told = "" if loss is None else f" (half-Brier {loss:.5f})"
+    return paragraph(
+        f"Oracle: {oracle['name']}{told} was the best model of the lock-box, known only in hindsight. It is "
+        "shown to say what perfect choice would have given; it is never a comparator."
+    )
+
+
+def _levels(report: Report) -> Markup:
+    levels = {k: v for k, v in part(report, "consensus", "levels").items() if real(v) is not None}
+    total = sum(levels.values())
+    lines = [(name, f"{count:,}", percent(count / total)) for name, count in levels.items() if total]
+    return Markup(
+        table("How much the models agreed", ("Level", "Times", "Share"), lines)
+        + (
+            paragraph(
+                "Agreement by head says little where the models err together: see the effective number of "
+                "models below.",
+                "soft under",
+            )
+            if lines
+            else ""
+        )
+    )
+
+
+def _gates(report: Report) -> Markup:
+    lines = []
+    for name in part(report, "consensus", "gates"):
+        row = part(report, "consensus", "gates", name)
+        reasons = sorted(
+            ((k, v) for k, v in part(row, "reasons").items() if real(v) is not None),
+            key=lambda item: -item[1],
+        )
+        told = "; ".join(f"{reason} {count:,}" for reason, count in reasons[:4])
+        lines.append(
+            (name, number("actionable", row.get("actionable")), number("share", row.get("share")), told)
+        )
+    return Markup(
+        table(
+            "How often each preset of gates let a signal through",
+            ("Gates", "Actionable", "Share", "Most frequent reasons"),
+            lines,
+        )
+        + (
+            paragraph(
+                "No trade at all is a valid result: the gates open only where an edge is seen.", "soft under"
+            )
+            if lines
+            else ""
+        )
+    )
+
+
+def _weights(report: Report) -> Markup:
+    series = report.get("weights")
+    if not isinstance(series, Mapping) or not series.get("ts"):
+        return Markup()
+    last = ", ".join(
+        f"{name} {values[-1]:.2f}"
+        for name, values in series.items()
+        if name != "ts" and reals(values) and real(values[-1]) is not None
+    )
+    return (
+        chart_place("chart-weights", "Weight of each model over time", f"Weights at the end: {last}")
+        if last
+        else Markup()
+    )
+
+
+_SECONDARY = (
+    "Figure",
+    "Against",
+    "Consensus",
+    "Other",
+    "Difference",
+    "95 % interval",
+    "p",
+    "p (Holm)",
+    "Word",
+)
+
+
+def secondary_section(report: Report) -> Markup:
+    """The secondary hypotheses with corrected p-values, ICIR, calibration and abstention."""
+    found = part(report, "secondary")
+    notes, lines = Footnotes(), []
+    for row in rows(found.get("rows")):
+        reason, word = row.get("reason"), row.get("word")
+        low, high, p = (real(row.get(key)) for key in ("low", "high", "p_value"))
+        lines.append(
+            (
+                _title(row.get("figure")),
+                row.get("against") or NOTHING,
+                *(notes.missing(row.get(key), _four(row.get(key)), reason) for key in ("ours", "other")),
+                notes.missing(row.get("difference"), gap(real(row.get("difference")), 4), reason),
+                notes.missing(low, span(low, high, 4), reason),
+                notes.missing(p, chance(p), reason),
+                chance(real(row.get("p_holm"))),
+                Markup(f'<span class="{word_kind(word)}-text">{notes.mark(word or NOTHING, reason)}</span>'),
+            )
+        )
+    return section(
+        "secondary",
+        "Secondary figures, calibration and abstention",
+        table("Secondary comparisons, corrected for their number", _SECONDARY, lines),
+        notes.listed(),
+        paragraph(
+            "Difference is consensus less other. Looking at many figures finds something by luck; 'p (Holm)' "
+            "is corrected for that, and the word rests on it. None of these decides the verdict.",
+            "soft under",
+        )
+        if lines
+        else "",
+        paragraph(found.get("text")),
+        _figures("Ranking the symbols of one instant", part(found, "icir"), _ICIR, _ICIR_TOLD),
+        _calibration(report),
+        _figures("Is the stated confidence true?", part(found, "recalibration"), _SLOPE, _SLOPE_TOLD),
+        _coverage(curve_of(report)),
+    )
+
+
+_ICIR = {"mean_ic": "Mean rank IC", "icir": "ICIR"}
+_ICIR_TOLD = (
+    "Mean rank IC: does the symbol with the higher forecast rise more? ICIR: the same divided by its spread, "
+    "so how steadily. 0 is nothing."
+)
+_SLOPE = {"slope": "Slope", "intercept": "Intercept"}
+_SLOPE_TOLD = (
+    "Perfect: slope 1, intercept 0. A slope below 1 says that confidence is exaggerated; an intercept below "
+    "0 that it is too high throughout."
+)
+
+
+def _figures(caption: str, found: Mapping[str, Any], titles: Mapping[str, str], told: str) -> Markup:
+    notes = Footnotes()
+    lines = []
+    for key, title in titles.items():
+        figure = found.get(key)
+        row = figure if isinstance(figure, Mapping) else {"value": figure}
+        reason = row.get("reason") or found.get("reason")
+        value, low, high = (real(row.get(end)) for end in ("value", "low", "high"))
+        ends = NOTHING if low is None or high is None else f"[{low:.4f}, {high:.4f}]"
+        lines.append((title, notes.mark(_four(value), reason), ends, number("n", row.get("n"))))
+    if not found:
+        return Markup()
+    return Markup(
+        table(caption, ("Figure", "Value", "95 % interval", "Outcomes"), lines)
+        + notes.listed()
+        + paragraph(found.get("text"))
+        + paragraph(told, "soft under")
+    )
+
+
+def curve_of(report: Report) -> Mapping[str, Any]:
+    """The curve of accuracy against coverage."""
+    found = part(report, "secondary", "coverage")
+    return part(found, "curve") or found
+
+
+def _coverage(curve: Mapping[str, Any]) -> Markup:
+    coverage, accuracy, threshold = (reals(curve.get(key)) for key in ("coverage", "accuracy", "threshold"))
+    if not coverage or len(coverage) != len(accuracy):
+        return (
+            paragraph(f"Accuracy when silent if unsure: {curve['reason']}.")
+            if curve.get("reason")
+            else Markup()
+        )
+    told = (
+        f"{percent(accuracy[0])} right on the surest {percent(coverage[0])}, {percent(accuracy[-1])} on all"
+    )
+    step = max(1, len(coverage) // 10)
+    places = [*range(0, len(coverage) - 1, step), len(coverage) - 1]
+    lines = [
+        (
+            percent(coverage[k]),
+            percent(accuracy[k]),
+            f"{threshold[k]:.3f}" if len(threshold) == len(coverage) else NOTHING,
+        )
+        for k in places
+    ]
+    return Markup(
+        chart_place("chart-coverage", f"Speaking only when sure: {told}", told)
+        + table(
+            "Accuracy on the surest share of rows", ("Share spoken on", "Accuracy", "Least confidence"), lines
+        )
+        + paragraph("If confidence means something, the line falls from left to right.", "soft under")
+    )
+
+
+def _calibration(report: Report) -> Markup:
+    curves = part(report, "calibration")
+    if not any(reals(part(curves, name).get("predicted")) for name in curves):
+        return Markup()
+    text = "Observed frequency against forecast probability for " + ", ".join(curves)
+    return chart_place("chart-calibration", "Calibration: points on the dotted line are calibrated", text)
+
+
+def _title(key: object) -> str:
+    return FIGURE_TITLES.get(str(key), (str(key or NOTHING).replace("_", " "), ""))[0]
+
+
+def _four(value: Any) -> str:
+    found = real(value)
+    return NOTHING if found is None else f"{found:.4f}"

@@ -1,0 +1,125 @@
+"""The registered comparison, and the same month by month."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from consilium.app.report.judge.reading import (
+    Footnotes,
+    Report,
+    digits_of,
+    gap,
+    part,
+    real,
+    rows,
+    span,
+    word_kind,
+)
+from consilium.app.report.judge.strips import forest
+from consilium.app.report.judge.verdicts import direction_of, unseen_of
+from consilium.app.report.markup import Markup, chart_place, html, paragraph, section, table
+
+_COLUMNS = {
+    "statistic": "Statistic",
+    "critical": "Critical",
+    "p_value": "p",
+    "smallest_visible": "Smallest visible",
+    "n_timestamps": "Times",
+    "word": "Word",
+}
+
+
+def primary_section(report: Report) -> Markup:
+    """The three comparisons that decide, the share of direction, and the unseen symbols."""
+    found = rows(part(report, "primary").get("comparisons"))
+    drawn = forest(
+        "Half-Brier of the consensus less that of the other; below 0 the consensus is better",
+        "Consensus against",
+        found,
+        [row.get("against") or "?" for row in found],
+        _COLUMNS,
+        "Half-Brier is the squared miss of the forecast probabilities: 0 is perfect, about 0.33 is a guess. "
+        "The consensus must be better than all three. A comparison counts only if the statistic lies beyond "
+        "the critical value; p is the chance of so large a difference if there were none. An effect below "
+        "'smallest visible' could not have been seen in so much data.",
+    )
+    return section(
+        "primary",
+        "The registered comparison",
+        drawn,
+        _titled("Which way, or only how far?", direction_of(report).get("text")),
+        _unseen(report),
+    )
+
+
+def _titled(title: str, text: Any) -> Markup:
+    return Markup(f"<h3>{html(title)}</h3>{paragraph(text)}") if text else Markup()
+
+
+def _unseen(report: Report) -> Markup:
+    unseen = unseen_of(report)
+    title = Markup("<h3>Symbols that no model was trained on</h3>")
+    if not unseen:
+        return (
+            Markup(title + paragraph("None: with ten or more symbols every fifth is kept unseen."))
+            if part(report, "primary")
+            else Markup()
+        )
+    comparison = part(unseen, "comparison")
+    name = "climatology, unseen symbols"
+    columns = {"p_value": "p", "n_timestamps": "Times", "word": "Word"}
+    drawn = forest(
+        "The same comparison on the unseen symbols alone",
+        "Consensus against",
+        [comparison] if comparison else [],
+        [name] if comparison else [],
+        columns,
+        "If an edge holds only on symbols that were trained on, it was learned by heart.",
+    )
+    return Markup(title + paragraph(unseen.get("text")) + drawn)
+
+
+def months_section(report: Report) -> Markup:
+    """The difference to climatology month by month, drawn and as a table."""
+    found = rows(report.get("months"))
+    if not found:
+        return Markup()
+    notes, digits = Footnotes(), digits_of(found)
+    lines = [
+        (
+            row.get("month") or "?",
+            _coloured(row, gap(real(row.get("difference")), digits)),
+            notes.missing(
+                real(row.get("low")),
+                span(real(row.get("low")), real(row.get("high")), digits),
+                row.get("reason"),
+            ),
+            f"{real(row.get('n_timestamps')) or 0:,.0f}",
+        )
+        for row in found
+    ]
+    below = sum((real(row.get("difference")) or 0.0) < 0.0 for row in found)
+    told = f"{below} of {len(found)} months below 0"
+    return section(
+        "months",
+        "Month by month",
+        chart_place("chart-months", f"Consensus less climatology: {told}; below 0 is better", told),
+        table("Half-Brier difference by month", ("Month", "Difference", "95 % interval", "Times"), lines),
+        notes.listed(),
+        paragraph(
+            "An edge that comes from one lucky month is none. The intervals are not corrected for their "
+            "number: about one month in twenty lies off by chance.",
+            "soft under",
+        ),
+    )
+
+
+def month_kind(row: Mapping[str, Any]) -> str:
+    """Return the word of a month by its interval."""
+    low, high = real(row.get("low")), real(row.get("high"))
+    if low is None or high is None or low <= 0.0 <= high:
+        return "not distinguishable"
+    return "better" if high < 0.0 else "worse"
+
+
+def _coloured(row: Mapping[str, Any], text: str) -> Markup:
+    return Markup(f'<span class="{word_kind(month_kind(row))}-text">{html(text)}</span>')

@@ -1,0 +1,190 @@
+"""The report of the judge in a terminal: 80 columns, the verdicts as the last lines."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from consilium.app.report.judge.economics import account_rows
+from consilium.app.report.judge.forecasts import everyone
+from consilium.app.report.judge.reading import (
+    FEWEST_DIGITS,
+    Report,
+    chance,
+    digits_of,
+    gap,
+    part,
+    real,
+    rows,
+    span,
+)
+from consilium.app.report.judge.variants import ability
+from consilium.app.report.judge.verdicts import opened, unseen_of
+from consilium.app.report.numbers import NOTHING, number, percent
+from consilium.domain import short_model
+
+MOST_LINES = 4
+"""Of findings, failures and notes each; the page has all of them."""
+_FIGURES = {
+    "log_loss": "log-loss",
+    "brier": "Brier",
+    "ece": "ECE",
+    "mcc": "MCC",
+    "ic": "IC",
+    "accuracy": "acc.",
+}
+_ACCOUNT = {
+    "net_return": "net return",
+    "sharpe": "Sharpe",
+    "max_drawdown": "drawdown",
+    "trades": "trades",
+    "fees": "fees",
+}
+
+
+def tables(report: Report) -> list[Table]:
+    """The tables, without the empty ones."""
+    built = (_primary(report), _figures(report), _parts(report), _accounts(report))
+    return [table for table in built if table.row_count]
+
+
+def lines(report: Report) -> list[str]:
+    """What stands below the tables, one fact a line."""
+    return [
+        *filter(None, (opened(report), _ability(report), _diversity(report), _luck(report), _power(report))),
+        *_some("Data", part(report, "data").get("findings")),
+        *_some("Failure", report.get("failures")),
+        *_some("Note", report.get("notes")),
+        *_past(report),
+    ]
+
+
+def _table(title: str, first: str, heads: Iterable[str]) -> Table:
+    table = Table(
+        title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
+    )
+    table.add_column(first, no_wrap=True, overflow="ellipsis")
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    return table
+
+
+def _primary(report: Report) -> Table:
+    table = _table("Half-Brier, consensus less", "", ("difference", "95 % interval", "p", "word"))
+    found = rows(part(report, "primary").get("comparisons"))
+    unseen = part(unseen_of(report), "comparison")
+    found = [*found, {**unseen, "against": "climatology, unseen"}] if unseen else found
+    digits = min(FEWEST_DIGITS, digits_of(found))
+    for row in found:
+        word = "left out" if row.get("excluded") else str(row.get("word") or row.get("reason") or NOTHING)
+        table.add_row(
+            Text(_short(str(row.get("against") or "?"))),
+            gap(real(row.get("difference")), digits),
+            span(real(row.get("low")), real(row.get("high")), digits),
+            chance(real(row.get("p_value"))),
+            Text(word),
+        )
+    return table
+
+
+def _short(name: str) -> str:
+    named = name.removeprefix("the ").replace("best single model", "best single")
+    return named.replace("xgboost", short_model("xgboost")).replace("lightgbm", short_model("lightgbm"))
+
+
+def _figures(report: Report) -> Table:
+    table = _table("Forecasts in the lock-box", "forecaster", (*_FIGURES.values(), "no skill"))
+    oracle = part(report, "secondary", "oracle").get("name")
+    for name, (_, figures) in everyone(report).items():
+        cells = [number(key, real(part(figures, key).get("value"))) for key in _FIGURES]
+        silent = figures.get("no_skill_folds")
+        mark = " *" if name == oracle else ""
+        table.add_row(Text(f"{short_model(name)}{mark}"), *cells, NOTHING if silent is None else str(silent))
+    if oracle and table.row_count:
+        table.caption = "* best in hindsight, never a comparator"
+        table.caption_justify = "left"
+    return table
+
+
+def _parts(report: Report) -> Table:
+    table = _table("What each part adds", "part", ("difference", "95 % interval", "p (Holm)", "word"))
+    found = rows(part(report, "ablations").get("forecast"))
+    digits = min(FEWEST_DIGITS, digits_of(found))
+    for row in found:
+        word = str(row.get("word") or NOTHING)
+        table.add_row(
+            Text(_short(str(row.get("part") or "?"))),
+            gap(real(row.get("difference")), digits),
+            span(real(row.get("low")), real(row.get("high")), digits),
+            chance(real(row.get("p_holm"))),
+            Text(word),
+        )
+    return table
+
+
+def _accounts(report: Report) -> Table:
+    table = _table("Paper account after costs", "account", _ACCOUNT.values())
+    for name, cells in account_rows(report):
+        table.add_row(Text(name), *(cells[key] for key in _ACCOUNT))
+    return table
+
+
+def _ability(report: Report) -> str:
+    found = part(report, "table")
+    every = rows(found.get("rows"))
+    if not every:
+        return ""
+    told = f"Rules x policies: {ability(part(found, 'spa'))}" if part(found, "spa") else ""
+    members = sum(bool(row.get("in_set")) for row in every)
+    return f"{told} {members} of {len(every)} are in the confidence set.".strip()
+
+
+def _diversity(report: Report) -> str:
+    found = part(report, "diversity")
+    text = found.get("text")
+    if text:
+        return f"Models: {text}"
+    effective = real(found.get("effective"))
+    return "" if effective is None else f"Effective number of independent models: {effective:.1f}"
+
+
+def _luck(report: Report) -> str:
+    found = part(report, "economics")
+    tests = (
+        ("deflated Sharpe", real(part(found, "deflated_sharpe").get("probability")), "> 0.95"),
+        ("PBO", real(part(found, "overfitting").get("probability")), "< 0.2"),
+        ("permutation p", real(part(found, "permutation").get("p_value")), "< 0.05"),
+    )
+    if not found:
+        return ""
+    told = (
+        f"{name} {NOTHING if value is None else chance(value)} (needs {needs})"
+        for name, value, needs in tests
+    )
+    return f"Luck: {', '.join(told)}"
+
+
+def _power(report: Report) -> str:
+    found = []
+    for row in rows(part(report, "controls", "power").get("rows")):
+        ic, hits, runs = (real(row.get(key)) for key in ("ic", "hits", "runs"))
+        if ic is not None and hits is not None and runs:
+            found.append(f"{percent(hits / runs, 0)} at IC {ic:g}")
+    return f"This judge says better in {', '.join(found)}" if found else ""
+
+
+def _some(label: str, found: Any) -> list[str]:
+    every = [str(text) for text in found] if isinstance(found, list) else []
+    told = [f"{label}: {text}" for text in every[:MOST_LINES]]
+    rest = len(every) - MOST_LINES
+    return [*told, f"{label}: {rest} more in the report"] if rest > 0 else told
+
+
+def _past(report: Report) -> list[str]:
+    counted: dict[str, int] = {}
+    for row in rows(report.get("past")):
+        word = str(row.get("word") or "none")
+        counted[word] = counted.get(word, 0) + 1
+    told = ", ".join(f"{word} {count}" for word, count in counted.items())
+    return [f"Earlier verdicts: {told}"] if told else []
