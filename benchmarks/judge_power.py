@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from consilium.app.backtest.request import BacktestRequest
-from consilium.app.judge.controls import BARS, SYMBOLS
-from consilium.app.judge.power import FEATURES, RECORD, WORLDS, plain_rate, rates
+from consilium.app.judge.controls import BARS, RECORD, SYMBOLS
+from consilium.app.judge.power import FEATURES, WORLDS, plain_rate, rates
 from consilium.app.settings import Settings
 
 HERE = Path(__file__).resolve().parent

@@ -1,23 +1,29 @@
 """Controls: worlds whose truth is known, sent through the whole path from raw bars to fills."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from typing import Any
 
+import joblib
 import numpy as np
 
 from consilium.app.backtest.economics import Economics, plain_figures
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.judge.examination import Examination, examine
 from consilium.app.judge.primary import plain_comparison
+from consilium.app.settings import Settings
 from consilium.app.stages import ProgressCall, silent
-from consilium.domain import half_brier
+from consilium.domain import HOUR_NS, ConsiliumError, half_brier
 from consilium.market.candles import CandleSeries
 from consilium.market.simulator import simulate
 from consilium.training.dataset import Dataset, build_dataset
-from consilium.training.judge.comparison import Comparison, compare_half_brier
+from consilium.training.judge.comparison import BETTER, Comparison, compare_half_brier
 from consilium.training.labels import LabelSpec
+from consilium.training.trainer import derive_seed
 
+RECORD = "power.json"
 SYMBOLS, BARS = 4, 3_000
 SHIFT_BLOCK_DAYS = 30
 """Labels wander in blocks longer than any feature looks back, so that none comes from a known past."""
@@ -92,13 +98,10 @@ def shifted(panel: Mapping[str, CandleSeries]) -> World:
     return World(name="labels shifted by a day in blocks", panel=panel, shifted=True)
 
 
-def planted(ic: float, seed: int) -> World:
+def planted(ic: float, seed: int, interval_ns: int = HOUR_NS) -> World:
     """A market with a signal of known strength."""
-    return World(
-        name=f"planted signal, IC {ic:g}",
-        panel=simulate(symbols=SYMBOLS, bars=BARS, signal_ic=ic, seed=seed).series,
-        ic=ic,
-    )
+    bars = simulate(symbols=SYMBOLS, bars=BARS, signal_ic=ic, seed=seed, interval_ns=interval_ns)
+    return World(name=f"planted signal, IC {ic:g}", panel=bars.series, ic=ic)
 
 
 def run_control(
@@ -174,8 +177,10 @@ def _blocks(
         yield rows[number * length : None if number == count - 1 else (number + 1) * length]
 
 
-def plain_control(world: World, result: ControlResult) -> dict[str, Any]:
-    """Return a control as plain JSON."""
+def plain_control(world: World, result: ControlResult | ConsiliumError) -> dict[str, Any]:
+    """Return a control as plain JSON; one that could not be run says why."""
+    if isinstance(result, ConsiliumError):
+        return {"name": world.name, "ic": world.ic, "word": None, "text": str(result), "comparisons": []}
     verdict = result.examination.primary.verdict
     return {
         "name": world.name,
@@ -187,3 +192,110 @@ def plain_control(world: World, result: ControlResult) -> dict[str, Any]:
         "trades": result.account["trades"],
         "net_return": result.account["net_return"],
     }
+
+
+def _attempt(request: BacktestRequest, world: World, features: str) -> dict[str, Any]:
+    try:
+        return plain_control(world, run_control(request, world, features))
+    except ConsiliumError as error:
+        return plain_control(world, error)
+
+
+def run_controls(
+    request: BacktestRequest,
+    panel: Mapping[str, CandleSeries],
+    features: str,
+    progress: ProgressCall = silent,
+) -> list[dict[str, Any]]:
+    """Run one seed of each control, in as many processes as training takes.
+
+    Parameters
+    ----------
+    request
+        Of the run that is controlled.
+    panel
+        Its bars before the lock-box, whose labels are shifted.
+    features
+        Name of the feature set.
+
+    Returns
+    -------
+    Negative controls first, then the positive ones, as `plain_control` gives them.
+    """
+    seed = derive_seed(request.settings.training.seed, "controls")
+    interval_ns = next(iter(panel.values())).interval_ns
+    chosen = dict(sorted(panel.items(), key=lambda item: (-len(item[1]), item[0]))[:SYMBOLS])
+    worlds = [
+        random_walk(seed, interval_ns),
+        shifted(chosen),
+        garch(seed, interval_ns),
+        *(planted(ic, seed, interval_ns) for ic in PLANTED),
+    ]
+    bare = replace(request, settings=_in_one_process(request))
+    found: list[dict[str, Any]] = []
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        parallel = joblib.Parallel(n_jobs=request.settings.training.jobs, return_as="generator")
+        for result in parallel(joblib.delayed(_attempt)(bare, world, features) for world in worlds):
+            found.append(result)
+            progress("controls", len(found), len(worlds), result["name"])
+    return found
+
+
+def _in_one_process(request: BacktestRequest) -> Settings:
+    training = request.settings.training.model_copy(update={"jobs": 1})
+    return request.settings.model_copy(update={"training": training})
+
+
+def controls_section(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Lay out the controls of this run beside what the last benchmark of the judge measured."""
+    negative = [one for one in found if one["ic"] == 0.0]
+    record = last_benchmark()
+    rows = [
+        {"name": row["name"], "ic": row["ic"], **row["verdict"], **_shares(row)} for row in record["rows"]
+    ]
+    return {
+        "negative": negative,
+        "positive": [one for one in found if one["ic"] > 0.0],
+        "power": {**record, "rows": rows},
+        "text": f"{_told(negative)} {_told_of_power(rows)}",
+    }
+
+
+def _shares(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: row[key] for key in ("climatology", "direction", "rejected")}
+
+
+def _told(negative: list[dict[str, Any]]) -> str:
+    alarms = [one["name"] for one in negative if one["word"] == BETTER]
+    failed = [one["name"] for one in negative if one["word"] is None]
+    ran = len(negative) - len(failed)
+    told = f"{ran} worlds without signal went the same way from raw bars to fills: "
+    told += (
+        f"{' and '.join(alarms)} was called better. One such alarm in forty worlds is chance; if it comes "
+        "back with other seeds, something leaks, and nothing here may be believed."
+        if alarms
+        else "none was called better."
+    )
+    return f"{told} Not run: {', '.join(failed)}." if failed else told
+
+
+def _told_of_power(rows: list[dict[str, Any]]) -> str:
+    """Say what `not distinguishable` is worth, by the worlds whose signal is known."""
+    parts = [
+        f"at IC {row['ic']:g} the whole verdict is better in {_percent(row)} of worlds, better than "
+        f"climatology in {_percent(row['climatology'])}, and which way is told in {_percent(row['direction'])}"
+        for row in rows
+        if row["ic"] > 0.0
+    ]
+    return f"What such a judge can see: {'; '.join(parts)}. A market with no more signal looks like none."
+
+
+def _percent(rate: Mapping[str, Any]) -> str:
+    return f"{100 * rate['hits'] / rate['runs']:.0f} %"
+
+
+def last_benchmark() -> dict[str, Any]:
+    """Return what the last benchmark of the judge measured, as it was recorded with the code."""
+    text = files("consilium.app.judge").joinpath(RECORD).read_text("utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found

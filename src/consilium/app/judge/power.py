@@ -1,10 +1,8 @@
 """How often the judge says what on worlds whose truth is known: its false findings and its power."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.resources import files
 from typing import Any
 
 import joblib
@@ -15,7 +13,6 @@ from consilium.training.judge import Rate, rejection_rate
 from consilium.training.judge.comparison import BETTER, WORSE
 from consilium.training.judge.verdict import CLIMATOLOGY
 
-RECORD = "power.json"
 FEATURES = "core14"
 """The controls of the table read 14 features: 200 worlds of each kind must end in an hour."""
 
@@ -98,10 +95,3 @@ def rates(request: BacktestRequest, kind: str, seeds: Sequence[int], *, jobs: in
 def plain_rate(rate: Rate) -> dict[str, Any]:
     """Return a rate as plain JSON."""
     return {"hits": rate.hits, "runs": rate.runs, "low": rate.low, "high": rate.high}
-
-
-def last_benchmark() -> dict[str, Any]:
-    """Return what the last benchmark of the judge measured, as it was recorded with the code."""
-    text = files("consilium.app.judge").joinpath(RECORD).read_text("utf-8")
-    found: dict[str, Any] = json.loads(text)
-    return found

@@ -90,8 +90,11 @@ def _on_unseen(
         horizon,
         seed,
     )
-    return {"symbols": list(unseen), "rows": int(here.sum()), **plain_comparison(found)} | {
-        "text": _told(found, len(unseen))
+    return {
+        "symbols": list(unseen),
+        "rows": int(here.sum()),
+        "comparison": plain_comparison(found),
+        "text": _told(found, len(unseen)),
     }
 
 
