@@ -77,20 +77,16 @@ class ControlResult:
         return self.examination.primary.verdict.word
 
 
-def random_walk(seed: int) -> World:
+def random_walk(seed: int, interval_ns: int = HOUR_NS) -> World:
     """Prices without memory."""
-    return World(
-        name="random walk",
-        panel=simulate(kind="random_walk", symbols=SYMBOLS, bars=BARS, seed=seed).series,
-    )
+    bars = simulate(kind="random_walk", symbols=SYMBOLS, bars=BARS, seed=seed, interval_ns=interval_ns)
+    return World(name="random walk", panel=bars.series)
 
 
-def garch(seed: int) -> World:
+def garch(seed: int, interval_ns: int = HOUR_NS) -> World:
     """Volatility with memory, direction without."""
-    return World(
-        name="GARCH without signal",
-        panel=simulate(kind="garch", symbols=SYMBOLS, bars=BARS, seed=seed).series,
-    )
+    bars = simulate(kind="garch", symbols=SYMBOLS, bars=BARS, seed=seed, interval_ns=interval_ns)
+    return World(name="GARCH without signal", panel=bars.series)
 
 
 def shifted(panel: Mapping[str, CandleSeries]) -> World:
@@ -283,7 +279,7 @@ def _told_of_power(rows: list[dict[str, Any]]) -> str:
     """Say what `not distinguishable` is worth, by the worlds whose signal is known."""
     parts = [
         f"at IC {row['ic']:g} the whole verdict is better in {_percent(row)} of worlds, better than "
-        f"climatology in {_percent(row['climatology'])}, and which way is told in {_percent(row['direction'])}"
+        f"climatology in {_percent(row['climatology'])}, which way is told in {_percent(row['direction'])}"
         for row in rows
         if row["ic"] > 0.0
     ]
