@@ -7,12 +7,10 @@ import typer
 
 from consilium.app.cli import options
 from consilium.app.cli.guard import guarded
-from consilium.domain import UsageError
+from consilium.app.cli.report import show
 
 if TYPE_CHECKING:
     from consilium.app.backtest.request import BacktestRequest
-
-Limits = Annotated[str, typer.Option("--limits", help="Risk limits: on or off.")]
 
 
 @guarded
@@ -28,7 +26,7 @@ def backtest(
     conformal: options.Conformal = None,
     features: options.Features = None,
     horizon: options.Horizon = None,
-    limits: Limits = "on",
+    limits: options.Limits = "on",
     folds: options.Folds = None,
     preset: options.Preset = None,
     seed: options.Seed = None,
@@ -81,25 +79,5 @@ def demo(
 
 def _run(request: "BacktestRequest", json_file: Path | None, html_file: Path | None, quiet: bool) -> None:
     from consilium.app.backtest.run import run
-    from consilium.app.cli.progress import progress_bar
-    from consilium.app.files import is_standard_output, require_writable
-    from consilium.app.report import print_report, write_html, write_json
 
-    if html_file is not None and is_standard_output(html_file):
-        raise UsageError("--html needs a file", "'-'", "give a name; --json - writes to the standard output")
-    if json_file is not None and json_file == html_file:
-        raise UsageError("--json and --html need a file each", f"{json_file} twice", "give another name")
-    for path in (json_file, html_file):
-        if path is not None:
-            require_writable(path)
-    with progress_bar(quiet=quiet) as progress:
-        report = run(request, progress=progress)
-    if json_file is not None:
-        write_json(report, json_file)
-    if html_file is not None:
-        write_html(report, html_file)
-    console = options.told_beside(json_file)
-    for path in (json_file, html_file):
-        if path is not None and not is_standard_output(path):
-            console.print(f"Written: {path}", highlight=False)
-    print_report(report, console)
+    show(lambda progress: run(request, progress=progress), json_file, html_file, quiet=quiet)

@@ -25,6 +25,7 @@ Symbols = Annotated[
     str | None, typer.Option("--symbols", help="Symbols, separated by commas; all of the data if not given.")
 ]
 Models = Annotated[str, typer.Option("--models", help="Models, separated by commas, or `all`.")]
+Limits = Annotated[str, typer.Option("--limits", help="Risk limits: on or off.")]
 Features = Annotated[
     str | None,
     typer.Option("--features", help="candle62 or core14; candle62 where the data are long enough."),
