@@ -251,28 +251,38 @@ def _check(
         )
 
 
+def purged_fold(dataset: Dataset, split: CombinatorialSplit) -> Fold:
+    """Cut the training rows of a split by time into fit | early stop | calibration, purged at both borders.
+
+    Gaps that tested groups and embargoes leave stay gaps; the test holds the labelled rows of the tested
+    groups, in the order of time.
+
+    Raises
+    ------
+    InvalidValue
+        Too few times to learn from and to judge skill on.
+    """
+    # Half of the times at least go to fit and stop, so both halves of calibration find room in the other.
+    needed = 2 * (2 * MIN_TIMES + 3 * max(1, dataset.horizon_ns // dataset.interval_ns))
+    times = len(np.unique(dataset.ts_event[split.train]))
+    if times < needed:
+        raise InvalidValue(f"a split needs >= {needed} times to learn from", times, "give a longer history")
+    learned = np.zeros(len(dataset), dtype=np.bool_)
+    learned[split.train] = True
+    fold = final_split(dataset.ts_event, dataset.ts_matured, labelled=learned, judged_times=MIN_TIMES)
+    return replace(fold, test=split.test[dataset.labelled[split.test]])
+
+
 def _folds(
     dataset: Dataset, splits: list[CombinatorialSplit]
 ) -> tuple[dict[int, Fold], tuple[SkippedSplit, ...]]:
-    """Cut the training rows of each split into fit, stop and calibration; say which splits allow none."""
-    # Half of the times at least go to fit and stop, so both halves of calibration find room in the other.
-    needed = 2 * (2 * MIN_TIMES + 3 * max(1, dataset.horizon_ns // dataset.interval_ns))
     folds: dict[int, Fold] = {}
     skipped = []
     for index, split in enumerate(splits):
-        times = len(np.unique(dataset.ts_event[split.train]))
-        if times < needed:
-            reason = f"{times} times to learn from, {needed} are needed"
-            skipped.append(SkippedSplit(groups=split.groups, reason=reason))
-            continue
-        learned = np.zeros(len(dataset), dtype=np.bool_)
-        learned[split.train] = True
         try:
-            fold = final_split(dataset.ts_event, dataset.ts_matured, labelled=learned, judged_times=MIN_TIMES)
+            folds[index] = purged_fold(dataset, split)
         except InvalidValue as error:
             skipped.append(SkippedSplit(groups=split.groups, reason=str(error)))
-        else:
-            folds[index] = replace(fold, test=split.test[dataset.labelled[split.test]])
     return folds, tuple(skipped)
 
 
