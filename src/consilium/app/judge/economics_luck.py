@@ -29,6 +29,8 @@ FloatArray = NDArray[np.float64]
 Days = NDArray[np.int64]
 
 TOO_FEW_BARS = "too few bars to permute in blocks"
+SAME = 1e-12
+"""Daily returns that differ by less belong to the same account."""
 MEMORY = 4
 """A block lasts at least this many horizons, and a day."""
 
@@ -151,17 +153,20 @@ def deflated(day: Days, returns: FloatArray, trials: Trials) -> dict[str, Any]:
     day, returns
         Days and returns of the account, shape (T,).
     trials
-        Variants and earlier runs; the account itself is added.
+        Variants and earlier runs; the account itself is added where it is none of the variants.
 
     Returns
     -------
     ``probability`` and its parts as in `DeflatedSharpe`; ``probabilistic`` (the chance that the true Sharpe
     ratio is above 0, nothing deflated) and ``minimum_track_record`` in days, None where there is none.
     """
-    shared = [(name, np.isin(day, theirs).sum(), theirs, r) for name, theirs, r in trials.earlier]
-    known = [on_days(day, theirs, r) for _, days, theirs, r in shared if days >= FEWEST_DAYS]
-    brief = sum(0 < days < FEWEST_DAYS for _, days, _, _ in shared)
-    columns = np.column_stack([returns, on_days(day, trials.day, trials.daily), *known])
+    shared = [(int(np.isin(day, theirs).sum()), theirs, r) for _, theirs, r in trials.earlier]
+    known = [on_days(day, theirs, r) for days, theirs, r in shared if days >= FEWEST_DAYS]
+    brief = sum(0 < days < FEWEST_DAYS for days, _, _ in shared)
+    variants = on_days(day, trials.day, trials.daily)
+    # counted twice it would stretch the spread of the trials by itself
+    ours = [] if np.any(np.all(np.abs(variants - returns[:, None]) < SAME, axis=0)) else [returns]
+    columns = np.column_stack([*ours, variants, *known])
     found = deflated_sharpe(returns, columns, aborted=trials.aborted + brief)
     moments = Moments.of(returns) if found.reason is None else None
     return asdict(found) | {
