@@ -31,6 +31,27 @@ class Lesson(NamedTuple):
     regimes: dict[str, str]
 
 
+def weights_of(policy: TrustPolicy, awake: Sequence[str], regime: str) -> dict[str, float]:
+    """Ask a policy for the weights of the models that spoke; the regime only where it keeps any."""
+    return policy.weights(awake, regime) if isinstance(policy, PerRegime) else policy.weights(awake)
+
+
+def tell(policy: TrustPolicy, predictions: Sequence[Prediction], consensus: Consensus, regime: str) -> None:
+    """Let a policy learn from a consensus."""
+    if isinstance(policy, PerRegime):
+        policy.learn(predictions, consensus=consensus, regimes={consensus.symbol: regime})
+    else:
+        policy.learn(predictions, consensus=consensus)
+
+
+def teach(policy: TrustPolicy, lesson: Lesson) -> None:
+    """Let a policy learn from the outcomes of an instant."""
+    if isinstance(policy, PerRegime):
+        policy.learn(lesson.predictions, outcome=lesson.outcomes, regimes=lesson.regimes)
+    else:
+        policy.learn(lesson.predictions, outcome=lesson.outcomes)
+
+
 class Learning:
     """Keeps forecasts until their outcomes, and one trust policy for each horizon and label.
 
@@ -109,8 +130,7 @@ class Learning:
 
     def weights(self, key: RoundKey, awake: Sequence[str], regime: str) -> dict[str, float]:
         """Return raw weights of the models that spoke in a round."""
-        policy = self.policy(key.horizon_ns, key.label_id)
-        return policy.weights(awake, regime) if isinstance(policy, PerRegime) else policy.weights(awake)
+        return weights_of(self.policy(key.horizon_ns, key.label_id), awake, regime)
 
     def opened(self, key: RoundKey) -> None:
         """Note that a round has begun, so that its instant waits for its outcome."""
@@ -132,11 +152,7 @@ class Learning:
         self, key: RoundKey, predictions: Sequence[Prediction], consensus: Consensus, regime: str
     ) -> None:
         """Teach the consensus, and keep the forecasts of a decided round until their outcome."""
-        policy = self.policy(key.horizon_ns, key.label_id)
-        if isinstance(policy, PerRegime):
-            policy.learn(predictions, consensus=consensus, regimes={key.symbol: regime})
-        else:
-            policy.learn(predictions, consensus=consensus)
+        tell(self.policy(key.horizon_ns, key.label_id), predictions, consensus, regime)
         self.keep(key, predictions, regime)
 
     def keep(self, key: RoundKey, predictions: Sequence[Prediction], regime: str) -> None:
@@ -177,11 +193,7 @@ class Learning:
 
     def give(self, topic: Topic, lesson: Lesson) -> None:
         """Give a lesson to the policy of its topic."""
-        policy = self.policy(*topic)
-        if isinstance(policy, PerRegime):
-            policy.learn(lesson.predictions, outcome=lesson.outcomes, regimes=lesson.regimes)
-        else:
-            policy.learn(lesson.predictions, outcome=lesson.outcomes)
+        teach(self.policy(*topic), lesson)
 
     def state(self) -> dict[str, Any]:
         """Return policies, forecasts that wait and lessons not yet given, as JSON values."""
