@@ -13,6 +13,7 @@ from consilium.domain import HOUR_NS, digest, plain, to_iso
 from consilium.ensemble import RULES, TRUST
 from consilium.training.judge import (
     Moments,
+    Rate,
     ablation,
     compare_half_brier,
     coverage_against_accuracy,
@@ -105,6 +106,7 @@ def sample_judge_report(hours: int = 2_400, seed: int = 0, draws: int = 100) -> 
             },
             "primary": found.as_dict(),
             "direction": direction,
+            "mirror": {**_comparison(losses["consensus"], losses["equal"], ts, draws)},
             "unseen": {
                 "symbols": list(UNSEEN),
                 "comparison": _comparison(losses["consensus"], losses["climatology"], ts, draws),
@@ -316,7 +318,9 @@ def _secondary(
         "icir": {name: figure.as_dict() for name, figure in ranked.items()},
         "recalibration": {name: figure.as_dict() for name, figure in slope.items()},
         "coverage": coverage_against_accuracy(confidence, right).as_dict(),
-        "oracle": {"name": "lightgbm", "half_brier": 0.3199},
+        "tests": 4,
+        "absent": [{"name": "minirocket", "reason": "not asked for"}],
+        "oracle": {"name": "lightgbm", "half_brier": 0.3199, "consensus": 0.3204},
         "text": "Better in log-loss than persistence; its calibration is worse than that of log_pool.",
     }
 
@@ -373,9 +377,8 @@ def _ablations(
     whole = losses["consensus"]
     without = {
         "whole": whole,
-        "trust off": losses["equal"],
-        "boosts off": whole,
-        "meta-labelling off": whole,
+        "trust": losses["equal"],
+        "without minirocket": whole,
         "without xgboost": whole + rng.normal(0.0008, 0.002, len(ts)),
         "without lightgbm": whole + rng.normal(0.0001, 0.002, len(ts)),
         "without logistic": whole + rng.normal(-0.0006, 0.002, len(ts)),
@@ -400,13 +403,14 @@ def _ablations(
                 "part": name,
                 "net_return": -0.031 - 0.02 * k,
                 "trades": 214 * (k + 1),
-                "difference": 0.02 * k,
-                "low": 0.02 * k - 0.03,
-                "high": 0.02 * k + 0.03,
+                "difference": 0.0002 * k,
+                "low": 0.0002 * k - 0.0003,
+                "high": 0.0002 * k + 0.0003,
                 "reason": None,
             }
-            for k, name in enumerate(("gates off", "meta-labelling off", "trust off"))
+            for k, name in enumerate(("gates", "boosts", "meta", "trust"))
         ],
+        "full": {"net_return": 0.008, "trades": 214},
         "text": "xgboost adds; logistic could be left out.",
     }
 
@@ -439,14 +443,35 @@ def _economics(base: Mapping[str, Any], rng: np.random.Generator, draws: int) ->
         "held_equal_volatility": {
             "net_return": 0.03,
             "share": 0.21,
+            "volatility": 0.11,
+            "held_volatility": 0.11,
+            "reason": None,
             "equity": [[ts, first + 0.21 * (value - first)] for ts, value in hold],
         },
-        "flat": 0.0,
-        "permutation": asdict(luck),
-        "deflated_sharpe": asdict(deflated_sharpe(daily[:, 0], daily)),
-        "minimum_track_record": {"days": minimum_track_record(moments), "have": 100, "reason": None},
+        "flat": {"net_return": 0.0},
+        "permutation": {**asdict(luck), "block": 24, "cost": 0.0012, "reason": None},
+        "deflated_sharpe": {
+            **asdict(deflated_sharpe(daily[:, 0], daily)),
+            "variants": 96,
+            "earlier": 2,
+            "without_returns": 1,
+            "probabilistic": 0.41,
+            "minimum_track_record": minimum_track_record(moments),
+        },
         "overfitting": asdict(overfitting_probability(daily)),
-        "capacity": {"at_one_percent": 125_000.0, "median_bar_volume": 12_500_000.0, "reason": None},
+        "capacity": {
+            "rows": [
+                {
+                    "equity": 10_000.0 * size,
+                    "net_return": 0.008 - 0.004 * k,
+                    "profit": 10_000.0 * size * (0.008 - 0.004 * k),
+                    "cancelled": 0.1 * k,
+                    "turnover": 23.5,
+                }
+                for k, size in enumerate((1, 10, 100, 1_000))
+            ],
+            "largest": 100_000.0,
+        },
         "books": {
             name: {"net_return": -0.02 - 0.01 * k, "trades": 300 + k, "sharpe": -0.6, "win_rate": 0.4}
             for k, name in enumerate(MODELS)
@@ -457,26 +482,46 @@ def _economics(base: Mapping[str, Any], rng: np.random.Generator, draws: int) ->
 
 
 def _controls() -> dict[str, Any]:
+    def rate(row: Rate) -> dict[str, Any]:
+        return {"hits": row.hits, "runs": row.runs, "low": row.low, "high": row.high}
+
     power = power_table(lambda seed, ic: "better" if seed < 20 * ic / 0.06 + 1 else "-", range(20))
     return {
         "negative": [
             {
                 "name": name,
+                "ic": 0.0,
                 "word": "not distinguishable",
                 "text": "not distinguishable from climatology: half-Brier 0.0001 [-0.0002, 0.0003].",
                 "comparisons": [],
+                "mirrored": {"difference": 0.0, "word": "not distinguishable", "reason": None},
+                "trades": 3,
+                "net_return": -0.004,
             }
             for name in ("random walk", "labels shifted by a day", "GARCH without signal")
         ],
         "positive": [
-            {"ic": 0.03, "word": "not distinguishable", "text": "not distinguishable from climatology."},
-            {"ic": 0.06, "word": "better", "text": "better than climatology."},
+            {
+                "name": "planted IC 0.03",
+                "ic": 0.03,
+                "word": None,
+                "text": "lightgbm failed",
+                "comparisons": [],
+            },
+            {"ic": 0.06, "word": "better", "text": "better than climatology.", "comparisons": []},
         ],
         "power": {
             "date": "2024-10-01",
             "command": "python benchmarks/judge_power.py --seeds 20",
             "worlds": "4 symbols x 1,500 bars",
-            "rows": [asdict(row) for row in power],
+            "rows": [
+                {
+                    **asdict(row),
+                    "name": "planted" if row.ic else "random walk",
+                    **{key: rate(row) for key in ("climatology", "direction", "rejected")},
+                }
+                for row in power
+            ],
         },
         "text": "No false alarm in three worlds without signal.",
     }
@@ -572,7 +617,7 @@ def bare_judge_report() -> dict[str, Any]:
             "icir": {"mean_ic": nothing, "icir": {**nothing, "reason": "no timestamp has 5 symbols"}},
             "recalibration": {"slope": nothing, "intercept": nothing},
             "coverage": {"coverage": [], "accuracy": [], "threshold": [], "reason": "no outcomes"},
-            "oracle": {"name": None, "half_brier": None},
+            "oracle": None,
             "text": "",
         },
         "months": [
@@ -599,11 +644,12 @@ def bare_judge_report() -> dict[str, Any]:
             "text": "",
         },
         "ablations": {
-            "forecast": [{**identical, "part": "trust off"}],
+            "forecast": [{**identical, "part": "trust"}],
+            "full": {"net_return": None, "trades": 0},
             "trading": [
                 {
                     **silent,
-                    "part": "gates off",
+                    "part": "gates",
                     "net_return": None,
                     "trades": 0,
                     "reason": "no trade was made",
@@ -642,7 +688,6 @@ def bare_judge_report() -> dict[str, Any]:
                 "reason": "too short",
             },
             "deflated_sharpe": {"probability": None, "trials": 1, "days": 3, "reason": "fewer than 30 days"},
-            "minimum_track_record": {"days": None, "reason": "the Sharpe ratio is not above 0"},
             "overfitting": {
                 "probability": None,
                 "trials": 1,
@@ -650,7 +695,7 @@ def bare_judge_report() -> dict[str, Any]:
                 "loss": None,
                 "reason": "not applicable: 1 trials, 10 are needed",
             },
-            "capacity": {"at_one_percent": None, "reason": "no trade was made"},
+            "capacity": {"rows": [], "largest": None},
             "books": {"xgboost": account},
             "word": "does not pay",
             "text": "",

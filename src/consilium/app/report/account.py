@@ -63,7 +63,7 @@ def data_section(report: Report) -> Markup:
         ("Bars", f"{number('bars', data.get('bars'))} of {duration(data.get('interval_ns') or 0)}"),
         ("From", data.get("first") or NOTHING),
         ("To", data.get("last") or NOTHING),
-        ("Digest", Markup(f"<code>{html(data.get('digest', NOTHING))}</code>")),
+        ("Digest", Markup(f"<code>{html(data.get('digest') or NOTHING)}</code>")),
     ]
     findings = data.get("findings") or []
     return section(
@@ -132,6 +132,6 @@ def configuration_section(report: Report) -> Markup:
     return section(
         "configuration",
         "Configuration",
-        Markup(f"<p>Hash <code>{html(report.get('config_hash', NOTHING))}</code></p>"),
+        Markup(f"<p>Hash <code>{html(report.get('config_hash') or NOTHING)}</code></p>"),
         Markup(f'<pre tabindex="0"><code>{html(config)}</code></pre>'),
     )

@@ -98,7 +98,7 @@ def calibration(
                 "name": name,
                 "x": list(curve["predicted"]),
                 "y": list(curve["observed"]),
-                "customdata": list(curve.get("count", [])),
+                "customdata": list(curve.get("count") or []),
                 "hovertemplate": "forecast %{x:.3f}<br>observed %{y:.3f}<br>%{customdata:,} cases",
                 "line": {"color": colour(place), "width": 2.5 if name == "consensus" else 1.2},
                 "marker": {"size": 7 if name == "consensus" else 5, "symbol": place},

@@ -90,6 +90,7 @@ def _paths(found: Mapping[str, Any]) -> Markup:
             ("splits", "splits"),
             ("paths", "paths"),
             ("embargo_bars", "bars of embargo"),
+            ("max_fit_rows", "rows a fit at most"),
         )
         if found.get(key) is not None
     ]

@@ -146,7 +146,7 @@ def _permutation(found: Mapping[str, Any]) -> Markup:
         drawn = strip(scale, own, None, None, kind=kind, text=text, ticks=(median, high))
     lines = [
         (
-            f"{written('permutations', found.get('permutations'))} orders ({found.get('way') or 'permuted'})",
+            _orders(found),
             drawn,
             notes.missing(own, number("net_return", own), reason),
             number("net_return", median),
@@ -167,85 +167,127 @@ def _permutation(found: Mapping[str, Any]) -> Markup:
     )
 
 
-_TESTS = {
-    "deflated_sharpe": (
-        "Deflated Sharpe",
-        {
-            "probability": "chance that it is above luck",
-            "sharpe": "Sharpe a day",
-            "by_luck": "what the best of all trials shows by luck, a day",
-            "trials": "trials",
-            "independent": "independent ones",
-            "days": "days",
-        },
-        "How likely the true Sharpe is above what the best of so many trials shows by luck; needs > 0.95.",
-    ),
-    "minimum_track_record": (
-        "Minimum track record",
-        {"days": "days that such returns must last", "have": "days there are"},
-        "How long such returns would have to last before a Sharpe above 0 is shown.",
-    ),
-    "overfitting": (
-        "Overfitting (PBO)",
-        {
-            "probability": "probability",
-            "trials": "trials",
-            "splits": "splits",
-            "loss": "winner loses outside",
-        },
-        "How often the best variant of one half of the time is below the middle in the other; needs < 0.2.",
-    ),
+def _orders(found: Mapping[str, Any]) -> str:
+    told = f"{written('permutations', found.get('permutations'))} orders"
+    block = real(found.get("block"))
+    ways = {"blocks": "blocks of {} bars or more", "rotation": "rotated"}
+    way = ways.get(str(found.get("way")), "").format(NOTHING if block is None else f"{block:,.0f}")
+    return f"{told}, {way}" if way else told
+
+
+_FROM = {
+    "deflated_sharpe": {
+        "sharpe": "Sharpe {} a day",
+        "by_luck": "{} a day by luck for the best of all",
+        "probabilistic": "above 0 with chance {} if nothing else had been tried",
+        "trials": "{} trials",
+        "independent": "{} of them independent",
+        "variants": "{} variants of this run",
+        "earlier": "{} earlier runs",
+        "without_returns": "{} without returns",
+        "days": "{} days",
+    },
+    "overfitting": {
+        "trials": "{} trials",
+        "splits": "{} splits",
+        "loss": "the winner loses money outside in {}",
+    },
 }
 
 
 def _tests(found: Mapping[str, Any]) -> Markup:
-    notes, lines = Footnotes(), []
-    for key, (title, names, told) in _TESTS.items():
-        value = found[key] if key in found else part(found, "deflated_sharpe").get(key)
-        row = value if isinstance(value, Mapping) else {"days": value} if real(value) is not None else {}
-        if not row and key not in found:
-            continue
-        main, *rest = names
-        facts = [
-            f"{names[name]} {written(name, row.get(name))}" for name in rest if row.get(name) is not None
-        ]
-        reason = row.get("reason")
-        shown = notes.missing(row.get(main), written(main, row.get(main)), reason)
-        lines.append((title, shown, "; ".join(facts) or NOTHING, row.get("text") or told))
-    drawn = table("Could it be luck?", ("Test", "Value", "From", "What it says"), lines, "text")
-    return Markup(drawn + notes.listed())
+    if not found:
+        return Markup()
+    notes = Footnotes()
+    luck, fitted = part(found, "deflated_sharpe"), part(found, "overfitting")
+    days, why = _track_record(found)
+    lines = [
+        (
+            "Deflated Sharpe",
+            notes.missing(luck.get("probability"), _chance(luck), luck.get("reason") or "not computed"),
+            _facts(luck, _FROM["deflated_sharpe"]),
+            "How likely the true Sharpe is above the best of so many trials by luck; needs > 0.95.",
+        ),
+        (
+            "Overfitting (PBO)",
+            notes.missing(fitted.get("probability"), _chance(fitted), fitted.get("reason") or "not computed"),
+            _facts(fitted, _FROM["overfitting"]),
+            "How often the best of one half of the time is below the middle in the other; needs < 0.2.",
+        ),
+        (
+            "Minimum track record",
+            notes.missing(days, NOTHING if days is None else f"{days:,.0f}\u00a0days", why),
+            _facts(luck, {"days": "there are {} days"}),
+            "How long such returns would have to last before a Sharpe above 0 is shown.",
+        ),
+    ]
+    return Markup(
+        table("Could it be luck?", ("Test", "Value", "From", "What it says"), lines, "text") + notes.listed()
+    )
+
+
+def _chance(found: Mapping[str, Any]) -> str:
+    value = real(found.get("probability"))
+    return NOTHING if value is None else f"{value:.3f}"
+
+
+def _facts(found: Mapping[str, Any], texts: Mapping[str, str]) -> str:
+    told = []
+    for key, text in texts.items():
+        value = real(found.get(key))
+        if value is not None:
+            told.append(text.format(percent(value) if key == "loss" else written(key, value)))
+    return "; ".join(told) or NOTHING
+
+
+def _track_record(found: Mapping[str, Any]) -> tuple[float | None, str]:
+    luck = part(found, "deflated_sharpe")
+    told = found.get("minimum_track_record", luck.get("minimum_track_record"))
+    row = told if isinstance(told, Mapping) else {"days": told}
+    why = row.get("reason") or luck.get("reason") or "the Sharpe ratio is not above 0"
+    return real(row.get("days")), str(why)
 
 
 def _capacity(found: Any) -> Markup:
-    if real(found) is not None:
-        found = {"capacity": found}
     if not isinstance(found, Mapping) or not found:
         return Markup()
     notes = Footnotes()
-    plain = {
-        k: v for k, v in found.items() if k not in ("text", "reason", "rows") and not isinstance(v, Mapping)
-    }
-    listed = [(k, v) for k, v in plain.items() if not rows(v)]
-    lines = [
-        (key.replace("_", " "), notes.missing(value, written(key, value), found.get("reason")))
-        for key, value in listed
-    ]
-    inner = [table("Capacity", ("What", "Value"), lines), notes.listed()]
-    for key, value in found.items():
-        steps = rows(value)
-        if steps:
-            heads = list(dict.fromkeys(name for step in steps for name in step))
-            cells = [tuple(written(name, step.get(name)) for name in heads) for step in steps]
-            inner.append(
-                table(f"Capacity: {key.replace('_', ' ')}", [h.replace("_", " ") for h in heads], cells)
-            )
+    steps = rows(found.get("rows"))
+    heads = list(dict.fromkeys(name for step in steps for name in step))
+    titles = [_SIZES.get(head, head.replace("_", " ")) for head in heads]
+    lines = [tuple(_sized(name, step.get(name)) for name in heads) for step in steps]
+    largest = real(found.get("largest"))
+    told = NOTHING if largest is None else f"{largest:,.0f}"
+    shown = notes.mark(
+        told, None if largest is not None else found.get("reason") or "no size earned anything"
+    )
     return Markup(
-        "".join(inner)
+        table("The same account with more money", titles, lines)
+        + paragraph(Markup(f"Most money at which it and all smaller sizes earned: {shown}."))
+        + notes.listed()
         + paragraph(found.get("text"))
         + paragraph(
-            "How much money the signals could carry before their own impact eats the edge.", "soft under"
+            "How much money the signals carry before their own impact, and what the market cannot fill, eat "
+            "the edge.",
+            "soft under",
         )
     )
+
+
+_SIZES = {
+    "equity": "Money at the start",
+    "net_return": "Net return",
+    "profit": "Profit",
+    "cancelled": "Not filled",
+    "turnover": "Turnover",
+}
+
+
+def _sized(name: str, value: Any) -> str:
+    found = real(value)
+    if name in ("equity", "profit") and found is not None:
+        return f"{found:,.0f}"
+    return number("share" if name == "cancelled" else name, value)
 
 
 def _books(found: Mapping[str, Any]) -> Markup:

@@ -30,7 +30,7 @@ def forecasts_section(report: Report) -> Markup:
     lines = []
     for name, (kind, figures) in everybody.items():
         cells = [figure_cell(key, part(figures, key), reasons) for key in FIGURE_TITLES]
-        told = _kind(kind, figures)
+        told = _kind(kind, figures, len(rows(part(report, "split", "lockbox").get("folds"))))
         if name == oracle:
             told += "; best in hindsight, never a comparator"
         lines.append((Markup(f"{html(name)} <small>{html(told)}</small>"), *cells))
@@ -66,9 +66,9 @@ def everyone(report: Report) -> dict[str, tuple[str, Mapping[str, Any]]]:
     return found
 
 
-def _kind(kind: str, figures: Mapping[str, Any]) -> str:
-    silent, folds = figures.get("no_skill_folds"), figures.get("folds")
-    return f"{kind}, no_skill in {silent} of {folds or NOTHING}" if silent else kind
+def _kind(kind: str, figures: Mapping[str, Any], folds: int) -> str:
+    silent, of = figures.get("no_skill_folds"), figures.get("folds") or folds or NOTHING
+    return f"{kind}, no_skill in {silent} of {of} folds" if silent else kind
 
 
 def _oracle(oracle: Mapping[str, Any]) -> Markup:
@@ -189,11 +189,17 @@ def secondary_section(report: Report) -> Markup:
         if lines
         else "",
         paragraph(found.get("text")),
+        _absent(rows(found.get("absent"))),
         _figures("Ranking the symbols of one instant", part(found, "icir"), _ICIR, _ICIR_TOLD),
         _calibration(report),
         _figures("Is the stated confidence true?", part(found, "recalibration"), _SLOPE, _SLOPE_TOLD),
         _coverage(curve_of(report)),
     )
+
+
+def _absent(found: list[Mapping[str, Any]]) -> Markup:
+    told = "; ".join(f"{row.get('name') or '?'} ({row.get('reason') or 'no reason given'})" for row in found)
+    return paragraph(f"Not compared with: {told}." if told else "")
 
 
 _ICIR = {"mean_ic": "Mean rank IC", "icir": "ICIR"}

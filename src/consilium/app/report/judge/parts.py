@@ -16,24 +16,27 @@ def parts_section(report: Report) -> Markup:
     return section(
         "parts",
         "What each part adds",
-        paragraph(found.get("text")),
         forest(
             "Half-Brier of the whole less that without the part; below 0 the part helps",
-            "Part",
+            "Changed",
             forecast,
             [row.get("part") or "?" for row in forecast],
             {"p_value": "p", "p_holm": "p (Holm)", "word": "Word"},
-            "The same forecasts are pooled again without one part. A part that neither helps nor harms is a "
-            "part one could leave out.",
+            "The same forecasts are pooled again without one part: 'trust' with equal trust, 'without' with "
+            "one model less. A part that neither helps nor harms is a part one could leave out.",
             ends=("helps", "harms"),
         ),
-        _trading(rows(found.get("trading"))),
+        _trading(found),
+        paragraph(found.get("text")),
         diversity(part(report, "diversity")),
     )
 
 
-def _trading(found: list[Mapping[str, Any]]) -> Markup:
-    notes = Footnotes()
+def _trading(section: Mapping[str, Any]) -> Markup:
+    notes, found = Footnotes(), rows(section.get("trading"))
+    full = part(section, "full")
+    if full and found:
+        found = [{"part": "nothing: the full system", **full, "difference": 0.0, "low": None}, *found]
     lines = [
         (
             row.get("part") or "?",
@@ -46,16 +49,23 @@ def _trading(found: list[Mapping[str, Any]]) -> Markup:
         )
         for row in found
     ]
-    heads = ("Account", "Net return", "Trades", "Whole less this", "95 % interval")
+    heads = ("Left out", "Net return", "Trades", "Full less this, a day", "95 % interval")
     return Markup(
         table("What the paper account would have made without the part", heads, lines)
         + notes.listed()
-        + (paragraph("Above 0 the part earned its place in this account.", "soft under") if lines else "")
+        + (
+            paragraph(
+                "Mean daily return of the full account less that of the other; above 0 the part earned it.",
+                "soft under",
+            )
+            if lines
+            else ""
+        )
     )
 
 
 def _points(value: float | None) -> str:
-    return NOTHING if value is None else f"{'+' if value > 0.0 else ''}{percent(value, 2)}"
+    return NOTHING if value is None else f"{'+' if value > 0.0 else ''}{percent(value, 3)}"
 
 
 def _ends(row: Mapping[str, Any]) -> str:
@@ -73,13 +83,17 @@ _DIVERSITY = {
 }
 
 
+def _short(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else written("models", value)
+
+
 def diversity(found: Mapping[str, Any]) -> Markup:
     """How many independent models an agreement of all is worth."""
     if not found:
         return Markup()
     notes = Footnotes()
     lines = [
-        (title, notes.missing(found.get(key), written(key, found.get(key)), found.get("reason")))
+        (title, notes.missing(found.get(key), _short(found.get(key)), found.get("reason")))
         for key, title in _DIVERSITY.items()
         if key in found
     ]

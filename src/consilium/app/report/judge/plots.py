@@ -36,35 +36,50 @@ def _curves(report: Report) -> dict[str, Mapping[str, Any]]:
 
 
 def months(found: Sequence[Mapping[str, Any]]) -> Chart | None:
-    """The difference of each month with its interval, coloured by the interval."""
+    """The difference of each month with its interval, coloured by the interval; hatched without one."""
     shown = [row for row in found if real(row.get("difference")) is not None]
     if not shown:
         return None
-    above, below = [], []
-    for row in shown:
-        value, low, high = row["difference"], real(row.get("low")), real(row.get("high"))
-        above.append(0.0 if high is None else high - value)
-        below.append(0.0 if low is None else value - low)
-    trace: Trace = {
-        "type": "bar",
-        "name": "consensus less climatology",
-        "x": [str(row.get("month")) for row in shown],
-        "y": [row["difference"] for row in shown],
-        "marker": {"color": [_COLOURS[word_kind(month_kind(row))] for row in shown], "opacity": 0.75},
-        "error_y": {
+    known = [row for row in shown if real(row.get("low")) is not None and real(row.get("high")) is not None]
+    rest = [row for row in shown if row not in known]
+    traces = []
+    if known:
+        traces.append(_bars("with interval", known, {}))
+        traces[0]["error_y"] = {
             "type": "data",
             "symmetric": False,
-            "array": above,
-            "arrayminus": below,
+            "array": [row["high"] - row["difference"] for row in known],
+            "arrayminus": [row["difference"] - row["low"] for row in known],
             "color": "--ink",
             "thickness": 1.2,
             "width": 4,
+        }
+    if rest:
+        traces.append(_bars("no interval", rest, {"pattern": {"shape": "/", "fgcolor": "--card"}}))
+    layout = layout_of(y_title="Half-Brier difference", dates=False, showlegend=False, bargap=0.5)
+    order = [str(row.get("month")) for row in shown]
+    layout["xaxis"] = {
+        **layout["xaxis"],
+        "type": "category",
+        "categoryorder": "array",
+        "categoryarray": order,
+    }
+    return traces, layout | {"barmode": "overlay"}
+
+
+def _bars(name: str, shown: Sequence[Mapping[str, Any]], marker: Mapping[str, Any]) -> Trace:
+    return {
+        "type": "bar",
+        "name": name,
+        "x": [str(row.get("month")) for row in shown],
+        "y": [row["difference"] for row in shown],
+        "marker": {
+            "color": [_COLOURS[word_kind(month_kind(row))] for row in shown],
+            "opacity": 0.75,
+            **marker,
         },
         "hovertemplate": "%{x}: %{y:.6f}<extra></extra>",
     }
-    layout = layout_of(y_title="Half-Brier difference", dates=False, showlegend=False)
-    layout["xaxis"] = {**layout["xaxis"], "type": "category"}
-    return [trace], layout
 
 
 def coverage(curve: Mapping[str, Any]) -> Chart | None:

@@ -23,9 +23,9 @@ _COLUMNS = {
     "critical": "Critical",
     "p_value": "p",
     "smallest_visible": "Smallest visible",
-    "n_timestamps": "Times",
     "word": "Word",
 }
+_FEWER = {"p_value": "p", "n_timestamps": "Times", "word": "Word"}
 
 
 def primary_section(report: Report) -> Markup:
@@ -46,13 +46,24 @@ def primary_section(report: Report) -> Markup:
         "primary",
         "The registered comparison",
         drawn,
-        _titled("Which way, or only how far?", direction_of(report).get("text")),
+        _direction(report),
         _unseen(report),
     )
 
 
-def _titled(title: str, text: Any) -> Markup:
-    return Markup(f"<h3>{html(title)}</h3>{paragraph(text)}") if text else Markup()
+def _direction(report: Report) -> Markup:
+    """Whether the forecast knows which way, by the share of the gain and against its own mirror image."""
+    told, mirror = paragraph(direction_of(report).get("text")), part(report, "mirror")
+    drawn = forest(
+        "The consensus against its own mirror image, UP and DOWN exchanged",
+        "Consensus against",
+        [mirror] if mirror else [],
+        ["its mirror image"] if mirror else [],
+        _FEWER,
+        "Who is no better than the own mirror image knows how far prices move, but not which way.",
+    )
+    inner = told + drawn
+    return Markup(f"<h3>Which way, or only how far?</h3>{inner}" if inner else "")
 
 
 def _unseen(report: Report) -> Markup:
@@ -66,13 +77,12 @@ def _unseen(report: Report) -> Markup:
         )
     comparison = part(unseen, "comparison")
     name = "climatology, unseen symbols"
-    columns = {"p_value": "p", "n_timestamps": "Times", "word": "Word"}
     drawn = forest(
         "The same comparison on the unseen symbols alone",
         "Consensus against",
         [comparison] if comparison else [],
         [name] if comparison else [],
-        columns,
+        _FEWER,
         "If an edge holds only on symbols that were trained on, it was learned by heart.",
     )
     return Markup(title + paragraph(unseen.get("text")) + drawn)
@@ -106,7 +116,8 @@ def months_section(report: Report) -> Markup:
         table("Half-Brier difference by month", ("Month", "Difference", "95 % interval", "Times"), lines),
         notes.listed(),
         paragraph(
-            "An edge that comes from one lucky month is none. The intervals are not corrected for their "
+            "An edge that comes from one lucky month is none. Green or red: the interval lies on one side of "
+            "0; hatched: too short for an interval. The intervals are not corrected for their "
             "number: about one month in twenty lies off by chance.",
             "soft under",
         ),

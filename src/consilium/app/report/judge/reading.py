@@ -106,8 +106,8 @@ def written(name: str, value: Any) -> str:
 
     Examples
     --------
-    >>> written("p_value", 0.031), written("half_brier", 0.32041), written("effective", 2.31234)
-    ('0.0310', '0.32041', '2.312')
+    >>> written("p_value", 0.031), written("half_brier", 0.32041), written("ic", 0.03), written("rows", None)
+    ('0.0310', '0.32041', '0.03', '–')
     """
     if isinstance(value, list):
         return ", ".join(written(name, item) for item in value) or NOTHING
@@ -115,9 +115,11 @@ def written(name: str, value: Any) -> str:
         return chance(value)
     if isinstance(value, float) and (name == "half_brier" or name.endswith("difference")):
         return f"{value:.5f}"
-    percent = name.endswith(("return", "share", "accuracy", "drawdown", "win_rate", "coverage"))
+    if isinstance(value, float) and name == "ic":
+        return f"{value:g}"
+    percent = name.endswith(("return", "share", "accuracy", "drawdown", "win_rate", "coverage", "cancelled"))
     if isinstance(value, float) and not percent and name not in FIGURE_TITLES:
-        return f"{value:,.4g}" if abs(value) < 1_000 else f"{value:,.0f}"
+        return f"{value:,.3g}" if abs(value) < 1_000 else f"{value:,.0f}"
     return number("share" if percent and isinstance(value, float) else name, value)
 
 

@@ -114,7 +114,7 @@ def forest(
     ]
     axis = Markup(f'<span class="ends"><span>← {html(ends[0])}</span><span>{html(ends[1])} →</span></span>')
     return Markup(
-        table(caption, (first, axis, *HEADS, *columns.values()), lines)
+        table(caption, (first, axis, *HEADS, *columns.values()), lines, "forest")
         + notes.listed()
         + paragraph(explanation, "soft under")
     )

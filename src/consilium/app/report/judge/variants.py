@@ -32,6 +32,7 @@ def variants_section(report: Report) -> Markup:
             lambda row: real(row.get("difference")),
             _points,
             lower_is_better=True,
+            members=True,
         ),
         paragraph(
             "Framed: the registered one, the only one the verdict speaks of. ● belongs to the set that holds "
@@ -86,6 +87,8 @@ def presets(every: Sequence[Row]) -> list[str]:
 
 
 def _traded(every: Sequence[Row], preset: str) -> Markup:
+    if all(part(row, "trading", preset).get("trades") == 0 for row in every):
+        return paragraph(f"Under gates '{preset}' none of the variants made a trade.")
     return Markup(
         _heat(
             f"Net return and trades under gates '{preset}', after costs",
@@ -108,6 +111,7 @@ def _heat(
     write: Callable[[float, Row], str],
     *,
     lower_is_better: bool,
+    members: bool = False,
 ) -> Markup:
     rules = list(dict.fromkeys(str(row.get("rule") or "?") for row in every))
     policies = list(dict.fromkeys(str(row.get("trust") or "?") for row in every))
@@ -117,7 +121,7 @@ def _heat(
         (
             rule,
             *(
-                _cell(at.get((rule, policy)), value_of, write, largest, lower_is_better)
+                _cell(at.get((rule, policy)), value_of, write, largest, lower_is_better, members)
                 for policy in policies
             ),
         )
@@ -132,6 +136,7 @@ def _cell(
     write: Callable[[float, Row], str],
     largest: float,
     lower_is_better: bool,
+    members: bool,
 ) -> Markup:
     value = None if row is None else value_of(row)
     if row is None or value is None:
@@ -142,7 +147,9 @@ def _cell(
     kinds = ["cell", "good" if good else "bad"]
     if row.get("primary"):
         kinds.append("registered")
-    mark = ' <b class="member" aria-label="in the confidence set">●</b>' if row.get("in_set") else ""
+    mark = (
+        ' <b class="member" aria-label="in the confidence set">●</b>' if members and row.get("in_set") else ""
+    )
     told = (
         f"difference {gap(real(row.get('difference')), 6)} "
         f"{span(real(row.get('low')), real(row.get('high')), 6)}, "

@@ -68,7 +68,7 @@ def _why(report: Report) -> Markup:
             told = f"{row.get('word') or 'no test'} ({row.get('reason') or 'no test'})"
         else:
             p = chance(real(row.get("p_value")))
-            told = f"{row.get('word')} (p {p if p.startswith('<') else f'= {p}'})"
+            told = f"{row.get('word') or NOTHING} (p {p if p.startswith('<') else f'= {p}'})"
         lines.append(f"against {row.get('against', NOTHING)}: {told}")
     direction = direction_of(report).get("word")
     if direction:
@@ -196,25 +196,27 @@ def _names(found: Any, nothing: str = NOTHING) -> str:
 def _horizon(config: Mapping[str, Any], data: Mapping[str, Any]) -> str:
     bar = duration(int(real(config.get("interval_ns")) or real(data.get("interval_ns")) or 0))
     horizon = real(config.get("horizon"))
-    return f"{bar}; forecasts {NOTHING if horizon is None else f'{horizon:,.0f}'} bars ahead"
+    if horizon is None:
+        return bar
+    return f"{bar}; forecasts {horizon:,.0f} bar{'' if horizon == 1 else 's'} ahead"
 
 
 _COSTS = {
-    "maker_fee": "maker fee",
-    "taker_fee": "taker fee",
-    "half_spread": "half spread",
-    "participation": "at most of a bar's volume",
+    "maker_fee": "maker fee {}",
+    "taker_fee": "taker fee {}",
+    "half_spread": "half spread {}",
+    "participation": "at most {} of a bar's volume",
 }
 
 
 def _costs(config: Mapping[str, Any]) -> str:
     costs = part(config, "settings", "costs") or part(config, "costs")
-    told = [
-        f"{name} {percent(found, 2)}"
-        for key, name in _COSTS.items()
+    parts = [
+        told.format(percent(found, 2))
+        for key, told in _COSTS.items()
         if (found := real(costs.get(key))) is not None
     ]
-    return ", ".join(told) or NOTHING
+    return ", ".join(parts) or NOTHING
 
 
 def split_section(report: Report) -> Markup:

@@ -1,0 +1,330 @@
+"""The judge's page says both verdicts first, shows every section, and tells why a figure is missing."""
+
+import json
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plotly.offline import get_plotlyjs
+
+from consilium.app.report import page, write_html, write_json
+from consilium.app.report.judge.page import SECTIONS, body
+from consilium.app.report.judge.plots import charts_of
+from judge_report_sample import TOO_FEW, bare_judge_report, sample_judge_report
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+UNDEFINED = re.compile(r"\b(None(?! of |: )|nan|NaN|inf)\b")
+CHARTS = {
+    "chart-months",
+    "chart-weights",
+    "chart-calibration",
+    "chart-coverage",
+    "chart-equity",
+    "chart-drawdown",
+}
+
+
+class Outline(HTMLParser):
+    """Collects tags and texts; refuses tags that do not close in order."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(markup)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"script", "style"} & set(self.open):
+            self.texts.append(data)
+
+    def named(self, tag: str, kind: str = "") -> list[dict[str, str | None]]:
+        found = [attributes for name, attributes in self.tags if name == tag]
+        return [a for a in found if kind in (a.get("class") or "").split()] if kind else found
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+@pytest.fixture(scope="module")
+def report() -> dict[str, Any]:
+    return sample_judge_report()
+
+
+@pytest.fixture(scope="module")
+def markup(report: dict[str, Any]) -> str:
+    return page(report).replace(get_plotlyjs(), "")
+
+
+@pytest.fixture(scope="module")
+def outline(markup: str) -> Outline:
+    return Outline(markup)
+
+
+def shown(report: dict[str, Any]) -> Outline:
+    return Outline("\n".join(body(report).values()))
+
+
+def without(report: dict[str, Any], path: tuple[str | int, ...]) -> dict[str, Any]:
+    changed = deepcopy(report)
+    place: Any = changed
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = None
+    return changed
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Every place in a report; of lists the first row, but no name or number in them."""
+    if path:
+        yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        if not isinstance(key, int) or (key == 0 and isinstance(item, dict)):
+            yield from places(item, (*path, key))
+
+
+def short(report: dict[str, Any]) -> dict[str, Any]:
+    """The report with short lines, so that one page takes milliseconds."""
+    cut = deepcopy(report)
+    for line in ("equity", "drawdown", "buy_and_hold"):
+        cut["economics"][line] = cut["economics"][line][:3]
+    cut["economics"]["held_equal_volatility"]["equity"] = []
+    cut["weights"] = {name: values[:3] for name, values in cut["weights"].items()}
+    cut["table"]["rows"] = cut["table"]["rows"][:2]
+    cut["models"] = dict(list(cut["models"].items())[:1])
+    cut["baselines"] = {}
+    cut["calibration"] = {"consensus": cut["calibration"]["consensus"]}
+    del cut["config"]
+    return cut
+
+
+def test_every_section_is_there_in_its_order_and_both_verdicts_come_first(outline: Outline) -> None:
+    assert [s["id"] for s in outline.named("section")] == list(SECTIONS)
+    assert [a["href"] for a in outline.named("a")] == [f"#{name}" for name in SECTIONS]
+
+
+def test_the_verdicts_stand_with_what_decided_them(report: dict[str, Any], outline: Outline) -> None:
+    words = report["judgement"]
+    before = outline.text.split("What was registered")[0]
+    for said in (words["word"], words["text"], words["trading_word"], words["trading_text"]):
+        assert said in before
+    assert "against climatology: better (p < 0.0001)" in before
+    for condition in ("Net return > 0", "Deflated Sharpe > 0.95", "PBO) < 0.2", "p-value < 0.05"):
+        assert condition in before
+
+
+@pytest.mark.parametrize(
+    ("word", "direction", "kind"),
+    [
+        ("better", "better", "better"),
+        ("better", "not distinguishable", "even"),
+        ("worse", None, "worse"),
+        ("not distinguishable", None, "even"),
+    ],
+)
+def test_the_box_has_the_colour_of_the_word_and_green_needs_direction(
+    word: str, direction: str | None, kind: str
+) -> None:
+    found = shown({"judgement": {"word": word, "text": f"{word}."}, "direction": {"word": direction}})
+    assert found.named("div", "verdict")[0]["class"] == f"verdict {kind}"
+
+
+def test_a_condition_that_could_not_be_computed_is_not_held() -> None:
+    text = shown(bare_judge_report()).text
+    assert "Deflated Sharpe > 0.95 – no fewer than 30 days" in text
+    assert "Net return > 0 0.0 % no" in text
+
+
+def test_what_was_registered_and_how_often_it_was_opened_is_told(
+    report: dict[str, Any], outline: Outline
+) -> None:
+    told = outline.text.split("What was registered")[1].split("How time was split")[0]
+    for fact in (
+        report["config_hash"],
+        "smart_vote · fixed_share · edge",
+        "taker fee 0.10 %",
+        "b94461e3f527",
+    ):
+        assert fact in told
+    assert "had been opened 2 times before" in told
+    assert "000031-9799b7b3" in told
+    assert "opened for the first time" in shown(bare_judge_report()).text
+
+
+def test_the_time_line_draws_every_fold_inside_its_part(report: dict[str, Any], outline: Outline) -> None:
+    bars = [i for i in outline.named("i") if {"fold", "whole"} & set((i["class"] or "").split())]
+    folds = len(report["split"]["development"]["folds"]) + len(report["split"]["lockbox"]["folds"])
+    assert len(bars) == folds + 3
+    for bar in bars:
+        left, width = (float(v) for v in re.findall(r"[\d.]+(?=%)", bar["style"] or ""))
+        assert 0.0 <= left < left + width <= 100.01
+
+
+def test_a_forest_draws_its_intervals_on_one_scale(report: dict[str, Any], markup: str) -> None:
+    primary = re.search(r'<section id="primary".*?</section>', markup, re.DOTALL)
+    assert primary is not None
+    first = Outline(primary[0].split("</table>")[0] + "</table></div></section>")
+    rows = report["primary"]["comparisons"]
+    dots = [float((i["style"] or "")[5:-1]) for i in first.named("i", "dot")]
+    zero = {(i["style"] or "")[5:-1] for i in first.named("i", "zero")}
+    assert len(zero) == 1
+    assert [dot < float(next(iter(zero))) for dot in dots] == [row["difference"] < 0.0 for row in rows]
+    assert sorted(range(3), key=lambda k: dots[k]) == sorted(range(3), key=lambda k: rows[k]["difference"])
+    assert all(strip["role"] == "img" and strip["aria-label"] for strip in first.named("span", "strip"))
+
+
+def test_the_heat_table_has_a_cell_for_every_variant_and_frames_the_registered_one(
+    report: dict[str, Any], markup: str
+) -> None:
+    table = re.search(r'<table class="heat">.*?</table>', markup, re.DOTALL)
+    assert table is not None
+    found = Outline(table[0])
+    rows = report["table"]["rows"]
+    assert len(found.named("span", "cell")) == len(rows) == 48
+    assert len(found.named("span", "registered")) == 1
+    assert len(found.named("b", "member")) == sum(row["in_set"] for row in rows)
+    largest = max(rows, key=lambda row: abs(row["difference"]))
+    hottest = max(
+        found.named("span", "cell"), key=lambda s: float(re.findall(r"[\d.]+", s["style"] or "")[0])
+    )
+    assert f"difference {largest['difference']:+.6f}" in (hottest["title"] or "")
+
+
+def test_every_chart_has_a_place_a_text_and_data(report: dict[str, Any], outline: Outline) -> None:
+    there = {d["id"]: d for d in outline.named("div", "chart")}
+    built = {name: chart for name, chart in charts_of(report).items() if chart}
+    assert set(there) == set(built) == CHARTS
+    assert all(place["role"] == "img" and place["aria-label"] for place in there.values())
+    for traces, _ in built.values():
+        assert all(len(trace["x"]) == len(trace["y"]) > 0 for trace in traces)
+
+
+def test_a_month_without_an_interval_is_hatched_and_has_no_error_bar(report: dict[str, Any]) -> None:
+    chart = charts_of(report)["chart-months"]
+    assert chart is not None
+    known, rest = chart[0]
+    assert [row["month"] for row in report["months"] if row["low"] is None] == rest["x"]
+    assert "error_y" in known
+    assert "error_y" not in rest
+    assert rest["marker"]["pattern"]
+
+
+def test_every_table_is_explained_and_names_its_rows(outline: Outline) -> None:
+    assert len(outline.named("table")) == len(outline.named("caption")) >= 25
+    assert all(th["scope"] in ("row", "col") for th in outline.named("th"))
+    assert len(outline.named("p", "under")) >= 18
+    levels = [int(tag[1]) for tag, _ in outline.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_the_oracle_is_never_a_comparator(outline: Outline) -> None:
+    assert "lightgbm model; best in hindsight, never a comparator" in outline.text
+
+
+def test_the_page_asks_no_host_for_anything(markup: str, outline: Outline) -> None:
+    for wrong in ("http://", "https://", "url(", "@import"):
+        assert wrong not in markup
+    policy = next(m["content"] for m in outline.named("meta") if "http-equiv" in m)
+    assert policy is not None
+    assert "default-src 'none'" in policy
+
+
+def test_both_colour_schemes_define_every_colour_that_is_used(markup: str) -> None:
+    light, dark = re.findall(r":root \{(.*?)\}", markup, re.DOTALL)
+    names = [set(re.findall(r"(--[a-z0-9]+):", part)) for part in (light, dark)]
+    assert names[0] == names[1]
+    used = set(re.findall(r"var\((--[a-z0-9]+)", markup)) - {"--heat", "--hue"}
+    used |= set(re.findall(r'"(--[a-z0-9]+)"', markup))
+    assert used <= names[0]
+
+
+def test_a_report_in_which_nothing_could_be_computed_tells_why() -> None:
+    found = shown(bare_judge_report())
+    assert [s["id"] for s in found.named("section")] == list(SECTIONS)
+    reasons = (
+        TOO_FEW,
+        "identical forecasts",
+        "fewer than 30 days",
+        "not applicable: 1 trials",
+        "no timestamp has 5 symbols",
+        "fewer times than the embargo needs",
+        "none of them says more than climatology",
+        "no trade was made",
+        "not run",
+        "No symbols were kept unseen",
+        "This is the first verdict",
+        "lightgbm failed in fold 3",
+    )
+    for reason in reasons:
+        assert reason in found.text, reason
+    titles = [s["title"] for s in found.named("span") if "title" in s]
+    assert titles
+    assert all(titles)
+
+
+def test_controls_that_were_left_out_are_missed(report: dict[str, Any]) -> None:
+    assert "nothing shows that this run would stay silent" in shown({**report, "controls": None}).text
+
+
+def test_nothing_undefined_is_printed(outline: Outline) -> None:
+    for text in (outline.text, shown(bare_judge_report()).text):
+        assert not UNDEFINED.search(text)
+
+
+def test_any_part_of_a_report_may_be_missing(report: dict[str, Any]) -> None:
+    for whole in (short(report), short({**bare_judge_report(), "economics": report["economics"]})):
+        for path in places(whole):
+            changed = without(whole, path)
+            assert not UNDEFINED.search(" ".join(body(changed).values())), path
+            charts_of(changed)
+
+
+def test_an_empty_report_still_makes_a_page() -> None:
+    text = page({"schema": "consilium.judge/1"}).replace(get_plotlyjs(), "")
+    assert "no verdict" in Outline(text).text
+
+
+def evil(value: Any, text: str) -> Any:
+    if isinstance(value, dict):
+        return {key: evil(item, text) for key, item in value.items()}
+    if isinstance(value, list):
+        return [evil(item, text) for item in value]
+    return text if isinstance(value, str) else value
+
+
+def test_foreign_text_cannot_become_markup(report: dict[str, Any]) -> None:
+    attack = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+    for whole in (report, bare_judge_report()):
+        hostile = evil(whole, attack) | {"schema": "consilium.judge/1"}
+        for key in ("models", "baselines", "calibration"):
+            hostile[key] = dict(zip((attack, f"{attack}2", "c", "d"), hostile[key].values(), strict=False))
+        hostile["development"]["models"] = {attack: {"half_brier": 0.3}}
+        hostile["economics"]["books"] = {attack: {"net_return": 0.1}}
+        text = page(hostile)
+        assert "<script>alert" not in text
+        assert "<img" not in text.replace(get_plotlyjs(), "")
+        Outline(text.replace(get_plotlyjs(), ""))
+
+
+def test_the_page_and_the_json_are_written_as_they_are(report: dict[str, Any], tmp_path: Path) -> None:
+    write_html(report, tmp_path / "judge.html")
+    assert (tmp_path / "judge.html").read_text(encoding="utf-8") == page(report)
+    write_json(report, tmp_path / "judge.json")
+    assert json.loads((tmp_path / "judge.json").read_text(encoding="utf-8")) == report

@@ -1,0 +1,94 @@
+"""The judge in a terminal: 80 columns, about 70 lines, the verdicts last."""
+
+from io import StringIO
+from math import ceil
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from consilium.app.report import print_report
+from judge_report_sample import bare_judge_report, sample_judge_report
+
+
+def printed(report: dict[str, Any], width: int = 80) -> list[str]:
+    stream = StringIO()
+    print_report(report, Console(file=stream, width=width))
+    return stream.getvalue().splitlines()
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[str]:
+    return printed(sample_judge_report())
+
+
+def test_the_last_lines_are_both_verdicts(lines: list[str]) -> None:
+    words = sample_judge_report()["judgement"]
+    assert lines[-1] == f"Verdict: {words['text']}"
+    assert lines[-2] == f"Trading verdict: {words['trading_word']}. {words['trading_text']}"
+
+
+def test_tables_fit_eighty_columns_and_all_fits_seventy_lines(lines: list[str]) -> None:
+    first = next(k for k, line in enumerate(lines) if line.startswith("The lock-box"))
+    assert max(len(line) for line in lines[1:first]) <= 80
+    assert "…" not in "".join(lines[1:first])
+    assert sum(ceil(max(len(line), 1) / 80) for line in lines) <= 70
+
+
+def test_nine_models_fit_as_well() -> None:
+    full = sample_judge_report()
+    figures = next(iter(full["models"].values()))
+    names = (
+        "xgboost",
+        "lightgbm",
+        "nhits",
+        "patchtst",
+        "cnn_lstm",
+        "mpd_transformer",
+        "tlob",
+        "rl_agent",
+        "sentiment",
+    )
+    found = printed({**full, "models": dict.fromkeys(names, figures)})
+    first = next(k for k, line in enumerate(found) if line.startswith("The lock-box"))
+    assert max(len(line) for line in found[1:first]) <= 80
+    assert any(line.startswith("mpd_transformer ") for line in found)
+
+
+def test_models_have_their_short_names_and_the_oracle_its_mark(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    assert "best single (xgb)" in text
+    assert "lgbm *" in text
+    assert "* best in hindsight, never a comparator" in text
+
+
+def test_what_a_sceptic_asks_is_there(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    for fact in (
+        "climatology, unseen",
+        "opened 2 times before",
+        "Rules x policies: None of the 47 variants",
+        "independent models",
+        "Luck: deflated Sharpe",
+        "100 % at IC 0.06",
+        "one bar later",
+        "without xgb",
+        "Earlier verdicts: not distinguishable 1, worse 1, better 1",
+    ):
+        assert fact in text, fact
+
+
+def test_a_report_without_figures_is_printed() -> None:
+    text = "\n".join(printed(bare_judge_report()))
+    assert "None" not in text
+    assert "opened for the first time" in text
+    assert "Failure: lightgbm failed in fold 3" in text
+    assert printed({"schema": "consilium.judge/1"})[-1] == "Verdict: none"
+
+
+def test_of_many_notes_the_first_are_printed_and_the_rest_counted() -> None:
+    found = printed({"schema": "consilium.judge/1", "notes": [f"[b]note {k}[/b]" for k in range(9)]})
+    assert [line for line in found if line.startswith("Note")] == [
+        *(f"Note: [b]note {k}[/b]" for k in range(4)),
+        "Note: 5 more in the report",
+    ]
