@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import joblib
 import numpy as np
 
 from consilium.app.backtest.assessment import Judged
@@ -94,7 +95,6 @@ class _Variants:
     def __init__(
         self, request: BacktestRequest, lockbox: Lockbox, members: list[str], progress: ProgressCall
     ) -> None:
-        self.box, self.progress = lockbox, progress
         self.absent: dict[str, str] = {}
         changed: dict[str, BacktestRequest] = {}
         settings = request.settings.ensemble
@@ -114,23 +114,44 @@ class _Variants:
             changed["meta"] = _with_ensemble(request, meta=False)
         else:
             self.absent["meta"] = "meta-labelling is off already"
-        self.said: dict[str, Pooled] = {}
-        for done, (part, asked) in enumerate(changed.items()):
-            progress("ablations", done, len(changed), part)
-            self.said[part] = self._pooled(asked, SmartVote(boosts=False) if part == "boosts" else None)
-        progress("ablations", len(changed), len(changed))
+        self.said = _pooled(changed, lockbox, request.settings.training.jobs, progress)
 
-    def _pooled(self, asked: BacktestRequest, rule: SmartVote | None) -> Pooled:
-        box = self.box
-        said = pool(asked, box.dataset, box.whole, asked.gates, silent, rule=rule)
-        direction, actionable = said.direction[box.first_place :], said.actionable[box.first_place :]
-        return replace(
-            said,
-            probabilities=said.probabilities[box.first_place :],
-            direction=direction,
-            actionable=actionable,
-            signals=signals_of(box.dataset, box.forecasts, direction, actionable),
+
+def _pooled(
+    changed: Mapping[str, BacktestRequest], box: Lockbox, jobs: int, progress: ProgressCall
+) -> dict[str, Pooled]:
+    """Replay every variant, several at once where the settings allow more than one process."""
+    asked = [
+        (box.dataset, box.whole, part, request, SmartVote(boosts=False) if part == "boosts" else None)
+        for part, request in changed.items()
+    ]
+    found: dict[str, Pooled] = {}
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        workers = joblib.Parallel(n_jobs=max(1, min(jobs, len(asked))), return_as="generator_unordered")
+        results = (
+            (_replay(*a) for a in asked) if jobs == 1 else workers(joblib.delayed(_replay)(*a) for a in asked)
         )
+        for part, said in results:
+            found[part] = _since(said, box)
+            progress("ablations", len(found), len(asked), part)
+    return {part: found[part] for part in changed}
+
+
+def _replay(
+    dataset: Dataset, whole: Forecasts, part: str, request: BacktestRequest, rule: SmartVote | None
+) -> tuple[str, Pooled]:
+    return part, pool(request, dataset, whole, request.gates, silent, rule=rule)
+
+
+def _since(said: Pooled, box: Lockbox) -> Pooled:
+    direction, actionable = said.direction[box.first_place :], said.actionable[box.first_place :]
+    return replace(
+        said,
+        probabilities=said.probabilities[box.first_place :],
+        direction=direction,
+        actionable=actionable,
+        signals=signals_of(box.dataset, box.forecasts, direction, actionable),
+    )
 
 
 def _with_ensemble(request: BacktestRequest, **changed: object) -> BacktestRequest:

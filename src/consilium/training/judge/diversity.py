@@ -37,6 +37,8 @@ class Diversity:
         >>> Diversity(effective=2.3, models=7, speaking=7, mean_correlation=0.6).remark(7)
         '7 of 7 agree, but their errors are those of 2.3 independent models.'
         """
+        if self.models == 1:
+            return "One model only: there is nobody to agree with."
         counted = f"{agreeing} of {self.models} agree"
         if self.effective is None:
             return f"{counted}, but none of them says more than climatology."
