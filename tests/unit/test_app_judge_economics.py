@@ -96,7 +96,7 @@ def test_an_account_that_never_trades_has_a_result_and_no_excuse(world: Case) ->
     assert section["deflated_sharpe"]["reason"] == "returns do not vary"
     assert section["capacity"]["largest"] is None
     assert {account["net_return"] for account in section["accounts"]} == {0.0}
-    assert {account["sharpe"] for account in section["accounts"]} == {None}
+    assert {(account["sharpe"], account["reason"]) for account in section["accounts"]} == {(None, "no trade")}
     json.dumps(section, allow_nan=False)
 
 
@@ -106,6 +106,7 @@ def test_below_thirty_days_there_are_words_and_no_ratio() -> None:
     account = named(section)["1x costs"]
     assert account["days"] < 30
     assert (account["sharpe"], account["sharpe_se"], account["sortino"]) == (None, None, None)
+    assert account["reason"] == "fewer than 30 days"
     assert section["deflated_sharpe"]["reason"] == "fewer than 30 days"
     assert section["held_equal_volatility"]["share"] is None
     assert section["overfitting"]["reason"].startswith("not applicable: ")

@@ -118,3 +118,17 @@ def test_the_mean_impact_is_that_of_the_fills_of_the_book() -> None:
     paid = [sign[f.order_id] * (f.price / opens[f.ts_event] - 1.0) for f in book.result.fills]
     asked = asked_positions(tapes, moves, horizon=2)
     assert mean_impact(asked, tapes, costs, 1_000.0) == pytest.approx(np.mean(paid), rel=0.01)
+
+
+@pytest.mark.parametrize("cut", [60, 137, 201])
+def test_what_comes_later_changes_no_position_asked_for_before(cut: int) -> None:
+    panel = {name: calm(at, 300, name, holes=True) for at, name in enumerate("AB")}
+    moves = [random_signals(bars, 3) for bars in panel.values()]
+    now = int(panel["A"].ts_close[cut])
+    before = {name: bars.slice(0, int((bars.ts_close <= now).sum())) for name, bars in panel.items()}
+    whole = asked_positions(prepare(panel), moves, horizon=4)
+    known = asked_positions(prepare(before), moves, horizon=4)
+    # at its last close a symbol has no next open yet, so nothing is held from there on
+    last = min(int(bars.ts_close[-1]) for bars in before.values())
+    earlier = known.ts < last
+    np.testing.assert_array_equal(known.positions[earlier], whole.positions[: len(known.ts)][earlier])

@@ -11,9 +11,11 @@ from consilium.app.judge.economics_luck import Trials, deflated, overfitting, ti
 from consilium.app.judge.economics_measure import capacity, held_equal_volatility
 from consilium.app.stages import ProgressCall, silent
 from consilium.trading.backtest import BacktestResult
+from consilium.trading.metrics import FEWEST_DAYS
 from consilium.training.dataset import Dataset
 from consilium.training.forecasts import Forecasts
 from consilium.training.judge.economics import trading_judgement
+from consilium.training.judge.sharpe import TOO_SHORT
 
 __all__ = ["Trials", "account_daily", "daily_difference", "economics_section"]
 
@@ -75,6 +77,7 @@ def economics_section(
         "daily": [[int(d), float(r)] for d, r in zip(day.tolist(), returns.tolist(), strict=True)],
         "flat": {"net_return": 0.0},
         "buy_and_hold": pairs(*basket),
+        "buy_and_hold_return": float(basket[1][-1]) / main.initial_cash - 1.0,
         "held_equal_volatility": held_equal_volatility(main, basket, traded=bool(main.fills)),
         "permutation": permuted,
         "deflated_sharpe": luck,
@@ -109,17 +112,21 @@ def _accounts(
 
 def _figures(account: BacktestResult) -> dict[str, Any]:
     _, returns = account_daily(account)
-    return plain_figures(account) | {"days": len(returns)}
+    found, reason = plain_figures(account), None
+    if len(returns) < FEWEST_DAYS:
+        reason = TOO_SHORT
+    elif not account.trades:
+        reason = "no trade ended" if account.fills else "no trade"
+    return found | {"days": len(returns), "reason": reason}
 
 
 def _judged(section: Mapping[str, Any], accounts: Mapping[str, BacktestResult]) -> dict[str, str]:
     """Return the word and the text of the trading verdict."""
     main = accounts[MAIN]
     net = _earned(main)
-    held = section["buy_and_hold"][-1][1] / main.initial_cash - 1.0
     found = trading_judgement(
         net,
-        held,
+        section["buy_and_hold_return"],
         # a position that is still open was a trade as well: "no trade" would be untrue
         len(main.trades) + len(main.positions),
         deflated_sharpe=section["deflated_sharpe"]["probability"],
