@@ -81,8 +81,8 @@ def play_all(
 
     Returns
     -------
-    By (rule, trust), rows as in ``forecasts.rows``; `Played.actionable` by gate preset. Variants that said the
-    same share their arrays.
+    By (rule, trust), rows as in ``forecasts.rows``; `Played.actionable` by gate preset. Variants that said
+    the same share their arrays.
 
     Raises
     ------
@@ -231,7 +231,7 @@ def _rounds(script: _Script) -> Iterator[tuple[int, float, list[Prediction]]]:
 
 
 def _shared(played: dict[Variant, Played]) -> dict[Variant, Played]:
-    """Let variants that said the same share their arrays: forty-eight tables of a large panel take gigabytes."""
+    """Let variants that said the same share their arrays: those of a large panel take gigabytes."""
     kept: dict[tuple[bytes, ...], NDArray[Any]] = {}
 
     def one(column: NDArray[Any]) -> NDArray[Any]:

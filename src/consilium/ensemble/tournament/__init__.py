@@ -28,8 +28,8 @@ class Tournament:
     """Decides each round once for every variant, a pair (rule, trust policy), under several gates.
 
     What a variant says equals, bit for bit, what an `EnsembleService` of that rule and policy says to the
-    same messages, all models in each round. Predictions, trust, votes and verdicts are shared where they are the
-    same; what hindsight has learned is shared as long as all that it learned from was the same.
+    same messages, all models in each round. Predictions, trust, votes and verdicts are shared where they are
+    the same; what hindsight has learned is shared as long as all that it learned from was the same.
 
     Parameters
     ----------
