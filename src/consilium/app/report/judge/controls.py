@@ -107,6 +107,8 @@ def _world(row: Mapping[str, Any]) -> Markup:
     ic = real(row.get("ic"))
     told = "no signal" if ic == 0.0 else f"planted IC {written('ic', ic)}"
     name = row.get("name")
+    if name and told in str(name):
+        return html(name)
     return Markup(f"{html(name)}<small>{html(told)}</small>") if name else html(told)
 
 

@@ -179,7 +179,7 @@ def secondary_section(report: Report) -> Markup:
     return section(
         "secondary",
         "Secondary figures, calibration and abstention",
-        table("Secondary comparisons, corrected for their number", _SECONDARY, lines),
+        table("Secondary comparisons, corrected for their number", _SECONDARY, lines, "tight"),
         notes.listed(),
         paragraph(
             "Difference is consensus less other. Looking at many figures finds something by luck; 'p (Holm)' "

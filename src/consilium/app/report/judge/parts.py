@@ -51,11 +51,11 @@ def _trading(section: Mapping[str, Any]) -> Markup:
     ]
     heads = ("Left out", "Net return", "Trades", "Full less this, a day", "95 % interval")
     return Markup(
-        table("What the paper account would have made without the part", heads, lines)
+        table("What the paper account would have made without the part", heads, lines, "tight")
         + notes.listed()
         + (
             paragraph(
-                "Mean daily return of the full account less that of the other; above 0 the part earned it.",
+                "Mean daily return of the full account less that of the other; above 0 the part made money.",
                 "soft under",
             )
             if lines

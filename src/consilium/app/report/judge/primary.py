@@ -113,7 +113,12 @@ def months_section(report: Report) -> Markup:
         "months",
         "Month by month",
         chart_place("chart-months", f"Consensus less climatology: {told}; below 0 is better", told),
-        table("Half-Brier difference by month", ("Month", "Difference", "95 % interval", "Times"), lines),
+        table(
+            "Half-Brier difference by month",
+            ("Month", "Difference", "95 % interval", "Times"),
+            lines,
+            "tight",
+        ),
         notes.listed(),
         paragraph(
             "An edge that comes from one lucky month is none. Green or red: the interval lies on one side of "

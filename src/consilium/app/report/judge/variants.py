@@ -141,7 +141,8 @@ def _cell(
     value = None if row is None else value_of(row)
     if row is None or value is None:
         reason = None if row is None else row.get("reason")
-        return Markup(f'<span class="cell" title="{html(reason or "not run")}">{NOTHING}</span>')
+        kind = "cell registered" if row is not None and row.get("primary") else "cell"
+        return Markup(f'<span class="{kind}" title="{html(reason or "not run")}">{NOTHING}</span>')
     good = (value < 0.0) == lower_is_better
     share = 0.0 if largest == 0.0 else abs(value) / largest
     kinds = ["cell", "good" if good else "bad"]
@@ -184,6 +185,7 @@ def _all(every: Sequence[Row]) -> Markup:
             chance(real(row.get("p_value"))),
             chance(real(row.get("p_set"))),
             "yes" if row.get("in_set") else "no",
+            row.get("same_as") or "",
         )
         for row in every
     ]
@@ -196,9 +198,12 @@ def _all(every: Sequence[Row]) -> Markup:
         "p",
         "p (set)",
         "In set",
+        "Same as",
     )
     inner = table("Every variant with its figures", heads, lines)
-    return Markup(f"<details><summary>All {len(every)} variants with intervals</summary>{inner}</details>")
+    return Markup(
+        f"<details><summary>Every variant with its interval ({len(every)})</summary>{inner}</details>"
+    )
 
 
 def _loss(value: Any, digits: int) -> str:

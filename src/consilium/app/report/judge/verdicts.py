@@ -133,7 +133,7 @@ def registration_section(report: Report) -> Markup:
     run = part(report, "run")
     facts: list[tuple[str, object]] = [
         ("Hash", Markup(f"<code>{html(report.get('config_hash') or NOTHING)}</code>")),
-        ("Run", f"{run.get('id') or NOTHING}; {number('trials', run.get('trials'))} trials so far"),
+        ("Run", f"{run.get('id') or NOTHING}; trials so far: {number('trials', run.get('trials'))}"),
         ("Symbols", _names(config.get("universe") or data.get("symbols"))),
         ("Unseen symbols", _names(data.get("unseen"), "none: fewer than ten symbols")),
         ("Bar and horizon", _horizon(config, data)),
@@ -253,7 +253,7 @@ def split_section(report: Report) -> Markup:
         "split",
         "How time was split",
         timeline(split),
-        table("Parts and folds", heads, lines),
+        table("Parts and folds", heads, lines, "tight"),
         paragraph(
             "Each fold is forecast by models trained only on what came before it, with a gap as long as the "
             "label. Everything was tuned on development; the lock-box was forecast afterwards, once. A model "
