@@ -101,13 +101,17 @@ class Recalled(Hindsight):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voice:
-    """What one model said and what it weighed; ``weight`` is None if it had no vote."""
+    """What one model said and what it weighed; ``weight`` is None if it had no vote.
+
+    ``trust`` is None where it was not kept.
+    """
 
     model: str
     direction: Direction
     confidence: float
     probabilities: tuple[float, float, float]
     weight: float | None
+    trust: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +147,8 @@ class Explanation:
         ]
         for voice in self.voices:
             weight = "no vote" if voice.weight is None else f"weight {voice.weight:.1%}"
+            if voice.trust is not None:
+                weight += f", trust {voice.trust:.1%}"
             down, flat, up = voice.probabilities
             told.append(
                 f"  {short_model(voice.model)}: {_WORDS[voice.direction]} {voice.confidence:.1%}, {weight}, "
@@ -185,8 +191,9 @@ def explain(
     rule
         The rule, as a `Rule` if it had settings of its own; by default the one that the consensus names.
     allocations, trust, volatility, gates, models, prior, hindsight
-        What `reach_consensus` was given; hindsight as it was then, such as `Recalled`. Where trust was not kept, the weights of the consensus stand in for
-        allocation times trust, which is exact for every rule but ``confidence_based`` and ``log_pool``.
+        What `reach_consensus` was given; hindsight as it was then, such as `Recalled`. Where trust was not
+        kept, the weights of the consensus stand in for allocation times trust, which is exact for every rule
+        but ``confidence_based`` and ``log_pool``.
 
     Raises
     ------
@@ -240,19 +247,20 @@ def explain(
                 )
     return Explanation(
         consensus=consensus,
-        voices=tuple(_voice(p, consensus) for p in ordered),
+        voices=tuple(_voice(p, consensus, trust or {}) for p in ordered),
         gates=dict(consensus.gates),
         pivots=tuple(pivots),
     )
 
 
-def _voice(p: Prediction, consensus: Consensus) -> Voice:
+def _voice(p: Prediction, consensus: Consensus, trust: Mapping[str, float]) -> Voice:
     return Voice(
         model=p.model,
         direction=p.direction,
         confidence=p.confidence,
         probabilities=p.probabilities,
         weight=consensus.weights.get(p.model),
+        trust=trust.get(p.model),
     )
 
 

@@ -1,9 +1,9 @@
 """The forecasts of a walk-forward, sent through the ensemble message by message in the order of time."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,26 @@ WEIGHT_SAMPLES = 500
 
 SPARE_ROUNDS = 4
 """Instants that the ensemble keeps beyond the horizon: a gap delays an outcome."""
+
+
+class Keeper(Protocol):
+    """Keeps each consensus with all that it was reached from."""
+
+    def begin(self, ensemble: EnsembleService, models: Sequence[str]) -> None:
+        """Take the ensemble whose consensuses are to be kept, before its first one."""
+        ...
+
+    def learned(self) -> None:
+        """Note that the ensemble's settings were replaced, or that outcomes have taught it."""
+        ...
+
+    def keep(self, consensus: Consensus) -> None:
+        """Take the next consensus, in the order of the test rows, right after it was reached."""
+        ...
+
+    def end(self, pooled: "Pooled") -> None:
+        """Take what the pool has kept itself, after the last consensus."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -106,6 +126,7 @@ def pool(
     progress: ProgressCall,
     tap: Tap | None = None,
     rule: Rule | None = None,
+    keeper: Keeper | None = None,
 ) -> Pooled:
     """Send feature windows, predictions and matured outcomes through the ensemble.
 
@@ -118,6 +139,8 @@ def pool(
         Called with each consensus.
     rule
         A rule with settings of its own, in place of the one that the request names.
+    keeper
+        Keeps each consensus with what it was reached from; see ``app/consensus_store.py``.
 
     Raises
     ------
@@ -134,11 +157,14 @@ def pool(
         gates=make_gates(gates),
         capacity=len(dataset.symbols) * (request.horizon + SPARE_ROUNDS),
     )
-    columns = _Columns(len(forecasts.rows), models, tap)
+    if keeper is not None:
+        keeper.begin(ensemble, models)
+    columns = _Columns(len(forecasts.rows), models, _both(tap, keeper))
     bus = make_bus(ensemble, columns.keep)
-    _Replay(request, dataset, forecasts, models, ensemble, bus).run(gates, progress)
+    learned = _nothing if keeper is None else keeper.learned
+    _Replay(request, dataset, forecasts, models, ensemble, bus, learned).run(gates, progress)
     _require_whole(bus, ensemble, columns.count, len(forecasts.rows))
-    return Pooled(
+    pooled = Pooled(
         probabilities=columns.probabilities,
         direction=columns.direction,
         actionable=columns.actionable,
@@ -148,6 +174,25 @@ def pool(
         weights=columns.weights,
         conformal=_sets_by_month(ensemble, dataset),
     )
+    if keeper is not None:
+        keeper.end(pooled)
+    return pooled
+
+
+def _nothing() -> None:
+    """Stand in where nobody keeps the consensuses."""
+
+
+def _both(tap: Tap | None, keeper: Keeper | None) -> Tap | None:
+    if keeper is None or tap is None:
+        return tap if keeper is None else keeper.keep
+    told, kept = tap, keeper.keep
+
+    def both(consensus: Consensus) -> None:
+        kept(consensus)
+        told(consensus)
+
+    return both
 
 
 def _sets_by_month(ensemble: EnsembleService, dataset: Dataset) -> list[dict[str, Any]] | None:
@@ -180,9 +225,10 @@ class _Replay:
         models: list[str],
         ensemble: EnsembleService,
         bus: MemoryBus,
+        learned: Callable[[], None],
     ) -> None:
         self.request, self.dataset, self.forecasts = request, dataset, forecasts
-        self.models, self.ensemble, self.bus = models, ensemble, bus
+        self.models, self.ensemble, self.bus, self.learned = models, ensemble, bus, learned
 
     def run(self, gates: str, progress: ProgressCall) -> None:
         """Play all folds."""
@@ -195,11 +241,14 @@ class _Replay:
         for fold in self.forecasts.folds:
             self.ensemble.gates = fold_gates(gates, fold, self.models, cost)
             self.ensemble.prior = fold.prior
+            self.learned()
             for place in range(fold.start, fold.stop):
                 now = ts_event[place]
-                while told < len(outcomes) and outcomes[told].ts_matured < now:
-                    self.bus.publish(outcomes[told])
-                    told += 1
+                if told < len(outcomes) and outcomes[told].ts_matured < now:
+                    while told < len(outcomes) and outcomes[told].ts_matured < now:
+                        self.bus.publish(outcomes[told])
+                        told += 1
+                    self.learned()
                 speak(place)
             progress(f"consensus, gates {gates}", fold.stop, total)
 
