@@ -1,6 +1,7 @@
 """One backtest from candles to verdict."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from consilium.app.backtest.sections import (
     told_of_rival,
 )
 from consilium.app.bootstrap import SystemClock, factories
+from consilium.app.consensus_store import ConsensusKeeper, place_of
 from consilium.app.observe import Observed, fitting_features, observe
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import ConsiliumError, DataProblem, digest
@@ -71,7 +73,7 @@ def run(request: BacktestRequest, *, progress: ProgressCall = silent) -> dict[st
     with table.start(
         "backtest", config, seed=settings.training.seed, data_digest=digested, code_version=__version__
     ) as row:
-        report = _carry_out(request, observed, features, progress)
+        report = _carry_out(request, observed, features, progress, place_of(settings.data_dir, row.run_id))
         row.record(_headline(report))
     run_facts = {"id": row.run_id, "trials": table.trials("backtest")}
     report["data"]["digest"] = digested
@@ -96,12 +98,20 @@ def _carry_out(
     observed: Observed,
     features: str,
     progress: ProgressCall,
+    consensuses: Path,
 ) -> dict[str, Any]:
     progress("features and labels", 0, 1)
     dataset = build_dataset(observed.panel, features, LabelSpec(horizon=request.horizon))
     progress("features and labels", 1, 1)
     forecasts = forecast(request, dataset, progress)
-    pooled = {name: pool(request, dataset, forecasts, name, progress) for name in _presets(request.gates)}
+    keeper = ConsensusKeeper(dataset, forecasts)
+    pooled = {
+        name: pool(
+            request, dataset, forecasts, name, progress, keeper=keeper if name == request.gates else None
+        )
+        for name in _presets(request.gates)
+    }
+    keeper.write(consensuses)
     main = pooled[request.gates]
     judged = Judged.of(dataset, forecasts, main.probabilities, main.actionable)
     economics = Economics(request, observed.panel, int(dataset.ts_event[forecasts.rows[0]]))
