@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from consilium import __version__
-from consilium.app.cli import backtest, data, judge, learn
+from consilium.app.cli import backtest, data, explain, judge, learn
 
 app = typer.Typer(
     name="consilium",
@@ -20,6 +20,7 @@ app.add_typer(data_app, name="data")
 app.command("demo")(backtest.demo)
 app.command("backtest")(backtest.backtest)
 app.command("judge")(judge.judge)
+app.command("explain")(explain.explain)
 app.command("train")(learn.train)
 app.command("predict")(learn.predict)
 app.command("download-data")(data.download_data)
