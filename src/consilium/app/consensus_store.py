@@ -16,13 +16,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from consilium.app.backtest.pooling import Pooled
 from consilium.domain import Consensus, InvalidValue, OutputProblem
 from consilium.domain.files import sweep_unfinished, whole_file
 from consilium.ensemble import EnsembleService
 from consilium.ensemble.explanation import Lessons
 from consilium.training.dataset import Dataset
 from consilium.training.forecasts import Forecasts
+
+FloatArray = NDArray[np.float64]
 
 FORMAT = "consilium.consensus/1"
 FILE = "consensus.parquet"
@@ -83,13 +84,13 @@ class ConsensusKeeper:
         self._texts = {name: _Texts(rows) for name in (*TEXTS, "gates")}
         self._verdicts: dict[str, _Texts] = {}
         self._limit = np.full(rows, np.nan)
-        self._weight: dict[str, NDArray[np.float64]] = {}
-        self._trust: dict[str, NDArray[np.float64]] = {}
+        self._weight: dict[str, FloatArray] = {}
+        self._trust: dict[str, FloatArray] = {}
         self._said: list[Consensus] = []
         self._trusted: list[Mapping[str, float]] = []
         self._terms: list[tuple[int, str]] = []
         self._done = 0
-        self._pooled: Pooled | None = None
+        self._pooled: tuple[FloatArray, NDArray[np.int8], NDArray[np.bool_]] | None = None
 
     def begin(self, ensemble: EnsembleService, models: Sequence[str]) -> None:
         """Take the ensemble whose consensuses are to be kept, before its first one."""
@@ -131,10 +132,12 @@ class ConsensusKeeper:
         if len(said) == CHUNK:
             self._flush()
 
-    def end(self, pooled: Pooled) -> None:
-        """Take what the pool has kept itself, after the last consensus."""
+    def end(
+        self, probabilities: FloatArray, direction: NDArray[np.int8], actionable: NDArray[np.bool_]
+    ) -> None:
+        """Take what the pool has kept itself, after the last consensus: shapes (N, 3), (N,) and (N,)."""
         self._flush()
-        self._pooled = pooled
+        self._pooled = probabilities, direction, actionable
 
     def _told_settings(self) -> str:
         """Write the settings as a JSON object that is still open."""
@@ -212,7 +215,8 @@ class ConsensusKeeper:
     def _frame(self) -> pl.DataFrame:
         if self._pooled is None:
             raise InvalidValue("a keeper writes what it was given", "nothing", "give it to pool() first")
-        d, rows, pooled = self._dataset, self._forecasts.rows, self._pooled
+        d, rows = self._dataset, self._forecasts.rows
+        probabilities, direction, actionable = self._pooled
         symbols = pl.Series("symbol", d.symbols, dtype=pl.String).gather(pl.Series(d.symbol_index[rows]))
         known = d.labelled[rows]
         columns: list[pl.Series] = [
@@ -220,10 +224,10 @@ class ConsensusKeeper:
             pl.Series("ts_event", d.ts_event[rows]),
             *(of.series(name) for name, of in self._texts.items()),
             self._terms_series(),
-            pl.Series("direction", pooled.direction),
-            *_per_class("", pooled.probabilities),
+            pl.Series("direction", direction),
+            *_per_class("", probabilities),
             *(pl.Series(name, column) for name, column in self._figures.items()),
-            pl.Series("actionable", pooled.actionable),
+            pl.Series("actionable", actionable),
             *(of.series(f"gate:{name}") for name, of in self._verdicts.items()),
             _nullable("limit", self._limit),
             _nullable("volatility", d.volatility[rows]),
@@ -267,9 +271,9 @@ def settings_of(value: object) -> dict[str, Any]:
     return {name: dict(of) if isinstance(of, Mapping) else of for name, of in found.items()}
 
 
-def _per_class(prefix: str, p: NDArray[np.float64]) -> list[pl.Series]:
+def _per_class(prefix: str, p: FloatArray) -> list[pl.Series]:
     return [pl.Series(f"{prefix}{name}", np.ascontiguousarray(p[:, k])) for k, name in enumerate(CLASSES)]
 
 
-def _nullable(name: str, column: NDArray[np.float64]) -> pl.Series:
+def _nullable(name: str, column: FloatArray) -> pl.Series:
     return pl.Series(name, column).fill_nan(None)

@@ -51,8 +51,13 @@ class Keeper(Protocol):
         """Take the next consensus, in the order of the test rows, right after it was reached."""
         ...
 
-    def end(self, pooled: "Pooled") -> None:
-        """Take what the pool has kept itself, after the last consensus."""
+    def end(
+        self,
+        probabilities: NDArray[np.float64],
+        direction: NDArray[np.int8],
+        actionable: NDArray[np.bool_],
+    ) -> None:
+        """Take what the pool has kept itself, after the last consensus: shapes (N, 3), (N,) and (N,)."""
         ...
 
 
@@ -164,7 +169,9 @@ def pool(
     learned = _nothing if keeper is None else keeper.learned
     _Replay(request, dataset, forecasts, models, ensemble, bus, learned).run(gates, progress)
     _require_whole(bus, ensemble, columns.count, len(forecasts.rows))
-    pooled = Pooled(
+    if keeper is not None:
+        keeper.end(columns.probabilities, columns.direction, columns.actionable)
+    return Pooled(
         probabilities=columns.probabilities,
         direction=columns.direction,
         actionable=columns.actionable,
@@ -174,9 +181,6 @@ def pool(
         weights=columns.weights,
         conformal=_sets_by_month(ensemble, dataset),
     )
-    if keeper is not None:
-        keeper.end(pooled)
-    return pooled
 
 
 def _nothing() -> None:
