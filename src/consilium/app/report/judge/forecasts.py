@@ -30,7 +30,7 @@ def forecasts_section(report: Report) -> Markup:
     lines = []
     for name, (kind, figures) in everybody.items():
         cells = [figure_cell(key, part(figures, key), reasons) for key in FIGURE_TITLES]
-        told = _kind(kind, figures, len(rows(part(report, "split", "lockbox").get("folds"))))
+        told = _kind(kind, *no_skill(report, name, figures))
         if name == oracle:
             told += "; best in hindsight, never a comparator"
         lines.append((Markup(f"{html(name)} <small>{html(told)}</small>"), *cells))
@@ -66,9 +66,18 @@ def everyone(report: Report) -> dict[str, tuple[str, Mapping[str, Any]]]:
     return found
 
 
-def _kind(kind: str, figures: Mapping[str, Any], folds: int) -> str:
-    silent, of = figures.get("no_skill_folds"), figures.get("folds") or folds or NOTHING
-    return f"{kind}, no_skill in {silent} of {of} folds" if silent else kind
+def no_skill(report: Report, name: str, figures: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Count the folds of the lock-box without skill, and all; from the figures or from the split."""
+    folds = rows(part(report, "split", "lockbox").get("folds"))
+    known = [part(fold, "skilled")[name] for fold in folds if name in part(fold, "skilled")]
+    silent, of = figures.get("no_skill_folds"), figures.get("folds")
+    if silent is None and known:
+        silent = sum(has is False for has in known)
+    return silent, of or len(folds) or None
+
+
+def _kind(kind: str, silent: int | None, folds: int | None) -> str:
+    return f"{kind}, no_skill in {silent} of {folds or NOTHING} folds" if silent else kind
 
 
 def _oracle(oracle: Mapping[str, Any]) -> Markup:
@@ -189,7 +198,7 @@ def secondary_section(report: Report) -> Markup:
         if lines
         else "",
         paragraph(found.get("text")),
-        _absent(rows(found.get("absent"))),
+        "" if "Not compared" in str(found.get("text")) else _absent(rows(found.get("absent"))),
         _figures("Ranking the symbols of one instant", part(found, "icir"), _ICIR, _ICIR_TOLD),
         _calibration(report),
         _figures("Is the stated confidence true?", part(found, "recalibration"), _SLOPE, _SLOPE_TOLD),
@@ -279,6 +288,8 @@ def _calibration(report: Report) -> Markup:
 
 
 def _title(key: object) -> str:
+    if key in _ICIR:
+        return _ICIR[str(key)]
     return FIGURE_TITLES.get(str(key), (str(key or NOTHING).replace("_", " "), ""))[0]
 
 

@@ -54,6 +54,9 @@ def primary_section(report: Report) -> Markup:
 def _direction(report: Report) -> Markup:
     """Whether the forecast knows which way, by the share of the gain and against its own mirror image."""
     told, mirror = paragraph(direction_of(report).get("text")), part(report, "mirror")
+    if mirror and mirror.get("low") == mirror.get("high"):
+        # One draw of the bootstrap has two equal ends and is no interval.
+        mirror = {**mirror, "low": None, "high": None}
     drawn = forest(
         "The consensus against its own mirror image, UP and DOWN exchanged",
         "Consensus against",

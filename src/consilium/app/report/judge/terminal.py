@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from consilium.app.report.judge.economics import account_rows
-from consilium.app.report.judge.forecasts import everyone
+from consilium.app.report.judge.forecasts import everyone, no_skill
 from consilium.app.report.judge.reading import (
     FEWEST_DIGITS,
     Report,
@@ -98,7 +98,7 @@ def _figures(report: Report) -> Table:
     oracle = part(report, "secondary", "oracle").get("name")
     for name, (_, figures) in everyone(report).items():
         cells = [number(key, real(part(figures, key).get("value"))) for key in _FIGURES]
-        silent = figures.get("no_skill_folds")
+        silent, _ = no_skill(report, name, figures)
         mark = " *" if name == oracle else ""
         table.add_row(Text(f"{short_model(name)}{mark}"), *cells, NOTHING if silent is None else str(silent))
     if oracle and table.row_count:

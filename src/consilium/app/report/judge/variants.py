@@ -3,7 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from consilium.app.report.judge.reading import Report, chance, digits_of, gap, part, real, rows, span
+from consilium.app.report.judge.reading import (
+    MOST_DIGITS,
+    Report,
+    chance,
+    digits_of,
+    gap,
+    part,
+    real,
+    rows,
+    span,
+)
 from consilium.app.report.markup import Markup, html, paragraph, section, table
 from consilium.app.report.numbers import NOTHING, number, percent
 
@@ -52,7 +62,11 @@ def ability(spa: Row) -> str:
     if not spa:
         return ""
     gained = real(spa.get("best_difference"))
-    shown = f" (best in the table: {best}{'' if gained is None else f', {gap(gained)}'})" if best else ""
+    shown = (
+        f" (best in the table: {best}{'' if gained is None else f', {gap(gained, MOST_DIGITS)}'})"
+        if best
+        else ""
+    )
     if p is None:
         return (
             f"Test for superior ability against equal weight: none, {spa.get('reason') or 'not run'}{shown}."

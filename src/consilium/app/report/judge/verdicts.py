@@ -177,7 +177,7 @@ def opened(report: Report) -> str:
     if count is None:
         told = "How often the lock-box had been opened before is not known."
     elif count == 0:
-        told = "The lock-box was opened for the first time."
+        return str(lockbox.get("text") or "The lock-box was opened for the first time.")
     else:
         told = (
             f"The lock-box had been opened {count:,.0f} time{'' if count == 1 else 's'} before. Each look is "
