@@ -284,8 +284,8 @@ def test_controls_that_were_left_out_are_missed(report: dict[str, Any]) -> None:
 
 
 def test_an_interval_without_width_is_not_shown_as_one(report: dict[str, Any]) -> None:
-    mirror = {**report["mirror"], "low": -0.000123, "high": -0.000123}
-    assert "-0.000123" not in shown({**report, "mirror": mirror}).text
+    mirror = {**report["mirror"], "low": -0.07771, "high": -0.07771}
+    assert "-0.0777" not in shown({**report, "mirror": mirror}).text
 
 
 def test_nothing_undefined_is_printed(outline: Outline) -> None:
