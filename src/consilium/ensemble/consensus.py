@@ -186,15 +186,18 @@ def _odds(hindsight: Hindsight | None, symbol: str, verdict: Verdict, volatility
 
 
 def _judge(rule: Rule, gates: Gates, verdict: Verdict, facts: Facts) -> tuple[dict[str, str], str]:
-    checks = {"admission": PASS, **verdict.checks}
-    level = verdict.level
+    checks = {"admission": PASS, **verdict.checks, **_gate_checks(rule, gates, verdict, facts)}
+    held = checks.get("volatility", PASS).startswith("volatility_hold")
+    return checks, f"{verdict.level}_volatility_hold" if held else verdict.level
+
+
+def _gate_checks(rule: Rule, gates: Gates, verdict: Verdict, facts: Facts) -> dict[str, str]:
+    checks = {}
     if rule.volatility_gate or gates.volatility_gate:
         checks["volatility"] = gates.volatility_verdict(verdict, facts)
-        if checks["volatility"].startswith("volatility_hold"):
-            level += "_volatility_hold"
     checks["direction"] = "flat: nothing to trade" if verdict.direction is Direction.FLAT else PASS
     checks.update(gates.verdicts(verdict, facts))
-    return checks, level
+    return checks
 
 
 def acts(rule: Rule, gates: Gates, verdict: Verdict, facts: Facts, other_gates: Mapping[str, str]) -> bool:
@@ -202,11 +205,12 @@ def acts(rule: Rule, gates: Gates, verdict: Verdict, facts: Facts, other_gates: 
 
     It is what `reach_consensus` calls actionable; ``other_gates`` are those of hindsight.
     """
-    if verdict.direction is Direction.FLAT or first_hold(verdict.checks, strict=gates.strict):
+    strict = gates.strict
+    if verdict.direction is Direction.FLAT or first_hold(verdict.checks, strict=strict):
         return False
-    checks, _ = _judge(rule, gates, verdict, facts)
-    checks.update(other_gates)
-    return not first_hold(checks, strict=gates.strict)
+    if first_hold(_gate_checks(rule, gates, verdict, facts), strict=strict):
+        return False
+    return not (other_gates and first_hold(other_gates, strict=strict))
 
 
 def first_hold(checks: Mapping[str, str], *, strict: bool) -> str:

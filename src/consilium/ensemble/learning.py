@@ -14,6 +14,9 @@ from consilium.ensemble.rounds import (
 from consilium.ensemble.trust import TrustPolicy, make_trust
 from consilium.ensemble.trust.regimes import PerRegime
 
+LATE, UNFORESEEN = "late outcome", "outcome without forecast"
+"""Why an outcome is ignored: its instant was taught already, or nothing waits for it."""
+
 
 class Topic(NamedTuple):
     """What one trust policy is about."""
@@ -167,7 +170,7 @@ class Learning:
         """Take an outcome; return why it was ignored, empty if it counts."""
         decided = self._decided.pop(key, None)
         if decided is None:
-            return "outcome without forecast"
+            return UNFORESEEN
         predictions, regime = decided
         topic = Topic(key.horizon_ns, key.label_id)
         late = key.ts_event <= self._taught_until.get(topic, -1)
@@ -184,7 +187,7 @@ class Learning:
             lesson.outcomes.append(outcome)
             lesson.regimes[key.symbol] = regime
         self.closed(key)
-        return "late outcome" if late else ""
+        return LATE if late else ""
 
     def _teach(self, topic: Topic) -> None:
         lesson = self._lessons.pop(topic)

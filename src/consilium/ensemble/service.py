@@ -15,7 +15,7 @@ from consilium.ensemble.allocations import check_shares, rule_shares
 from consilium.ensemble.consensus import EVEN_PRIOR, first_hold, reach_consensus
 from consilium.ensemble.gates import Gates, make_gates
 from consilium.ensemble.hindsight import Hindsight
-from consilium.ensemble.learning import Learning
+from consilium.ensemble.learning import UNFORESEEN, Learning
 from consilium.ensemble.rounds import RoundKey, read_prediction, write_prediction
 from consilium.ensemble.rules import make_rule
 from consilium.ensemble.trust import DEFAULT_TRUST, TrustPolicy
@@ -225,7 +225,7 @@ class EnsembleService:
         ignored = self._learning.mature(key, outcome)
         if ignored:
             self.ignored[ignored] += 1
-        if ignored != "outcome without forecast":
+        if ignored != UNFORESEEN:
             self.hindsight(key.horizon_ns, key.label_id).mature(key, None if ignored else outcome)
 
     def _hear(self, prediction: Prediction) -> tuple[Consensus, ...]:

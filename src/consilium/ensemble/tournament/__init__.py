@@ -10,6 +10,7 @@ from consilium.ensemble.allocations import check_shares
 from consilium.ensemble.consensus import EVEN_PRIOR
 from consilium.ensemble.gates import Gates, make_gates
 from consilium.ensemble.hindsight import Hindsight
+from consilium.ensemble.learning import UNFORESEEN
 from consilium.ensemble.rounds import RoundKey
 from consilium.ensemble.rules import RULES, make_rule
 from consilium.ensemble.tournament.round import Round
@@ -169,7 +170,7 @@ class Tournament:
         ignored = self._policies.mature(key, outcome)
         if ignored:
             self.ignored[ignored] += 1
-        if ignored != "outcome without forecast":
+        if ignored != UNFORESEEN:
             for strand in self._strands:
                 strand.hindsight.mature(key, None if ignored else outcome)
 

@@ -10,8 +10,6 @@ from consilium.ensemble.rounds import RoundKey
 from consilium.ensemble.tournament.trust import Ballot
 from consilium.ensemble.voting import Rule, Verdict, Vote
 
-_NEW = object()
-
 
 class Round:
     """The predictions of one round, their votes under each policy, and the verdicts found so far.
@@ -41,18 +39,21 @@ class Round:
         self.key, self.spoken, self.voters, self.ballots = key, spoken, voters, ballots
         self.volatility, self.prior = volatility, prior
         self._enabled, self._gates = enabled, tuple(gates.values())
-        self._verdicts: dict[tuple[str, object], Verdict | None] = {}
+        self.idle = (False,) * len(self._gates)
+        self._verdicts: dict[tuple[str, int], Verdict] = {}
         self._returns: dict[tuple[float, ...], float] = {}
 
     def verdict(self, rule: Rule, source: int) -> Verdict | None:
         """Return what a rule says with the trust of a source; None if it leaves nobody a vote."""
-        shares, votes = self.ballots[source]
+        place, votes = self.ballots[source]
+        if not votes:
+            return None
         # A rule that shares do not move says the same under every policy that leaves anybody a vote.
-        at = rule.name, shares if rule.by_shares else bool(votes)
-        found = self._verdicts.get(at, _NEW)
-        if found is _NEW:
-            found = self._verdicts[at] = rule.verdict(votes, self._enabled) if votes else None
-        return found  # type: ignore[return-value]
+        at = rule.name, place if rule.by_shares else -1
+        found = self._verdicts.get(at)
+        if found is None:
+            found = self._verdicts[at] = rule.verdict(votes, self._enabled)
+        return found
 
     def acts(
         self,
@@ -61,10 +62,10 @@ class Round:
         figures: Figures,
         other_gates: Mapping[str, str],
         votes: list[Vote],
-    ) -> list[bool]:
+    ) -> Sequence[bool]:
         """Whether to act on a verdict, under each of the gates."""
         if verdict.direction is Direction.FLAT:
-            return [False] * len(self._gates)
+            return self.idle
         weights = verdict.weights
         expected = self._returns.get(weights)
         if expected is None:

@@ -72,8 +72,7 @@ class Strand:
 
     def decide(self, now: Round) -> list[Self]:
         """Decide a round for every seat; return the strands of those that leave this one."""
-        seats = self.seats
-        said = [now.verdict(seat.rule, seat.source) for seat in seats]
+        said = [now.verdict(seat.rule, seat.source) for seat in self.seats]
         lead = said[0]
         born: list[Self] = []
         for verdict in said:
@@ -109,19 +108,23 @@ class Strand:
             self._keep(now.prior, Direction.FLAT)
             for seat in self.seats:
                 seat.verdict = None
-                seat.acted.extend([False] * len(seat.presets))
+                seat.acted.extend(now.idle)
             return
-        figures = self.hindsight.figures(now.key.symbol, lead, now.volatility)
-        gates = self.hindsight.gates(now.key.symbol, lead, figures.said)
-        last: tuple[Rule, Said] | None = None
-        acted: list[bool] = []
+        hindsight, symbol = self.hindsight, now.key.symbol
+        figures = hindsight.figures(symbol, lead, now.volatility)
+        gates = hindsight.gates(symbol, lead, figures.said)
+        last: Said = None
+        acted: Sequence[bool] = ()
         for seat, verdict in zip(self.seats, said, strict=True):
             seat.verdict, seat.figures = verdict, figures
-            if verdict is not None and (last is None or last[0] is not seat.rule or last[1] is not verdict):
-                last = seat.rule, verdict
-                acted = now.acts(seat.rule, verdict, figures, gates, now.ballots[seat.source].votes)
+            # One object is one rule's; what it leads to is found once.
+            if verdict is not last and verdict is not None:
+                last, acted = (
+                    verdict,
+                    now.acts(seat.rule, verdict, figures, gates, now.ballots[seat.source].votes),
+                )
             seat.acted.extend(acted)
-        self.hindsight.wait(now.key, lead.direction, lead.probabilities, figures.situation, figures.said)
+        hindsight.wait(now.key, lead.direction, lead.probabilities, figures.situation, figures.said)
         self._keep(lead.probabilities, lead.direction)
 
     def _keep(self, probabilities: tuple[float, float, float], direction: Direction) -> None:

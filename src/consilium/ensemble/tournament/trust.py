@@ -13,10 +13,18 @@ from consilium.ensemble.voting import Vote
 
 
 class Ballot(NamedTuple):
-    """The votes of a round with the trust of one policy; equal keys mean equal votes."""
+    """The votes of a round with the trust of one policy; equal places mean equal votes."""
 
-    key: tuple[float, ...]
+    place: int
     votes: list[Vote]
+
+
+class Awake(NamedTuple):
+    """Who spoke in a round, who of them votes, and in which regime."""
+
+    spoken: tuple[str, ...]
+    voting: tuple[str, ...]
+    regime: str
 
 
 class Source:
@@ -24,20 +32,24 @@ class Source:
 
     def __init__(self, policy: TrustPolicy, rule: str | None, shares: Mapping[str, float] | None) -> None:
         self.policy, self.rule, self.shares = policy, rule, shares
-        self._asked: dict[tuple[tuple[str, ...], str], dict[str, float]] = {}
+        self.trust: dict[str, float] = {}
+        self._asked: Awake | None = None
+        self._key: tuple[float, ...] = ()
 
-    def weights(self, names: tuple[str, ...], regime: str) -> dict[str, float]:
-        """Return the weights of the models that spoke."""
-        found = self._asked.get((names, regime))
-        if found is None:
-            found = weights_of(self.policy, names, regime)
-            check_shares("trust", found, names)
-            self._asked[names, regime] = found
-        return found
+    def key(self, awake: Awake) -> tuple[float, ...]:
+        """Return what tells its votes from those of other sources, with `trust` as it is now."""
+        if self._asked != awake:
+            self.trust = trust = weights_of(self.policy, awake.spoken, awake.regime)
+            check_shares("trust", trust, awake.spoken)
+            self._key = tuple([trust[model] for model in awake.voting])
+            if self.shares:
+                self._key += tuple([self.shares[model] for model in awake.voting])
+            self._asked = awake
+        return self._key
 
     def learned(self) -> None:
         """Note that it may say something else now."""
-        self._asked.clear()
+        self._asked = None
 
 
 class Policies(Learning):
@@ -79,19 +91,16 @@ class Policies(Learning):
 
     def ballots(self, names: Sequence[str], voters: Sequence[Prediction], regime: str) -> list[Ballot]:
         """Return the votes of the voters among those who spoke, one ballot for each source."""
-        asked, voting = tuple(names), [p.model for p in voters]
+        awake = Awake(tuple(names), tuple([p.model for p in voters]), regime)
         directions = [p.direction for p in voters]
         found: dict[tuple[float, ...], Ballot] = {}
         ballots = []
         for source in self.sources:
-            trust, shares = source.weights(asked, regime), source.shares
-            key = (
-                *[trust[model] for model in voting],
-                *([shares[model] for model in voting] if shares else ()),
-            )
+            key = source.key(awake)
             ballot = found.get(key)
             if ballot is None:
-                found[key] = ballot = Ballot(key, cast_votes(voters, directions, shares, trust))
+                votes = cast_votes(voters, directions, source.shares, source.trust)
+                found[key] = ballot = Ballot(len(found), votes)
             ballots.append(ballot)
         return ballots
 
