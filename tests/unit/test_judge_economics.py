@@ -78,6 +78,11 @@ def test_the_moments_are_raw_and_a_day() -> None:
     assert Moments.of([]) is None
 
 
+def test_variants_that_all_earned_the_same_are_one_trial() -> None:
+    one = np.random.default_rng(2).normal(0.0, 0.01, 300)
+    assert len(np.unique(cluster_trials(np.column_stack([one, one, one])))) == 1
+
+
 def test_the_best_of_twenty_without_skill_is_not_believed() -> None:
     believed = naive = 0
     for world in range(60):
@@ -342,9 +347,9 @@ GOOD = {"deflated_sharpe": 0.97, "overfitting": 0.1, "permutation": 0.01}
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"deflated_sharpe": 0.95}, "the deflated Sharpe ratio is 0.95, not > 0.95"),
-        ({"overfitting": 0.2}, "the probability of overfitting is 0.20, not < 0.2"),
-        ({"permutation": 0.05}, "the permutation p-value is 0.05, not < 0.05"),
+        ({"deflated_sharpe": 0.95}, "the deflated Sharpe ratio is 0.950, not > 0.95"),
+        ({"overfitting": 0.2}, "the probability of overfitting is 0.200, not < 0.2"),
+        ({"permutation": 0.05}, "the permutation p-value is 0.050, not < 0.05"),
         ({"deflated_sharpe": None}, "the deflated Sharpe ratio could not be computed"),
         ({"overfitting": None}, "the probability of overfitting could not be computed"),
         ({"permutation": None}, "the permutation p-value could not be computed"),

@@ -319,8 +319,6 @@ class _Judgement:
             notes.append(
                 "The controls were left out: nothing shows that this run would stay silent on noise."
             )
-        if self.earlier:
-            notes.append(sections["split"]["lockbox"]["text"])
         return {
             "judgement": {
                 "word": primary.verdict.word,

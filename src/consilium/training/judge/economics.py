@@ -116,7 +116,7 @@ def trading_judgement(
     'does not pay'
     >>> print(found.text)
     The paper account made 20.0 % after costs in 90 trades; doing nothing would have made nothing, buy and
-    hold would have made 10.0 %. It is not shown to pay: the probability of overfitting is 0.40, not < 0.2.
+    hold would have made 10.0 %. It is not shown to pay: the probability of overfitting is 0.400, not < 0.2.
 
     References
     ----------
@@ -161,7 +161,7 @@ class _Condition:
     def told(self) -> str:
         if self.value is None:
             return f"{self.name} could not be computed"
-        return f"{self.name} is {self.value:.2f}, not {self.sign} {self.bound:g}"
+        return f"{self.name} is {self.value:.3f}, not {self.sign} {self.bound:g}"
 
 
 def _moved(change: float, would: bool = False) -> str:

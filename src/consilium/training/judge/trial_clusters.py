@@ -72,6 +72,8 @@ def _clusters(distance: NDArray[np.float64]) -> NDArray[np.int64]:
         return np.zeros(count, dtype=np.int64)
     tree = linkage(squareform(distance, checks=False), method="average")
     alone: NDArray[np.int64] = fcluster(tree, SAME, criterion="distance").astype(np.int64)
+    if alone.max() == 1:
+        return alone
     best, cut = max(WEAKEST, mean_silhouette(distance, alone)), alone
     # Every height of the tree at which something joins is one way to cut it.
     for low, high in pairwise(tree[:, 2]):
