@@ -19,6 +19,7 @@ from consilium.domain import HOUR_NS, ConsiliumError, half_brier
 from consilium.market.candles import CandleSeries
 from consilium.market.simulator import simulate
 from consilium.training.dataset import Dataset, build_dataset
+from consilium.training.judge.bootstrap import DRAWS
 from consilium.training.judge.comparison import BETTER, Comparison, compare_half_brier
 from consilium.training.labels import LabelSpec
 from consilium.training.trainer import derive_seed
@@ -131,7 +132,7 @@ def dataset_start(found: Examination) -> int:
     return int(found.dataset.ts_event[found.lockbox.rows[0]])
 
 
-def against_mirror(found: Examination, request: BacktestRequest) -> Comparison:
+def against_mirror(found: Examination, request: BacktestRequest, *, draws: int = DRAWS) -> Comparison:
     """Compare the consensus with its mirror image, UP and DOWN exchanged.
 
     Where prices have no direction to know and move up as they move down, both are equally good in
@@ -145,7 +146,7 @@ def against_mirror(found: Examination, request: BacktestRequest) -> Comparison:
         d.ts_event[judged.rows],
         request.horizon,
         request.settings.training.seed,
-        draws=1,
+        draws=draws,
     )
 
 
