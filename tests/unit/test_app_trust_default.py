@@ -85,6 +85,22 @@ def test_an_option_that_the_policy_cannot_take_is_refused_before_any_work(
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("section", "name", "told"),
+    [
+        ("allocations", "xgbost", "did you mean 'xgboost'?"),
+        ("min_confidence", "patchtst", "add it to --models"),
+        ("allocations", "lightgbm", "add it to --models"),
+    ],
+)
+def test_a_setting_for_a_model_that_is_not_chosen_is_refused_before_any_work(
+    section: str, name: str, told: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        BacktestRequest.checked(settings=settings(**{section: {name: 0.5}}), models=["xgboost"])
+    assert told in str(caught.value)
+
+
 def test_equal_requests_are_equal_however_they_were_made() -> None:
     by_option = BacktestRequest.checked(settings=settings(), trust="uniform", rule="majority", gates="seed")
     by_file = BacktestRequest.checked(settings=settings(trust="uniform", rule="majority", gates="seed"))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from consilium.app.settings import Settings
@@ -72,14 +73,7 @@ def make_ensemble(
         The settings name a model that is not in the pool.
     """
     ensemble = settings.ensemble
-    for section in (ensemble.allocations, ensemble.min_confidence):
-        strangers = sorted(set(section) - set(models))
-        if strangers:
-            raise UsageError(
-                f"ensemble settings may name the models {', '.join(models)}",
-                strangers[0],
-                "add it to --models",
-            )
+    require_members(settings, models)
     return EnsembleService(
         {name: ModelSetting(min_confidence=ensemble.min_confidence.get(name, 0.0)) for name in models},
         rule=rule,
@@ -94,6 +88,25 @@ def make_ensemble(
         capacity=capacity,
         round_trip_cost=trip_cost(settings),
     )
+
+
+def require_members(settings: Settings, models: Sequence[str]) -> None:
+    """Refuse settings of the ensemble that name a model which is not in the pool.
+
+    Raises
+    ------
+    UsageError
+        The nearest member, if one is near.
+    """
+    ensemble = settings.ensemble
+    for name in sorted(set(ensemble.allocations) | set(ensemble.min_confidence)):
+        if name not in models:
+            near = get_close_matches(name, models, n=1)
+            raise UsageError(
+                f"ensemble settings may name the models {', '.join(models)}",
+                f"'{name}'",
+                f"did you mean '{near[0]}'?" if near else "add it to --models",
+            )
 
 
 def make_bus(

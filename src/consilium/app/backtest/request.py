@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from inspect import Parameter, signature
 from typing import Any, Self
 
+from consilium.app.bootstrap import require_members
 from consilium.app.settings import Settings
 from consilium.council.policy import policy_for
 from consilium.domain import InvalidValue, Policy, UnknownName, UsageError, canonical_model, lookup, names_in
@@ -66,7 +67,8 @@ class BacktestRequest:
         UnknownName
             A model, rule, trust policy, option of it, gate preset, feature set or preset that is not there.
         UsageError
-            A horizon below 1, or an option of the trust policy outside its bound.
+            A horizon below 1, an option of the trust policy outside its bound, or a setting for a model that
+            is not among those chosen.
         """
         ensemble = settings.ensemble
         rule = _known("rule", rule or ensemble.rule, names_in(RULES, "consilium.rules"))
@@ -85,6 +87,7 @@ class BacktestRequest:
             **rest,
         )
         _check_trust_options(trust, chosen.models, ensemble.trust_options)
+        require_members(settings, chosen.models)
         if chosen.horizon < 1:
             raise UsageError("horizon must be >= 1 bar", chosen.horizon, "use 1")
         return chosen
