@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import fsum, isfinite
 from typing import Any
 
-from consilium.domain import Consensus, InvalidValue, Outcome, Prediction
+from consilium.domain import Consensus, InvalidValue, Outcome, Prediction, direction_of
 from consilium.ensemble.trust.roll import Question, check_state, roll_of, speaking
 
 
@@ -115,18 +115,18 @@ class Agreement:
             counted = set()
         horizon_ns, label_id = self._question
         stated, symbol, trust = consensus.direction, consensus.symbol, self._trust
+        reward, most, penalty, least = self.reward_delta, self.max_weight, self.penalty_delta, self.min_weight
         for p in predictions:
             if p.horizon_ns != horizon_ns or p.label_id != label_id:
                 self._question.check(p)
-            if p.symbol == symbol and p.model in trust and p.model not in counted:
-                counted.add(p.model)
-                trust[p.model] = self._moved(trust[p.model], p.direction is stated)
+            model = p.model
+            if model in trust and model not in counted and p.symbol == symbol:
+                counted.add(model)
+                if direction_of(p.probabilities) is stated:
+                    trust[model] = min(trust[model] + reward, most)
+                else:
+                    trust[model] = max(trust[model] - penalty, least)
         self._counted[consensus.symbol] = (consensus.ts_event, counted)
-
-    def _moved(self, trust: float, agreed: bool) -> float:
-        if agreed:
-            return min(trust + self.reward_delta, self.max_weight)
-        return max(trust - self.penalty_delta, self.min_weight)
 
     def state(self) -> dict[str, Any]:
         """Return trust, and which models were counted at the last instant of each symbol."""
