@@ -244,9 +244,9 @@ Twenty clones in place of one bad model move the accuracy by
 {moved}.
 
 `agreement` rewards who agrees with the consensus. Copies agree with themselves: it never sees that they are
-wrong, and ends where trusting all alike ends. `fixed_share` finds the good model, and the next one eight times
-as soon as `ewa_brier`: it never lets a weight fall too low to come back. Where nothing changes it pays for that
-with a few tenths of a point of accuracy.
+wrong, and ends where trusting all alike ends. `fixed_share` finds the good model, and the next one eight
+times as soon as `ewa_brier`: it never lets a weight fall too low to come back. Where nothing changes it pays
+for that with a few tenths of a point of accuracy.
 
 Trust finds who is right; it does not temper a loud voice. Where independent models all say .8 and are right
 less often, the plain mean of all tempers them and has the lower half-Brier, though it is right less often
