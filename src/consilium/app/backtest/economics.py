@@ -13,7 +13,8 @@ from consilium.domain import stated_directions, to_iso
 from consilium.market.candles import CandleSeries
 from consilium.trading.backtest import BacktestResult, prepare, run_backtest
 from consilium.trading.books import run_unit_book
-from consilium.trading.metrics import buy_and_hold, measure
+from consilium.trading.days import day_of_close
+from consilium.trading.metrics import buy_and_hold, daily_returns, measure
 from consilium.trading.signals import SignalSeries
 from consilium.training.dataset import Dataset
 from consilium.training.forecasts import Forecasts
@@ -115,6 +116,23 @@ class Economics:
     def hold(self) -> list[list[float]]:
         """Return buy and hold over the same period, as (time, value) pairs."""
         return pairs(*self.basket())
+
+
+def account_daily(account: BacktestResult) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the UTC days of an account and its simple return on each, flat days in.
+
+    Parameters
+    ----------
+    account
+        Any account of a backtest.
+
+    Returns
+    -------
+    Numbers of the UTC days since 1970, int64, one after the other, and returns; both shape (T,).
+    """
+    first = int(day_of_close(account.ts[:1])[0])
+    returns = daily_returns(account.ts, account.equity)
+    return first + np.arange(len(returns), dtype=np.int64), returns
 
 
 def plain_figures(result: BacktestResult) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """One backtest from candles to verdict."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from consilium.app.backtest.assessment import (
     reliability_of,
     told_of_direction,
 )
-from consilium.app.backtest.economics import Economics, drawdown, pairs, plain_figures
+from consilium.app.backtest.economics import Economics, account_daily, drawdown, pairs, plain_figures
 from consilium.app.backtest.pooling import Pooled, pool
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.backtest.sections import (
@@ -28,6 +27,7 @@ from consilium.app.backtest.sections import (
 from consilium.app.bootstrap import SystemClock, factories
 from consilium.app.consensus_store import ConsensusKeeper, place_of
 from consilium.app.observe import Observed, fitting_features, observe
+from consilium.app.openings import open_outcomes
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import ConsiliumError, DataProblem, digest
 from consilium.ensemble import PRESETS
@@ -37,7 +37,7 @@ from consilium.training.forecasts import Forecasts
 from consilium.training.judge.economics import trading_verdict
 from consilium.training.judge.verdict import Verdict
 from consilium.training.labels import LabelSpec
-from consilium.training.runs import RunTable
+from consilium.training.runs import Run, RunTable
 from consilium.training.walkforward import walk_forward
 
 SCHEMA = "consilium.backtest/1"
@@ -73,7 +73,8 @@ def run(request: BacktestRequest, *, progress: ProgressCall = silent) -> dict[st
     with table.start(
         "backtest", config, seed=settings.training.seed, data_digest=digested, code_version=__version__
     ) as row:
-        report = _carry_out(request, observed, features, progress, place_of(settings.data_dir, row.run_id))
+        open_outcomes(row, observed, seed=settings.training.seed)
+        report = _carry_out(request, observed, features, progress, row)
         row.record(_headline(report))
     run_facts = {"id": row.run_id, "trials": table.trials("backtest")}
     report["data"]["digest"] = digested
@@ -98,7 +99,7 @@ def _carry_out(
     observed: Observed,
     features: str,
     progress: ProgressCall,
-    consensuses: Path,
+    row: Run,
 ) -> dict[str, Any]:
     progress("features and labels", 0, 1)
     dataset = build_dataset(observed.panel, features, LabelSpec(horizon=request.horizon))
@@ -111,13 +112,14 @@ def _carry_out(
         )
         for name in _presets(request.gates)
     }
-    keeper.write(consensuses)
+    keeper.write(place_of(request.settings.data_dir, row.run_id))
     main = pooled[request.gates]
     judged = Judged.of(dataset, forecasts, main.probabilities, main.actionable)
     economics = Economics(request, observed.panel, int(dataset.ts_event[forecasts.rows[0]]))
     books = _books(economics, dataset, forecasts, progress)
     accounts = _accounts(economics, pooled, progress)
     account = accounts[request.gates, request.limits]
+    row.keep_returns(*account_daily(account), "account")
     names = (*forecasts.probabilities, "consensus")
     figures: dict[str, dict[str, Any]] = {}
     horizon, seed = request.horizon, request.settings.training.seed

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from consilium.app.backtest.economics import Economics, drawdown, pairs, plain_figures
+from consilium.app.backtest.economics import Economics, account_daily, drawdown, pairs, plain_figures
 from consilium.app.backtest.pooling import Pooled
 from consilium.app.backtest.request import BacktestRequest
-from consilium.app.judge.economics_daily import account_daily, daily_difference
+from consilium.app.judge.economics_daily import daily_difference
 from consilium.app.judge.economics_luck import Trials, deflated, overfitting, timing
 from consilium.app.judge.economics_measure import capacity, held_equal_volatility
 from consilium.app.stages import ProgressCall, silent

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from consilium.app.backtest.economics import account_daily
 from consilium.domain import InvalidValue
 from consilium.market.candles import CandleSeries
 from consilium.trading.backtest import BacktestResult
-from consilium.trading.days import day_of_close
-from consilium.trading.metrics import FEWEST_DAYS, YEAR_DAYS, daily_returns
+from consilium.trading.metrics import FEWEST_DAYS, YEAR_DAYS
 from consilium.training.judge.bootstrap import (
     DRAWS,
     FEWEST_INDEPENDENT,
@@ -26,23 +26,6 @@ Days = NDArray[np.int64]
 IDENTICAL = "identical returns"
 NOTHING = 1e-12
 """Daily returns that differ by less are the same account."""
-
-
-def account_daily(account: BacktestResult) -> tuple[Days, FloatArray]:
-    """Return the UTC days of an account and its simple return on each, flat days in.
-
-    Parameters
-    ----------
-    account
-        Any account of a backtest.
-
-    Returns
-    -------
-    Numbers of the UTC days since 1970, int64, one after the other, and returns; both shape (T,).
-    """
-    first = int(day_of_close(account.ts[:1])[0])
-    returns = daily_returns(account.ts, account.equity)
-    return first + np.arange(len(returns), dtype=np.int64), returns
 
 
 def daily_difference(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from consilium.app.backtest.assessment import Judged
 from consilium.app.backtest.economics import signals_of
 from consilium.app.backtest.pooling import Pooled, pool
 from consilium.app.backtest.request import BacktestRequest
+from consilium.app.consensus_store import ConsensusKeeper
 from consilium.app.judge.forecasting import Developed, develop, open_lockbox
 from consilium.app.judge.primary import Primary, judge_primary
 from consilium.app.judge.split import Split
@@ -66,6 +68,7 @@ def examine(
     presets: tuple[str, ...],
     *,
     before_opening: BeforeOpening | None = None,
+    consensuses: Path | None = None,
     progress: ProgressCall = silent,
 ) -> Examination:
     """Develop, open the lock-box, let the ensemble replay both, and judge the lock-box.
@@ -76,6 +79,8 @@ def examine(
         Gate presets; the first is the one that is judged.
     before_opening
         Called when development has ended and before an outcome of the lock-box is used.
+    consensuses
+        File in which each consensus under the first preset is kept, for `explain`; None for none.
 
     Raises
     ------
@@ -89,10 +94,14 @@ def examine(
     whole = developed.forecasts.followed_by(open_lockbox(request, split, progress))
     first = len(developed.forecasts.folds)
     lockbox = whole.since_fold(first)
-    pooled = {
-        name: lockbox_part(pool(request, split.dataset, whole, name, progress), split.dataset, lockbox)
-        for name in presets
-    }
+    keeper = None if consensuses is None else ConsensusKeeper(split.dataset, whole)
+    pooled = {}
+    for name in presets:
+        kept = keeper if name == presets[0] else None
+        said = pool(request, split.dataset, whole, name, progress, keeper=kept)
+        pooled[name] = lockbox_part(said, split.dataset, lockbox)
+    if keeper is not None and consensuses is not None:
+        keeper.write(consensuses)
     main = pooled[presets[0]]
     judged = Judged.of(split.dataset, lockbox, main.probabilities, main.actionable)
     members = tuple(name for name in request.models if name in lockbox.probabilities)

@@ -17,6 +17,7 @@ from consilium.app.backtest.sections import (
     told_of_rival,
 )
 from consilium.app.bootstrap import SystemClock, factories
+from consilium.app.consensus_store import place_of
 from consilium.app.judge.controls import against_mirror, controls_section, dataset_start, run_controls
 from consilium.app.judge.economics import Trials, economics_section
 from consilium.app.judge.examination import Examination, examine
@@ -138,7 +139,14 @@ class _Judgement:
         dataset = build_dataset(self.observed.panel, self.features, LabelSpec(horizon=request.horizon))
         progress("features and labels", 1, 1)
         presets = (request.gates, *(name for name in PRESETS if name != request.gates))
-        found = examine(request, dataset, presets, before_opening=self._open, progress=progress)
+        found = examine(
+            request,
+            dataset,
+            presets,
+            before_opening=self._open,
+            consensuses=place_of(request.settings.data_dir, self.row.run_id),
+            progress=progress,
+        )
         sections = self._forecasts(found) | self._economics(found)
         sections["controls"] = self._controls(found.split) if controls else None
         sections["data"] = data_section(self.observed, dataset, self.features) | {
