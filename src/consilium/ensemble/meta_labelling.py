@@ -67,7 +67,8 @@ class MetaLabelling:
     ridge
         Strength of L2 on the scaled coefficients, > 0, default 1; the intercept is free.
     window
-        Most outcomes remembered, >= 200, default 5000.
+        Most outcomes remembered, >= 200, default 20,000: outcomes of thirty symbols at one hour count as
+        little more than one, and 200 effective ones must fit in.
     refit_every
         Least outcomes between two fits, >= 1, default 50; a twentieth of those remembered if that is more.
 
@@ -91,7 +92,7 @@ class MetaLabelling:
         *,
         round_trip_cost: float = 0.002,
         ridge: float = 1.0,
-        window: int = 5000,
+        window: int = 20_000,
         refit_every: int = 50,
     ) -> None:
         if not (isfinite(round_trip_cost) and round_trip_cost >= 0.0):
@@ -99,7 +100,7 @@ class MetaLabelling:
         if not ridge > 0.0:
             raise InvalidValue("ridge must be > 0", ridge, "use 1")
         if window < NEEDED:
-            raise InvalidValue(f"window must be >= {NEEDED:g}", window, "use 5000")
+            raise InvalidValue(f"window must be >= {NEEDED:g}", window, "use 20000")
         if refit_every < 1:
             raise InvalidValue("refit_every must be >= 1", refit_every, "use 50")
         self._cost, self._ridge, self._refit_every, self._window = round_trip_cost, ridge, refit_every, window

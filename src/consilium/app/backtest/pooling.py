@@ -22,6 +22,7 @@ from consilium.domain import (
     Prediction,
 )
 from consilium.ensemble import EnsembleService, Rule, make_gates
+from consilium.ensemble.learning import LATE
 from consilium.trading.signals import SignalSeries
 from consilium.training.dataset import Dataset
 from consilium.training.forecasts import Forecasts
@@ -150,8 +151,8 @@ def pool(
     Raises
     ------
     ConsiliumError
-        A handler failed, a message was ignored, or a row was left without a consensus: the backtest would be
-        wrong.
+        A handler failed, a message other than a late outcome was ignored, or a row was left without a
+        consensus: the backtest would be wrong.
     """
     models = [name for name in request.models if name in forecasts.probabilities]
     ensemble = make_ensemble(
@@ -210,9 +211,11 @@ def _require_whole(bus: MemoryBus, ensemble: EnsembleService, spoken: int, rows:
         raise ConsiliumError(
             "no handler may fail in a backtest", f"{letter.handler}: {letter.error}", "mend it"
         )
-    if ensemble.ignored:
+    # Behind a gap in one symbol an outcome comes late: by design it changes nothing.
+    ignored = {why: count for why, count in ensemble.ignored.items() if why != LATE}
+    if ignored:
         raise ConsiliumError(
-            "a backtest may ignore no message", dict(ensemble.ignored), "report it: trust would learn nothing"
+            "a backtest may ignore no message", ignored, "report it: trust would learn nothing"
         )
     if spoken != rows:
         raise ConsiliumError("every test row needs a consensus", f"{spoken} of {rows}", "report it")
