@@ -6,8 +6,10 @@ is read back is equal to what was written, to the bit.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from math import nan
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -29,11 +31,8 @@ FORMAT = "consilium.consensus/1"
 FILE = "consensus.parquet"
 
 FIGURES = ("p_direction", "confidence", "score", "agreement", "support", "meta_confidence")
-TEXTS = ("level", "reason")
+_figures = attrgetter(*FIGURES)
 CLASSES = ("down", "flat", "up")
-
-CHUNK = 64
-"""Consensuses turned into columns at once: with more the garbage collector would run more often."""
 
 ROW_GROUP = 65_536
 """Rows that are read to find one of them."""
@@ -44,32 +43,27 @@ def place_of(data_dir: Path, run_id: str) -> Path:
     return data_dir / run_id / FILE
 
 
-class _Codes(dict[str | None, int]):
+class _Codes(dict[str, int]):
     """Numbers texts in the order of their first appearance."""
 
-    def __missing__(self, text: str | None) -> int:
+    def __missing__(self, text: str) -> int:
         self[text] = code = len(self)
         return code
 
 
-class _Texts:
-    """A column of texts that repeat: each is kept once."""
+class _Layout:
+    """All consensuses that were put to the same gates, one row of numbers after the other."""
 
-    def __init__(self, rows: int) -> None:
-        self._codes = _Codes({None: 0})
-        self._column = np.zeros(rows, dtype=np.uint32)
-
-    def put(self, where: slice | NDArray[np.int64], texts: Iterable[str]) -> None:
-        self._column[where] = list(map(self._codes.__getitem__, texts))
-
-    def series(self, name: str) -> pl.Series:
-        return pl.Series(list(self._codes), dtype=pl.String).gather(pl.Series(self._column)).alias(name)
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.rows = array("d")
 
 
 class ConsensusKeeper:
     """Takes the consensuses of one run while it goes on, and writes them at its end.
 
-    Give it to `pool` as ``keeper``, then call `write`.
+    Give it to `pool` as ``keeper``, then call `write`. Each consensus is taken apart at once into flat
+    memory: objects that wait would keep the garbage collector busy. Texts repeat, so each is kept once.
 
     Parameters
     ----------
@@ -79,15 +73,10 @@ class ConsensusKeeper:
 
     def __init__(self, dataset: Dataset, forecasts: Forecasts) -> None:
         self._dataset, self._forecasts = dataset, forecasts
-        rows = len(forecasts.rows)
-        self._figures = {name: np.empty(rows) for name in FIGURES}
-        self._texts = {name: _Texts(rows) for name in (*TEXTS, "gates")}
-        self._verdicts: dict[str, _Texts] = {}
-        self._limit = np.full(rows, np.nan)
-        self._weight: dict[str, FloatArray] = {}
-        self._trust: dict[str, FloatArray] = {}
-        self._said: list[Consensus] = []
-        self._trusted: list[Mapping[str, float]] = []
+        self._codes = _Codes()
+        self._which = array("I")
+        self._limits = array("d")
+        self._layouts: dict[tuple[str, ...], _Layout] = {}
         self._terms: list[tuple[int, str]] = []
         self._done = 0
         self._pooled: tuple[FloatArray, NDArray[np.int8], NDArray[np.bool_]] | None = None
@@ -100,9 +89,6 @@ class ConsensusKeeper:
         self._allocations: Mapping[str, float] | None = None
         self._settings: tuple[object, ...] = ()
         self._lessons = Lessons()
-        rows = len(self._forecasts.rows)
-        self._weight = {name: np.empty(rows) for name in models}
-        self._trust = {name: np.empty(rows) for name in models}
 
     def learned(self) -> None:
         """Note settings and lessons, if they have changed."""
@@ -115,7 +101,7 @@ class ConsensusKeeper:
             return
         self._lessons = lessons
         text = f'{self._settings_text}, "lessons": {json.dumps(lessons)}}}'
-        self._terms.append((self._done + len(self._said), text))
+        self._terms.append((self._done, text))
 
     def keep(self, consensus: Consensus) -> None:
         """Take the next consensus, in the order of the test rows."""
@@ -123,20 +109,31 @@ class ConsensusKeeper:
         if allocations != self._allocations:
             self._allocations = allocations
             self.learned()
-        said = self._said
         if self._conformal is not None:
             limit = self._conformal.limit(consensus.symbol)
-            self._limit[self._done + len(said)] = np.nan if limit is None else limit
-        said.append(consensus)
-        self._trusted.append(trust)
-        if len(said) == CHUNK:
-            self._flush()
+            self._limits.append(nan if limit is None else limit)
+        weights, gates, models, code = consensus.weights, consensus.gates, self._models, self._codes
+        names = tuple(gates)
+        layout = self._layouts.get(names)
+        if layout is None:
+            layout = self._layouts[names] = _Layout(len(self._layouts))
+        all_vote = len(weights) == len(models) == len(trust)
+        row = [
+            *_figures(consensus),
+            *(map(weights.__getitem__, models) if all_vote else [weights.get(m, nan) for m in models]),
+            *(map(trust.__getitem__, models) if all_vote else [trust.get(m, nan) for m in models]),
+            code[consensus.level],
+            code[consensus.reason],
+            *map(code.__getitem__, gates.values()),
+        ]
+        layout.rows.fromlist(row)
+        self._which.append(layout.number)
+        self._done += 1
 
     def end(
         self, probabilities: FloatArray, direction: NDArray[np.int8], actionable: NDArray[np.bool_]
     ) -> None:
         """Take what the pool has kept itself, after the last consensus: shapes (N, 3), (N,) and (N,)."""
-        self._flush()
         self._pooled = probabilities, direction, actionable
 
     def _told_settings(self) -> str:
@@ -154,37 +151,6 @@ class ConsensusKeeper:
             "models": {name: settings_of(of) for name, of in ensemble.models.items()},
         }
         return json.dumps(told)[:-1]
-
-    def _flush(self) -> None:
-        said = self._said
-        if not said:
-            return
-        start, stop = self._done, self._done + len(said)
-        here = slice(start, stop)
-        for name, column in self._figures.items():
-            column[here] = list(map(attrgetter(name), said))
-        for name in TEXTS:
-            self._texts[name].put(here, map(attrgetter(name), said))
-        self._keep_gates([c.gates for c in said], start)
-        weights = [c.weights for c in said]
-        for name in self._models:
-            self._weight[name][here] = [w.get(name, np.nan) for w in weights]
-            self._trust[name][here] = [t.get(name, np.nan) for t in self._trusted]
-        self._done = stop
-        self._said, self._trusted = [], []
-
-    def _keep_gates(self, gates: Sequence[Mapping[str, str]], start: int) -> None:
-        groups: dict[tuple[str, ...], list[int]] = {}
-        for place, names in enumerate(map(tuple, gates)):
-            groups.setdefault(names, []).append(place)
-        for names, places in groups.items():
-            where = np.array(places) + start
-            self._texts["gates"].put(where, [json.dumps(names)] * len(places))
-            columns = zip(*[gates[place].values() for place in places], strict=True)
-            for name, verdicts in zip(names, columns, strict=True):
-                if name not in self._verdicts:
-                    self._verdicts[name] = _Texts(len(self._limit))
-                self._verdicts[name].put(where, verdicts)
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all.
@@ -217,40 +183,65 @@ class ConsensusKeeper:
             raise InvalidValue("a keeper writes what it was given", "nothing", "give it to pool() first")
         d, rows = self._dataset, self._forecasts.rows
         probabilities, direction, actionable = self._pooled
-        symbols = pl.Series("symbol", d.symbols, dtype=pl.String).gather(pl.Series(d.symbol_index[rows]))
         known = d.labelled[rows]
+        texts = pl.Series(list(self._codes), dtype=pl.String)
+        numbers, gates = self._columns()
+        *numbers, level, reason = numbers
         columns: list[pl.Series] = [
-            symbols.alias("symbol"),
+            pl.Series(d.symbols, dtype=pl.String).gather(pl.Series(d.symbol_index[rows])).alias("symbol"),
             pl.Series("ts_event", d.ts_event[rows]),
-            *(of.series(name) for name, of in self._texts.items()),
+            _gathered("level", texts, level),
+            _gathered("reason", texts, reason),
             self._terms_series(),
             pl.Series("direction", direction),
             *_per_class("", probabilities),
-            *(pl.Series(name, column) for name, column in self._figures.items()),
+            *(pl.Series(name, numbers[place]) for place, name in enumerate(FIGURES)),
             pl.Series("actionable", actionable),
-            *(of.series(f"gate:{name}") for name, of in self._verdicts.items()),
-            _nullable("limit", self._limit),
+            self._order_series(),
+            *(_gathered(f"gate:{name}", texts, of) for name, of in gates.items()),
+            _nullable("limit", np.frombuffer(self._limits) if self._limits else np.full(len(rows), nan)),
             _nullable("volatility", d.volatility[rows]),
         ]
-        for name in self._models:
+        models = self._models
+        for place, name in enumerate(models, start=len(FIGURES)):
             columns += [
                 *_per_class(f"{name}:", self._forecasts.probabilities[name]),
                 pl.Series(f"{name}:expected_return", self._forecasts.expected_return[name]),
                 pl.Series(f"{name}:skilled", self._forecasts.skilled[name]),
-                _nullable(f"{name}:trust", self._trust[name]),
-                _nullable(f"{name}:weight", self._weight[name]),
+                _nullable(f"{name}:weight", numbers[place]),
+                _nullable(f"{name}:trust", numbers[place + len(models)]),
             ]
         columns += [
             pl.Series("outcome", np.where(known, d.y[rows], -1).astype(np.int8)),
             pl.Series("ts_matured", np.where(known, d.ts_matured[rows], -1)),
-            _nullable("realised_return", np.where(known, d.realised_return[rows], np.nan)),
+            _nullable("realised_return", np.where(known, d.realised_return[rows], nan)),
         ]
         return pl.DataFrame(columns)
+
+    def _columns(self) -> tuple[list[FloatArray], dict[str, FloatArray]]:
+        """Put the rows of all layouts in their order: numbers and labels, and the codes of each gate."""
+        which = np.frombuffer(self._which, dtype=np.uint32)
+        fixed = len(FIGURES) + 2 * len(self._models) + 2
+        columns = [np.empty(len(which)) for _ in range(fixed)]
+        gates: dict[str, FloatArray] = {}
+        for names, layout in self._layouts.items():
+            here = np.flatnonzero(which == layout.number)
+            table = np.frombuffer(layout.rows).reshape(len(here), fixed + len(names)).T
+            for column, values in zip(columns, table, strict=False):
+                column[here] = values
+            for name, values in zip(names, table[fixed:], strict=True):
+                gates.setdefault(name, np.full(len(which), nan))[here] = values
+        return columns, gates
+
+    def _order_series(self) -> pl.Series:
+        """Say which gates there were, in their order."""
+        listed = pl.Series([json.dumps(names) for names in self._layouts], dtype=pl.String)
+        return listed.gather(pl.Series(np.frombuffer(self._which, dtype=np.uint32))).alias("gates")
 
     def _terms_series(self) -> pl.Series:
         """Repeat the terms from each row on which they were new to the next."""
         starts = [start for start, _ in self._terms]
-        lengths = np.diff([*starts, len(self._limit)])
+        lengths = np.diff([*starts, self._done])
         codes = np.repeat(np.arange(len(starts), dtype=np.uint32), lengths)
         texts = pl.Series([text for _, text in self._terms], dtype=pl.String)
         return texts.gather(pl.Series(codes)).alias("terms")
@@ -273,6 +264,11 @@ def settings_of(value: object) -> dict[str, Any]:
 
 def _per_class(prefix: str, p: FloatArray) -> list[pl.Series]:
     return [pl.Series(f"{prefix}{name}", np.ascontiguousarray(p[:, k])) for k, name in enumerate(CLASSES)]
+
+
+def _gathered(name: str, texts: pl.Series, codes: FloatArray) -> pl.Series:
+    """Turn codes into texts, NaN into null."""
+    return texts.gather(pl.Series(codes).fill_nan(None).cast(pl.UInt32)).alias(name)
 
 
 def _nullable(name: str, column: FloatArray) -> pl.Series:
