@@ -1,6 +1,11 @@
-"""The full counts of the long tests and of the laws, written to benchmarks/soak.md: `make soak`."""
+"""Full counts of the laws, the long tests and the controls, written to benchmarks/soak.md: `make soak`.
 
+`python benchmarks/soak.py PART...` runs some parts only (laws, long, controls) and replaces their sections.
+"""
+
+import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,10 +16,16 @@ from xml.etree.ElementTree import parse
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "benchmarks" / "soak.md"
-PARTS = {
-    "laws, 2,000 examples each": ["tests/property", "-m", "not long and not soak and not peers"],
-    "long and soak tests, full counts": ["tests", "-m", "long or soak"],
+HEAD = """# Soak
+
+`make soak`, two cores; each part with its own commit, since it may be run alone. Seconds are of a shared
+machine.
+"""
+TESTS = {
+    "laws": ("Laws, 2,000 examples each", ["tests/property", "-m", "not long and not soak and not peers"]),
+    "long": ("Long and soak tests, full counts", ["tests", "-m", "long or soak"]),
 }
+CONTROLS = "Controls, 200 worlds of each kind"
 
 
 def commit() -> str:
@@ -24,8 +35,8 @@ def commit() -> str:
     return told.stdout.strip() or "unknown"
 
 
-def run(arguments: list[str]) -> tuple[list[str], bool]:
-    """Run one part; return its rows of the table and whether it passed."""
+def tested(arguments: list[str]) -> tuple[list[str], bool]:
+    """Run tests; return the rows of their table and whether all passed."""
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder) / "junit.xml"
         code = subprocess.run(
@@ -35,7 +46,7 @@ def run(arguments: list[str]) -> tuple[list[str], bool]:
             check=False,
         ).returncode
         cases = list(parse(found).getroot().iter("testcase"))  # noqa: S314 - pytest wrote the file just now
-    rows = []
+    rows = ["| test | outcome | seconds |", "|---|---|---|"]
     for case in sorted(cases, key=lambda case: -float(case.get("time", "0"))):
         outcome = "failed" if case.find("failure") is not None or case.find("error") is not None else "passed"
         outcome = "skipped" if case.find("skipped") is not None else outcome
@@ -43,24 +54,41 @@ def run(arguments: list[str]) -> tuple[list[str], bool]:
     return rows, code == 0
 
 
+def controlled() -> tuple[list[str], bool]:
+    """Judge 200 worlds of each kind; the table is that of judge_power.md."""
+    code = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "judge_power.py")], cwd=ROOT, check=False
+    ).returncode
+    page = (ROOT / "benchmarks" / "judge_power.md").read_text()
+    return [line for line in page.splitlines() if line.startswith("|")], code == 0
+
+
+def section(title: str, rows: list[str], passed: bool, seconds: float, at: str) -> str:
+    word = "all passed" if passed else "SOME FAILED"
+    told = f"{datetime.now(UTC):%Y-%m-%d} at commit {at}: {word}, {seconds:,.0f} s."
+    return "\n".join([f"## {title}", "", told, "", *rows, ""])
+
+
+def written(title: str, text: str) -> None:
+    """Replace one section of the page, or add it."""
+    old = TARGET.read_text() if TARGET.exists() else ""
+    kept = re.findall(r"^## .*?(?=^## |\Z)", old, flags=re.MULTILINE | re.DOTALL)
+    titles = [heading for heading, _ in TESTS.values()] + [CONTROLS]
+    sections = {part.splitlines()[0][3:]: part.strip() + "\n" for part in kept} | {title: text}
+    TARGET.write_text("\n".join([HEAD, *(sections[name] for name in titles if name in sections)]))
+
+
 def main() -> int:
-    begun = time.monotonic()
-    lines = [
-        "# Soak",
-        "",
-        f"`make soak` on {datetime.now(UTC):%Y-%m-%d} at commit {commit()}, two cores.",
-        "Seconds are of a shared machine.",
-    ]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*TESTS, "controls", []], help="default: all")
+    chosen = parser.parse_args().parts or [*TESTS, "controls"]
     passed = True
-    for title, arguments in PARTS.items():
-        rows, ok = run(arguments)
+    for name in chosen:
+        at, begun = commit(), time.monotonic()
+        title = TESTS[name][0] if name in TESTS else CONTROLS
+        rows, ok = tested(TESTS[name][1]) if name in TESTS else controlled()
+        written(title, section(title, rows, ok, time.monotonic() - begun, at))
         passed &= ok
-        lines += ["", f"## {title}", "", "| test | outcome | seconds |", "|---|---|---|", *rows]
-    lines += [
-        "",
-        f"All of it took {time.monotonic() - begun:,.0f} s; {'all passed' if passed else 'SOME FAILED'}.",
-    ]
-    TARGET.write_text("\n".join(lines) + "\n")
     return 0 if passed else 1
 
 
