@@ -145,6 +145,96 @@ def test_the_box_has_the_colour_of_the_word_and_green_needs_direction(
     assert found.named("div", "verdict")[0]["class"] == f"verdict {kind}"
 
 
+def test_the_second_line_of_the_verdict_says_whether_it_knows_which_way() -> None:
+    judged = {"word": "better", "text": "better than climatology."}
+    for word in ("better", "not distinguishable"):
+        told = "".join(body({"judgement": judged, "direction": {"word": word}}).values())
+        assert f'<p class="word">better</p><p class="way">which way prices move: {word}</p>' in told
+    assert 'class="way"' not in "".join(body({"judgement": judged, "direction": {"word": None}}).values())
+
+
+def test_every_row_of_a_forest_has_the_digits_of_its_own_interval() -> None:
+    wide = {"difference": -0.0042234, "low": -0.0055033, "high": -0.0029334, "smallest_visible": 0.00167}
+    narrow = {"difference": -0.0000104, "low": -0.0000187, "high": -0.0000023, "smallest_visible": 0.0000091}
+    found = shown({"primary": {"comparisons": [wide, narrow]}}).text
+    assert "-0.0042 [-0.0055, -0.0029]" in found
+    assert "-0.0000104 [-0.0000187, -0.0000023]" in found
+
+
+def test_an_interval_beside_0_that_decides_nothing_is_explained() -> None:
+    mirror = {"difference": -0.0018, "low": -0.0034, "high": -0.0001, "p_value": 0.0635}
+    for word, explained in (("not distinguishable", True), ("better", False)):
+        found = shown({"mirror": {**mirror, "word": word}}).text
+        assert ("An interval that leaves out 0 is not enough" in found) is explained
+
+
+def test_the_mirror_is_explained_in_plain_english(outline: Outline) -> None:
+    assert (
+        "A forecast that is no better than its own mirror image knows how far prices move, but not which way."
+    ) in outline.text
+
+
+def test_development_marks_the_pool_and_the_rival_is_its_lowest(
+    report: dict[str, Any], outline: Outline
+) -> None:
+    told = outline.text.split("Models on the development folds")[1].split("Combinatorial")[0]
+    for marked in ("xgboost pool; the rival in the lock-box", "lightgbm pool", "prior baseline"):
+        assert marked in told, marked
+    # A baseline with a lower loss than all of the pool is no rival.
+    losses = {name: row["half_brier"] for name, row in report["development"]["models"].items()}
+    assert min(losses, key=lambda name: losses[name]) == "persistence"
+    assert "persistence baseline" in told
+    assert "The lowest of the pool is the rival in the lock-box" in told
+
+
+def test_buy_and_hold_pays_for_its_entry_where_that_is_known(report: dict[str, Any]) -> None:
+    economics = report["economics"]
+    known = f"{100 * economics['buy_and_hold_return']:.1f} %"
+    line = economics["buy_and_hold"]
+    drawn = f"{100 * (line[-1][1] / line[0][1] - 1.0):.1f} %"
+    assert known != drawn
+    assert f"buy and hold {known} all symbols, equal money, cost of the entry in" in shown(report).text
+    older = {**report, "economics": {k: v for k, v in economics.items() if k != "buy_and_hold_return"}}
+    assert f"buy and hold {drawn} all symbols, equal money held" in shown(older).text
+
+
+def test_an_account_that_never_traded_has_a_sentence_and_no_chart_of_drawdown(
+    report: dict[str, Any],
+) -> None:
+    idle, traded = bare_judge_report(), shown(report)
+    assert charts_of(idle)["chart-drawdown"] is None
+    assert "chart-drawdown" not in {d["id"] for d in shown(idle).named("div", "chart")}
+    assert "The account never traded" in shown(idle).text
+    assert "The account never traded" not in traded.text
+
+
+def test_power_is_told_of_four_statements_with_intervals_and_where_it_was_measured(
+    report: dict[str, Any], outline: Outline
+) -> None:
+    power = report["controls"]["power"]
+    told = outline.text.split("What this judge can see")[1].split("Past verdicts")[0]
+    assert "Verdict better Beats climatology Which way told Mirror rejected" in told
+    row = power["rows"][-1]
+    cells = " ".join(
+        f"{100 * found['hits'] / found['runs']:.1f} % {100 * found['low']:.1f} to {100 * found['high']:.1f}"
+        for found in (row, row["climatology"], row["direction"], row["rejected"])
+    )
+    assert f"planted signal, IC 0.06 {cells}" in told
+    assert "random walk no signal" in told
+    assert "in 200 worlds of each kind" in told
+    for fact in ("Measured on 2024-10-01", power["worlds"].rstrip("."), power["command"]):
+        assert fact in told
+    empty = shown({"controls": {**report["controls"], "power": {"date": "", "rows": []}}}).text
+    assert "What this judge can see was not measured." in empty
+
+
+def test_counts_that_reach_beyond_the_lock_box_say_so(report: dict[str, Any]) -> None:
+    said = "counted over development and lock-box together"
+    assert said not in shown(report).text
+    consensus = {**report["consensus"], "levels": {"unanimous_volatility_hold": 50_000}}
+    assert f"Levels are {said}" in shown({**report, "consensus": consensus}).text
+
+
 def test_a_condition_that_could_not_be_computed_is_not_held() -> None:
     text = shown(bare_judge_report()).text
     assert "Deflated Sharpe > 0.95 – no fewer than 30 days" in text
@@ -269,7 +359,7 @@ def test_a_report_in_which_nothing_could_be_computed_tells_why() -> None:
         "no trade was made",
         "not run",
         "No symbols were kept unseen",
-        "This is the first verdict",
+        "No earlier run",
         "lightgbm failed in fold 3",
     )
     for reason in reasons:

@@ -24,8 +24,39 @@ def lines() -> list[str]:
 
 def test_the_last_lines_are_both_verdicts(lines: list[str]) -> None:
     words = sample_judge_report()["judgement"]
-    assert lines[-1] == f"Verdict: {words['text']}"
-    assert lines[-2] == f"Trading verdict: {words['trading_word']}. {words['trading_text']}"
+    assert lines[-3] == f"Trading verdict: {words['trading_word']}. {words['trading_text']}"
+    assert lines[-2] == f"Verdict: {words['text']}"
+    assert lines[-2].startswith(f"Verdict: {words['word']}")
+    assert lines[-1] == "Which way prices move: not distinguishable"
+
+
+def test_the_verdict_begins_with_its_word_whatever_its_text_begins_with() -> None:
+    judged = {"schema": "consilium.judge/1", "judgement": {"word": "better", "text": "It gained."}}
+    assert printed(judged)[-1] == "Verdict: better. It gained."
+
+
+def test_where_direction_was_not_judged_no_line_tells_of_it() -> None:
+    assert sample_judge_report()["direction"]["word"]
+    assert not any(line.startswith("Which way") for line in printed(bare_judge_report()))
+
+
+def test_a_difference_is_written_in_points_with_two_digits_of_its_interval() -> None:
+    row = {"difference": -0.0042234, "low": -0.0055033, "high": -0.0029334, "p_value": 0.00001}
+    small = {"difference": -0.0000104, "low": -0.0000187, "high": -0.0000023, "p_value": 0.0249}
+    found = printed(
+        {
+            "schema": "consilium.judge/1",
+            "primary": {
+                "comparisons": [
+                    {**row, "against": "climatology", "word": "better"},
+                    {**small, "against": "the equal-weight mean", "word": "better"},
+                ]
+            },
+        }
+    )
+    assert "in points of 0.0001" in found[0]
+    assert "-42.2 [-55.0, -29.3] < 0.0001 better" in " ".join(found[2].split())
+    assert "-0.104 [-0.187, -0.023] 0.0249 better" in " ".join(found[3].split())
 
 
 def test_tables_fit_eighty_columns_and_all_fits_seventy_lines(lines: list[str]) -> None:
@@ -70,7 +101,8 @@ def test_what_a_sceptic_asks_is_there(lines: list[str]) -> None:
         "Rules x policies: None of the 47 variants",
         "independent models",
         "Luck: deflated Sharpe",
-        "100 % at IC 0.06",
+        "says better in 0 % without signal, 5 % at IC 0.03, 10 % at IC 0.06",
+        "which way in 2 % without signal, 48 % at IC 0.03, 92 % at IC 0.06",
         "one bar later",
         "without xgb",
         "Earlier verdicts: not distinguishable 1, worse 1, better 1",

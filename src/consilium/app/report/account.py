@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from consilium.app.report.charts import NO_DRAWDOWN, idle
 from consilium.app.report.markup import Markup, bullets, chart_place, html, paragraph, section, table
 from consilium.app.report.numbers import NOTHING, TRADING_TITLES, duration, number, percent
 
@@ -35,7 +36,9 @@ def trading_section(report: Report) -> Markup:
     ]
     if trading.get("equity"):
         parts.append(chart_place("chart-equity", "Equity against buy and hold", _ends(trading)))
-    if trading.get("drawdown"):
+    if trading.get("drawdown") and idle(trading.get("trades"), trading["drawdown"]):
+        parts.append(paragraph(NO_DRAWDOWN))
+    elif trading.get("drawdown"):
         deepest = max(abs(value) for _, value in trading["drawdown"] if value is not None)
         parts.append(
             chart_place("chart-drawdown", "Drawdown from the running peak", f"Deepest: {percent(deepest)}")

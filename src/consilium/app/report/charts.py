@@ -59,9 +59,23 @@ def equity(trading: Mapping[str, Any]) -> tuple[list[Trace], dict[str, Any]] | N
     return traces, layout_of(y_title="Equity")
 
 
+NO_DRAWDOWN = "The account never traded, so there is no drawdown to draw."
+
+
+def idle(trades: Any, below: Sequence[Sequence[Any]]) -> bool:
+    """Whether an account never traded and never moved.
+
+    Examples
+    --------
+    >>> idle(0, [[0, 0.0], [1, 0.0]]), idle(0, [[0, 0.0], [1, 0.02]]), idle(None, [])
+    (True, False, False)
+    """
+    return trades == 0 and not any(value for _, value in below)
+
+
 def drawdown(trading: Mapping[str, Any]) -> tuple[list[Trace], dict[str, Any]] | None:
-    """How far the account was below its peak."""
-    if not trading.get("drawdown"):
+    """How far the account was below its peak; None for one that never traded."""
+    if not trading.get("drawdown") or idle(trading.get("trades"), trading["drawdown"]):
         return None
     below = [[ts, None if value is None else -abs(value)] for ts, value in trading["drawdown"]]
     trace = line_of(below, "drawdown", 2, fill="tozeroy", line={"width": 1.5})

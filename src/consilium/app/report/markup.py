@@ -49,8 +49,7 @@ def bullets(items: Iterable[object]) -> Markup:
 def table(caption: str, heads: Sequence[object], rows: Iterable[Sequence[object]], kind: str = "") -> Markup:
     """A table whose first column names its rows; nothing without rows. ``kind`` is its class."""
     body = "\n".join(
-        f'<tr><th scope="row">{html(row[0])}</th>{"".join(f"<td>{html(cell)}</td>" for cell in row[1:])}</tr>'
-        for row in rows
+        f'<tr><th scope="row">{html(row[0])}</th>{"".join(map(_cell, row[1:]))}</tr>' for row in rows
     )
     if not body:
         return Markup()
@@ -62,6 +61,11 @@ def table(caption: str, heads: Sequence[object], rows: Iterable[Sequence[object]
         f"<caption>{escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n"
         f"<tbody>\n{body}\n</tbody></table></div>"
     )
+
+
+def _cell(content: object) -> str:
+    # A number and its percent sign stay on one line.
+    return f"<td>{html(content)}</td>".replace(" %", "\u00a0%")
 
 
 def chart_place(anchor: str, title: str, text: str) -> Markup:

@@ -5,6 +5,7 @@ from typing import Any
 
 from consilium.app.report.markup import Markup, chart_place, html, paragraph, section, table
 from consilium.app.report.numbers import FIGURE_TITLES, NOTHING, after_label, number, percent
+from consilium.app.report.sets import sets_table
 
 Report = Mapping[str, Any]
 CONSENSUS = "consensus"
@@ -40,6 +41,7 @@ def verdict_section(report: Report) -> Markup:
         "verdict",
         "Verdict",
         paragraph(word, "word"),
+        paragraph(f"which way prices move: {found['direction']}" if found.get("direction") else "", "way"),
         paragraph(after_label(found.get("text", ""), "Verdict")),
         paragraph(found.get("trading_word"), "word trading"),
         paragraph(after_label(found.get("trading_text", ""), "Trading verdict")),
@@ -58,7 +60,7 @@ def figures_section(report: Report) -> Markup:
     for name, (kind, figures) in forecasters(report).items():
         cells = [figure_cell(key, figures.get(key), reasons) for key in FIGURE_TITLES]
         rows.append((Markup(f"{html(name)} <small>{html(_kind(kind, figures, folds))}</small>"), *cells))
-    heads = ["Forecaster", *(f"{title} {arrow}".strip() for title, arrow in FIGURE_TITLES.values())]
+    heads = ["Forecaster", *(f"{title}\u00a0{arrow}".strip() for title, arrow in FIGURE_TITLES.values())]
     outcomes = report.get("consensus", {}).get("log_loss", {}).get("n")
     counted = f"{outcomes:,} outcomes none of them knew" if outcomes else "outcomes none of them knew"
     notes = "".join(f"<li>{html(reason)}</li>" for reason in reasons)
@@ -130,6 +132,7 @@ def consensus_section(report: Report) -> Markup:
         table(
             "How often each preset of gates let a signal through", ("Gates", "Actionable", "Share"), by_gate
         ),
+        sets_table(report),
     )
 
 

@@ -9,9 +9,11 @@ from rich.text import Text
 
 from consilium.app.report.account import trading_rows
 from consilium.app.report.judge import terminal as judge
+from consilium.app.report.judge.verdicts import which_way
 from consilium.app.report.numbers import NOTHING, TRADING_TITLES, after_label, duration, number, percent
 from consilium.app.report.plain import JUDGE_SCHEMA, checked
 from consilium.app.report.sections import forecasters
+from consilium.app.report.sets import sets_line
 
 _FIGURES = {
     "log_loss": "log-loss",
@@ -26,7 +28,7 @@ _ACCOUNT = ("net_return", "sharpe", "max_drawdown", "trades", "fees", "halts")
 
 
 def print_report(report: Mapping[str, Any], console: Console) -> None:
-    """Print a report; the last lines are the verdicts.
+    """Print a report; the last lines are the verdicts, and of the judge which way prices move.
 
     Parameters
     ----------
@@ -62,7 +64,11 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
     _plain(
         console, f"Trading verdict: {word}{after_label(found.get('trading_text') or '', 'Trading verdict')}"
     )
-    _plain(console, f"Verdict: {after_label(found.get('text') or 'none', 'Verdict')}")
+    text = after_label(str(found.get("text") or found.get("word") or "none"), "Verdict")
+    word = str(found.get("word") or "") if judged else ""
+    _plain(console, f"Verdict: {text if text.startswith(word) else f'{word}. {text}'}")
+    if judged and which_way(clean):
+        _plain(console, which_way(clean).capitalize())
 
 
 def _plain(console: Console, line: str) -> None:
@@ -112,6 +118,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
     gates = report.get("consensus", {}).get("gates", {})
     opened = [f"{name} {row['actionable']:,} ({percent(row['share'])})" for name, row in gates.items()]
     lines = [f"Gates opened: {', '.join(opened)}"] if opened else []
+    lines += filter(None, [sets_line(report)])
     lines += [f"Data: {finding}" for finding in report.get("data", {}).get("findings", [])]
     lines += [f"Failure: {failure}" for failure in report.get("failures", [])]
     return lines + [f"Note: {note}" for note in report.get("notes", [])]

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from consilium.app.report.judge.reading import Footnotes, Report, part, real, rows, word_kind, written
 from consilium.app.report.judge.strips import Scale, strip
 from consilium.app.report.markup import Markup, html, paragraph, section, table
-from consilium.app.report.numbers import NOTHING, number, percent
+from consilium.app.report.numbers import NOTHING, number
+from consilium.app.report.reading import Footnotes, Report, part, real, rows, word_kind, written
 
 
 def controls_section(report: Report) -> Markup:
@@ -23,12 +23,14 @@ def controls_section(report: Report) -> Markup:
             "No signal: the judge must not find one",
             rows(found.get("negative")),
             "The whole path, from raw bars to fills, on prices in which nothing can be known. 'better' here "
-            "would be a false alarm.",
+            "would be a false alarm. Which way: the forecast against its own mirror image, UP and DOWN "
+            "exchanged.",
         ),
         _said(
             "Planted signal: the judge should find it",
             rows(found.get("positive")),
-            "The whole path on simulated prices that hold a signal of the stated strength.",
+            "The whole path on simulated prices that hold a signal of the stated strength: IC is the "
+            "correlation of the signal with the next bar.",
         ),
         _power(part(found, "power")),
     )
@@ -61,75 +63,84 @@ def _worded(word: Any, reason: Any, notes: Footnotes) -> Markup:
 
 
 _RATES = {
-    "climatology": "Better than climatology",
+    "verdict": "Verdict better",
+    "climatology": "Beats climatology",
     "direction": "Which way told",
     "rejected": "Mirror rejected",
 }
 
 
 def _power(found: Mapping[str, Any]) -> Markup:
-    scale = Scale(0.0, 1.0, zero=None)
-    notes, lines = Footnotes(), []
-    every = rows(found.get("rows"))
-    more = {key: title for key, title in _RATES.items() if any(part(row, key) for row in every)}
-    for row in every:
-        rate, ends = _rate(row)
-        shown = NOTHING if rate is None else percent(rate)
-        lines.append(
-            (
-                _world(row),
-                strip(scale, rate, real(row.get("low")), real(row.get("high")), text=f"{shown}, {ends}"),
-                notes.missing(rate, shown, row.get("reason")),
-                ends,
-                f"{written('hits', row.get('hits'))} of {written('runs', row.get('runs'))}",
-                *(_share(part(row, key)) for key in more),
-            )
-        )
-    if not lines:
-        return paragraph(f"What this judge can see: {found['reason']}.") if found.get("reason") else Markup()
-    axis = Markup('<span class="ends"><span>0 %</span><span>100 %</span></span>')
-    heads = ("World", axis, "Verdict better", "95 % interval", "Runs", *more.values())
+    every, notes = rows(found.get("rows")), Footnotes()
+    if not every:
+        why = f": {found['reason']}" if found.get("reason") else ""
+        return paragraph(f"What this judge can see was not measured{why}." if found else "")
+    shown = [key for key in _RATES if any(_of(row, key) for row in every)]
+    counts = {real(row.get("runs")) for row in every}
+    same = counts.pop() if len(counts) == 1 else None
+    caption = "What this judge can see" + ("" if same is None else f", in {same:,.0f} worlds of each kind")
+    lines = [
+        (_world(row, counted=same is None), *(_share(_of(row, key), row, notes) for key in shown))
+        for row in every
+    ]
     return Markup(
-        table("What this judge can see", heads, lines, "forest")
+        table(caption, ("World", *(_RATES[key] for key in shown)), lines, "power")
         + notes.listed()
         + _measured(found)
         + paragraph(found.get("text"))
         + paragraph(
-            "How often it is said when the signal is truly that strong. In rows without a signal every hit "
-            "is a false alarm; where the other rows are low, 'not distinguishable' does not mean that there "
-            "is nothing. 'Mirror rejected': the forecast differs from its own mirror image, either way.",
+            "The share of worlds in which it is said, with its 95\u00a0% interval. Verdict better: better "
+            "than climatology, than the best single model and than equal weight. Which way told: better than "
+            "its own mirror image, UP and DOWN exchanged. Mirror rejected: better or worse than it. In "
+            "worlds without a signal every hit is a false alarm; where the rows with one are low, 'not "
+            "distinguishable' does not mean that there is nothing.",
             "soft under",
         )
     )
 
 
-def _world(row: Mapping[str, Any]) -> Markup:
-    ic = real(row.get("ic"))
+def _of(row: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The rate of one statement; that of the verdict lies in the row itself."""
+    return row if key == "verdict" else part(row, key)
+
+
+def rate_of(row: Mapping[str, Any]) -> float | None:
+    """Return the share of hits.
+
+    Examples
+    --------
+    >>> rate_of({"hits": 3, "runs": 20}), rate_of({"hits": None})
+    (0.15, None)
+    """
+    hits, runs = real(row.get("hits")), real(row.get("runs"))
+    return hits / runs if hits is not None and runs else None
+
+
+def _world(row: Mapping[str, Any], *, counted: bool) -> Markup:
+    ic, runs, name = (row.get(key) for key in ("ic", "runs", "name"))
     told = "no signal" if ic == 0.0 else f"planted IC {written('ic', ic)}"
-    name = row.get("name")
-    if name and told in str(name):
-        return html(name)
-    return Markup(f"{html(name)}<small>{html(told)}</small>") if name else html(told)
+    below = [told] if name and told.removeprefix("planted ") not in str(name) else []
+    below += [f"{runs:,.0f} worlds"] if counted and real(runs) is not None else []
+    small = f"<small>{html(', '.join(below))}</small>" if below else ""
+    return Markup(f"{html(name or told)}{small}")
 
 
-def _rate(row: Mapping[str, Any]) -> tuple[float | None, str]:
-    hits, runs, low, high = (real(row.get(key)) for key in ("hits", "runs", "low", "high"))
-    rate = hits / runs if hits is not None and runs else None
-    return rate, NOTHING if low is None or high is None else f"{percent(low)} to {percent(high)}"
-
-
-def _share(row: Mapping[str, Any]) -> Markup:
-    rate, ends = _rate(row)
-    return Markup(f"{NOTHING if rate is None else percent(rate)}<small>{html(ends)}</small>")
+def _share(found: Mapping[str, Any], row: Mapping[str, Any], notes: Footnotes) -> Markup:
+    rate, low, high = rate_of(found), real(found.get("low")), real(found.get("high"))
+    if rate is None:
+        return notes.missing(rate, NOTHING, found.get("reason") or row.get("reason"))
+    told = f"{100 * rate:.1f} %"
+    ends = "" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
+    drawn = strip(Scale(0.0, 1.0, zero=None), rate, low, high, text=f"{told}, {ends}")
+    return Markup(f"{told}{f'<small>{ends}</small>' if ends else ''}{drawn}")
 
 
 def _measured(found: Mapping[str, Any]) -> Markup:
-    told = "; ".join(
-        written(key, found[key])
-        for key in ("date", "worlds", "command")
-        if isinstance(found.get(key), str | int | float)
-    )
-    return paragraph(Markup(f"Measured: <code>{html(told)}</code>"), "soft") if told else Markup()
+    date, worlds, command = (found.get(key) for key in ("date", "worlds", "command"))
+    told = "Measured" + (f" on {html(date)}" if date else "")
+    told += f": {html(str(worlds).rstrip('.'))}" if worlds else ""
+    told += f", by <code>{html(command)}</code>" if command else ""
+    return paragraph(Markup(f"{told}."), "soft under") if date or worlds or command else Markup()
 
 
 def past_section(report: Report) -> Markup:
@@ -161,7 +172,7 @@ def past_section(report: Report) -> Markup:
             "All of them stay here. One 'better' after many tries is what chance would give.", "soft under"
         )
         if lines
-        else paragraph("This is the first verdict in this run table.")
+        else paragraph("No earlier run in this run table has ended with a verdict.")
         if "past" in report
         else "",
     )

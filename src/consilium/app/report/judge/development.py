@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from consilium.app.report.judge.reading import Footnotes, Report, gap, part, real, reals, written
 from consilium.app.report.judge.strips import Scale, strip
 from consilium.app.report.markup import Markup, html, paragraph, section, table
 from consilium.app.report.numbers import NOTHING
+from consilium.app.report.reading import Footnotes, Report, gap, part, real, reals, written
 
 
 def development_section(report: Report) -> Markup:
@@ -15,22 +15,21 @@ def development_section(report: Report) -> Markup:
     return section(
         "development",
         "Development: what the choice was based on",
-        _models(found),
+        _models(report, found),
         _paths(part(found, "cross_validation")),
     )
 
 
-def _models(found: Mapping[str, Any]) -> Markup:
-    best, notes = found.get("best_single"), Footnotes()
+def _models(report: Report, found: Mapping[str, Any]) -> Markup:
+    notes = Footnotes()
     lines = []
     for name in part(found, "models"):
         row = part(found, "models", name)
         ours, base = real(row.get("half_brier")), real(row.get("climatology"))
-        mark = " <small>chosen as best single model</small>" if name == best else ""
         silent, folds = row.get("no_skill_folds"), row.get("folds")
         lines.append(
             (
-                Markup(f"{html(name)}{mark}"),
+                Markup(f"{html(name)}{_mark(report, name)}"),
                 notes.missing(ours, written("half_brier", ours), row.get("reason")),
                 written("half_brier", base),
                 gap(None if ours is None or base is None else ours - base),
@@ -43,13 +42,26 @@ def _models(found: Mapping[str, Any]) -> Markup:
         table("Models on the development folds", heads, lines)
         + notes.listed()
         + paragraph(
-            "The model with the lowest half-Brier here is the single rival that the consensus has to beat in "
-            "the lock-box. It was chosen before the lock-box was opened.",
+            "Half-Brier is the squared miss of the forecast probabilities. The lowest of the pool is the "
+            "rival in the lock-box: the single model that the consensus has to beat there, chosen before the "
+            "lock-box was opened. Baselines are shown beside it and cannot be chosen.",
             "soft under",
         )
         if lines
         else ""
     )
+
+
+def _mark(report: Report, name: str) -> str:
+    """Say whether a model belongs to the pool, and whether it is the rival."""
+    registered = part(report, "config").get("models")
+    pool = {*part(report, "models"), *(registered if isinstance(registered, list) else ())}
+    told = [
+        "" if not pool else "pool" if name in pool else "baseline",
+        "the rival in the lock-box" if name == part(report, "development").get("best_single") else "",
+    ]
+    shown = "; ".join(filter(None, told))
+    return f" <small>{shown}</small>" if shown else ""
 
 
 def _paths(found: Mapping[str, Any]) -> Markup:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from consilium.app.report.judge.reading import Footnotes, Report, chance, pairs, part, real, rows, written
+from consilium.app.report.charts import NO_DRAWDOWN, idle
 from consilium.app.report.judge.strips import Scale, strip
 from consilium.app.report.markup import Markup, chart_place, paragraph, section, table
 from consilium.app.report.numbers import NOTHING, TRADING_TITLES, number, percent
+from consilium.app.report.reading import Footnotes, Report, chance, pairs, part, real, rows, written
 
 COLUMNS = {
     "net_return": "Net return",
@@ -59,8 +60,9 @@ def _accounts(found: Mapping[str, Any]) -> Markup:
         + notes.listed()
         + paragraph(
             "After fees, spread and impact. An edge that dies at twice the costs, or when every order comes "
-            "one bar later, is too thin to trade. Sharpe is of daily returns in UTC, flat days in, and not "
-            "given below 30 days; its error tells how little one account proves.",
+            "one bar later, is too thin to trade. Sharpe: return by its swings, a year, of daily returns in "
+            "UTC with flat days in; not given below 30 days; its error tells how little one account proves. "
+            "Sortino: the same, counting only falls. Turnover: traded value a year, in times the money.",
             "soft under",
         )
         if lines
@@ -81,10 +83,17 @@ def _curves(found: Mapping[str, Any]) -> list[Markup]:
     told += f"; buy and hold ends at {rival[-1][1]:,.2f}" if rival else ""
     drawn = [chart_place("chart-equity", "Equity against holding and against doing nothing", told)]
     below = pairs(found.get("drawdown"))
-    if below:
+    if idle(trades_of(found), below):
+        drawn.append(paragraph(NO_DRAWDOWN))
+    elif below:
         deepest = percent(max(abs(value) for _, value in below))
         drawn.append(chart_place("chart-drawdown", "Drawdown from the running peak", f"Deepest: {deepest}"))
     return drawn
+
+
+def trades_of(found: Mapping[str, Any]) -> Any:
+    """Return how often the account traded."""
+    return next(iter(rows(found.get("accounts"))), {}).get("trades")
 
 
 def _rivals(found: Mapping[str, Any]) -> Markup:
@@ -94,14 +103,11 @@ def _rivals(found: Mapping[str, Any]) -> Markup:
     lines: list[tuple[object, ...]] = []
     if own:
         lines.append(("the account", number("net_return", own.get("net_return")), ""))
-    if found.get("buy_and_hold") is not None:
-        lines.append(
-            (
-                "buy and hold",
-                number("net_return", _held(found.get("buy_and_hold"))),
-                "all symbols, equal money",
-            )
-        )
+    if found.get("buy_and_hold") is not None or real(found.get("buy_and_hold_return")) is not None:
+        known = real(found.get("buy_and_hold_return"))
+        held = _held(found.get("buy_and_hold")) if known is None else known
+        told = "all symbols, equal money" + ("" if known is None else ", cost of the entry in")
+        lines.append(("buy and hold", number("net_return", held), told))
     if equal:
         share = real(equal.get("share"))
         told = equal.get("reason") or (
@@ -115,8 +121,8 @@ def _rivals(found: Mapping[str, Any]) -> Markup:
         table("Against simple rivals", ("What", "Net return", "How"), lines)
         + (
             paragraph(
-                "Held at equal volatility: so small a holding that it swings as much as the account. Who "
-                "cannot beat it took risk, not skill.",
+                "Held at equal volatility: so small a holding that it swings as much as the account. An "
+                "account that does not beat it was paid for risk, not for skill.",
                 "soft under",
             )
             if lines
@@ -139,7 +145,7 @@ def _permutation(found: Mapping[str, Any]) -> Markup:
     own, median, high = (real(found.get(key)) for key in ("net_return", "median", "high"))
     p, reason = real(found.get("p_value")), found.get("reason")
     drawn: Markup | str = NOTHING
-    if own is not None and median is not None and high is not None:
+    if own is not None and median is not None and high is not None and (own, median) != (high, high):
         scale = Scale.over([own, median, high])
         text = f"own {percent(own)}, median {percent(median)}, 95 % point {percent(high)}"
         kind = "better" if own > high else "even"
@@ -154,7 +160,7 @@ def _permutation(found: Mapping[str, Any]) -> Markup:
             notes.missing(p, chance(p), reason),
         )
     ]
-    heads = ("Permuted", "Dot: own; ticks: median, 95 %", "Own", "Median of luck", "95 % of luck", "p")
+    heads = ("Permuted", "Dot: own; ticks: luck", "Own", "Median of luck", "95 % of luck", "p")
     return Markup(
         table("The same signals at other times", heads, lines)
         + notes.listed()
@@ -184,7 +190,7 @@ _FROM = {
         "independent": "{} of them independent",
         "variants": "{} variants of this run",
         "earlier": "{} earlier runs",
-        "without_returns": "{} without returns",
+        "without_returns": "{} more that left no returns",
         "days": "{} days",
     },
     "overfitting": {
@@ -222,7 +228,8 @@ def _tests(found: Mapping[str, Any]) -> Markup:
         ),
     ]
     return Markup(
-        table("Could it be luck?", ("Test", "Value", "From", "What it says"), lines, "text") + notes.listed()
+        table("Could it be luck?", ("Test", "Value", "From", "What it says"), lines, "text wordy")
+        + notes.listed()
     )
 
 
@@ -251,20 +258,18 @@ def _track_record(found: Mapping[str, Any]) -> tuple[float | None, str]:
 def _capacity(found: Any) -> Markup:
     if not isinstance(found, Mapping) or not found:
         return Markup()
-    notes = Footnotes()
-    steps = rows(found.get("rows"))
+    steps, why = rows(found.get("rows")), found.get("reason")
     heads = list(dict.fromkeys(name for step in steps for name in step))
     titles = [_SIZES.get(head, head.replace("_", " ")) for head in heads]
     lines = [tuple(_sized(name, step.get(name)) for name in heads) for step in steps]
     largest = real(found.get("largest"))
-    told = NOTHING if largest is None else f"{largest:,.0f}"
-    shown = notes.mark(
-        told, None if largest is not None else found.get("reason") or "no size earned anything"
-    )
     return Markup(
         table("The same account with more money", titles, lines)
-        + paragraph(Markup(f"Most money at which it and all smaller sizes earned: {shown}."))
-        + notes.listed()
+        + paragraph(
+            f"No size earned anything{f': {why}' if why else ''}."
+            if largest is None
+            else f"Most money at which it and all smaller sizes earned: {largest:,.0f}."
+        )
         + paragraph(found.get("text"))
         + paragraph(
             "How much money the signals carry before their own impact, and what the market cannot fill, eat "
@@ -294,8 +299,9 @@ def _books(found: Mapping[str, Any]) -> Markup:
     notes, lines = Footnotes(), []
     for name in found:
         row = part(found, name)
+        reason = row.get("reason") or ("no trade" if row.get("trades") == 0 else None)
         cells = [
-            notes.missing(row.get(key), number(_as(key), row.get(key)), row.get("reason"))
+            notes.missing(row.get(key), number(_as(key), row.get(key)), reason)
             for key in ("net_return", "sharpe", "trades", "win_rate")
         ]
         lines.append((name, *cells))

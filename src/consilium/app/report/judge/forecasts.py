@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from consilium.app.report.judge.reading import (
+from consilium.app.report.markup import Markup, chart_place, html, paragraph, section, table
+from consilium.app.report.numbers import FIGURE_TITLES, NOTHING, number, percent
+from consilium.app.report.reading import (
     Footnotes,
     Report,
     chance,
+    digits_of,
     gap,
     part,
     real,
@@ -15,9 +18,8 @@ from consilium.app.report.judge.reading import (
     span,
     word_kind,
 )
-from consilium.app.report.markup import Markup, chart_place, html, paragraph, section, table
-from consilium.app.report.numbers import FIGURE_TITLES, NOTHING, number, percent
 from consilium.app.report.sections import figure_cell
+from consilium.app.report.sets import sets_table
 
 
 def forecasts_section(report: Report) -> Markup:
@@ -34,7 +36,7 @@ def forecasts_section(report: Report) -> Markup:
         if name == oracle:
             told += "; best in hindsight, never a comparator"
         lines.append((Markup(f"{html(name)} <small>{html(told)}</small>"), *cells))
-    heads = ["Forecaster", *(f"{title} {arrow}".strip() for title, arrow in FIGURE_TITLES.values())]
+    heads = ["Forecaster", *(f"{title}\u00a0{arrow}".strip() for title, arrow in FIGURE_TITLES.values())]
     listed = "".join(f"<li>{html(reason)}</li>" for reason in reasons)
     outcomes = real(part(report, "consensus", "log_loss").get("n"))
     counted = f"On {outcomes:,.0f} outcomes" if outcomes else "On outcomes"
@@ -45,13 +47,18 @@ def forecasts_section(report: Report) -> Markup:
         Markup(f'<ol class="soft reasons" aria-label="Reasons">{listed}</ol>' if listed else ""),
         paragraph(
             f"{counted} that no model had seen. ↓ lower is better, ↑ higher is better; in brackets the "
-            "95\u00a0% interval. MCC and rank IC (does it know which way?) of 0.02 to 0.08 are normal in "
-            "markets; a result that looks too good is a bug until shown otherwise.",
+            "95\u00a0% interval. Log-loss and Brier: how far the probabilities missed. Calibration error: "
+            "stated confidence less how often it was right. MCC: stated against real direction, 0 is a "
+            "guess, 1 is perfect. Macro F1: how well UP, FLAT and DOWN are hit, each counted alike. Rank IC: "
+            "does a higher forecast rise more? MCC and rank IC of 0.02 to 0.08 are normal in markets; a "
+            "result that looks too good is a bug until shown otherwise. Coverage: the share of outcomes on "
+            "which it spoke (the consensus: on which it would have traded).",
             "soft under",
         ),
         _oracle(part(report, "secondary", "oracle")),
         _levels(report),
         _gates(report),
+        sets_table(report),
         _weights(report),
     )
 
@@ -94,13 +101,13 @@ def _oracle(oracle: Mapping[str, Any]) -> Markup:
 def _levels(report: Report) -> Markup:
     levels = {k: v for k, v in part(report, "consensus", "levels").items() if real(v) is not None}
     total = sum(levels.values())
-    lines = [(name, f"{count:,}", percent(count / total)) for name, count in levels.items() if total]
+    lines = [(_level(name), f"{count:,}", percent(count / total)) for name, count in levels.items() if total]
     return Markup(
         table("How much the models agreed", ("Level", "Times", "Share"), lines)
         + (
             paragraph(
-                "Agreement by head says little where the models err together: see the effective number of "
-                "models below.",
+                f"{_counted_over(report, total, 'Levels')}Agreement by head says little where the models err "
+                "together: see the effective number of models below.",
                 "soft under",
             )
             if lines
@@ -109,14 +116,61 @@ def _levels(report: Report) -> Markup:
     )
 
 
+_LEVELS = {
+    "unanimous": "all models say the same",
+    "strong": "nearly all say the same",
+    "split": "half against half",
+    "weak": "too few say the same",
+    "none": "nobody had a vote",
+}
+_HELD = "_volatility_hold"
+
+
+def _level(name: str) -> Markup:
+    told = _LEVELS.get(name.removesuffix(_HELD), "")
+    if name.endswith(_HELD):
+        told += f"{'; ' if told else ''}held back: too volatile for such confidence"
+    return Markup(f"{html(name)}{f' <small>{html(told)}</small>' if told else ''}")
+
+
+def _counted_over(report: Report, total: float, what: str) -> str:
+    """Say so where more than the lock-box was counted."""
+    own = real(part(report, "split", "lockbox").get("rows"))
+    if own is None or total <= own:
+        return ""
+    return f"{what} are counted over development and lock-box together. "
+
+
+_REASONS = {
+    "flat": "nothing to trade",
+    "tie": "two directions equally probable",
+    "volatility_hold": "too volatile for such confidence",
+    "conflict_resolved_to_hold": "the models contradict each other",
+    "below_min_consensus": "too few models agree",
+    "not_unanimous": "not all agree",
+    "below_edge": "expected gain below 1.5 times the costs",
+    "below_break_even": "odds of a profit too low",
+    "below_min_voters": "too few models spoke",
+    "below_min_agreement": "too little agreement",
+    "below_confidence_threshold": "too little confidence",
+    "below_neutral_threshold": "UP and DOWN nearly as probable",
+    "not_singleton": "the conformal set holds several directions",
+    "no_voter": "no model spoke",
+    "no_weight": "no model that spoke is trusted",
+}
+
+
 def _gates(report: Report) -> Markup:
-    lines = []
+    seen: list[str] = []
+    lines, most = [], 0.0
     for name in part(report, "consensus", "gates"):
         row = part(report, "consensus", "gates", name)
         reasons = sorted(
             ((k, v) for k, v in part(row, "reasons").items() if real(v) is not None),
             key=lambda item: -item[1],
         )
+        most = max(most, sum(count for _, count in reasons))
+        seen += [reason for reason, _ in reasons[:4] if reason not in seen]
         told = "; ".join(f"{reason} {count:,}" for reason, count in reasons[:4])
         lines.append(
             (name, number("actionable", row.get("actionable")), number("share", row.get("share")), told)
@@ -129,12 +183,19 @@ def _gates(report: Report) -> Markup:
         )
         + (
             paragraph(
-                "No trade at all is a valid result: the gates open only where an edge is seen.", "soft under"
+                f"{_counted_over(report, most, 'Reasons')}{_meanings(seen)}No trade at all is a valid "
+                "result: the gates open only where an edge is seen.",
+                "soft under",
             )
             if lines
             else ""
         )
     )
+
+
+def _meanings(seen: list[str]) -> str:
+    told = [f"{reason}: {_REASONS[reason]}" for reason in seen if reason in _REASONS]
+    return f"What held back: {'; '.join(told)}. " if told else ""
 
 
 def _weights(report: Report) -> Markup:
@@ -173,13 +234,14 @@ def secondary_section(report: Report) -> Markup:
     for row in rows(found.get("rows")):
         reason, word = row.get("reason"), row.get("word")
         low, high, p = (real(row.get(key)) for key in ("low", "high", "p_value"))
+        digits = digits_of([row])
         lines.append(
             (
                 _title(row.get("figure")),
                 row.get("against") or NOTHING,
                 *(notes.missing(row.get(key), _four(row.get(key)), reason) for key in ("ours", "other")),
-                notes.missing(row.get("difference"), gap(real(row.get("difference")), 4), reason),
-                notes.missing(low, span(low, high, 4), reason),
+                notes.missing(row.get("difference"), gap(real(row.get("difference")), digits), reason),
+                notes.missing(low, span(low, high, digits), reason),
                 notes.missing(p, chance(p), reason),
                 chance(real(row.get("p_holm"))),
                 Markup(f'<span class="{word_kind(word)}-text">{notes.mark(word or NOTHING, reason)}</span>'),
@@ -192,7 +254,9 @@ def secondary_section(report: Report) -> Markup:
         notes.listed(),
         paragraph(
             "Difference is consensus less other. Looking at many figures finds something by luck; 'p (Holm)' "
-            "is corrected for that, and the word rests on it. None of these decides the verdict.",
+            "is corrected for that, and the word rests on it. None of these decides the verdict. Log-loss "
+            "here is the mean over instants, in which all symbols together count once; ICIR is over the "
+            "instants in which both rank the symbols.",
             "soft under",
         )
         if lines
@@ -218,8 +282,8 @@ _ICIR_TOLD = (
 )
 _SLOPE = {"slope": "Slope", "intercept": "Intercept"}
 _SLOPE_TOLD = (
-    "Perfect: slope 1, intercept 0. A slope below 1 says that confidence is exaggerated; an intercept below "
-    "0 that it is too high throughout."
+    "Perfect: slope 1, intercept 0. A slope below 1 says that confidence is exaggerated, above 1 that it is "
+    "too cautious; an intercept below 0 that it is too high throughout, above 0 that it is too low."
 )
 
 
@@ -236,7 +300,7 @@ def _figures(caption: str, found: Mapping[str, Any], titles: Mapping[str, str], 
     if not found:
         return Markup()
     return Markup(
-        table(caption, ("Figure", "Value", "95 % interval", "Outcomes"), lines)
+        table(caption, ("Figure", "Value", "95 % interval", "Outcomes"), lines, "tight")
         + notes.listed()
         + paragraph(found.get("text"))
         + paragraph(told, "soft under")
@@ -261,7 +325,7 @@ def _coverage(curve: Mapping[str, Any]) -> Markup:
         f"{percent(accuracy[0])} right on the surest {percent(coverage[0])}, {percent(accuracy[-1])} on all"
     )
     step = max(1, len(coverage) // 10)
-    places = [*range(0, len(coverage) - 1, step), len(coverage) - 1]
+    places = sorted({0, *range(len(coverage) - 1, -1, -step)})
     lines = [
         (
             percent(coverage[k]),

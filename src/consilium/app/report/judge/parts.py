@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from consilium.app.report.judge.reading import Footnotes, Report, part, real, rows, written
 from consilium.app.report.judge.strips import forest
 from consilium.app.report.markup import Markup, paragraph, section, table
 from consilium.app.report.numbers import NOTHING, number, percent
+from consilium.app.report.reading import Footnotes, Report, part, real, rows, written
 
 
 def parts_section(report: Report) -> Markup:
@@ -83,8 +83,9 @@ _DIVERSITY = {
 }
 
 
-def _short(value: Any) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else written("models", value)
+def _short(key: str, value: Any) -> str:
+    digits = 1 if key == "effective" else 2
+    return f"{value:.{digits}f}" if isinstance(value, float) else written("models", value)
 
 
 def diversity(found: Mapping[str, Any]) -> Markup:
@@ -93,7 +94,7 @@ def diversity(found: Mapping[str, Any]) -> Markup:
         return Markup()
     notes = Footnotes()
     lines = [
-        (title, notes.missing(found.get(key), _short(found.get(key)), found.get("reason")))
+        (title, notes.missing(found.get(key), _short(key, found.get(key)), found.get("reason")))
         for key, title in _DIVERSITY.items()
         if key in found
     ]

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from consilium.app.report.charts import Trace, calibration, layout_of, line_of, weights
+from consilium.app.report.charts import Trace, calibration, idle, layout_of, line_of, weights
 from consilium.app.report.frame import Chart
+from consilium.app.report.judge.economics import trades_of
 from consilium.app.report.judge.forecasts import curve_of
 from consilium.app.report.judge.primary import month_kind
-from consilium.app.report.judge.reading import Report, pairs, part, real, reals, rows, word_kind
+from consilium.app.report.reading import Report, pairs, part, real, reals, rows, word_kind
 
 _COLOURS = {"better": "--good", "worse": "--bad", "even": "--even"}
 
@@ -121,9 +122,9 @@ def equity(found: Mapping[str, Any]) -> Chart | None:
 
 
 def drawdown(found: Mapping[str, Any]) -> Chart | None:
-    """How far the account was below its peak."""
+    """How far the account was below its peak; None for one that never traded."""
     below = [[ts, -abs(value)] for ts, value in pairs(found.get("drawdown"))]
-    if not below or not pairs(found.get("equity")):
+    if not below or not pairs(found.get("equity")) or idle(trades_of(found), below):
         return None
     trace = line_of(below, "drawdown", 2, fill="tozeroy", line={"width": 1.5})
     layout = layout_of(y_title="Below peak", showlegend=False)

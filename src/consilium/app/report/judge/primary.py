@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from consilium.app.report.judge.reading import (
+from consilium.app.report.judge.strips import forest
+from consilium.app.report.judge.verdicts import direction_of, unseen_of
+from consilium.app.report.markup import Markup, chart_place, html, paragraph, section, table
+from consilium.app.report.reading import (
     Footnotes,
     Report,
     digits_of,
@@ -14,9 +17,6 @@ from consilium.app.report.judge.reading import (
     span,
     word_kind,
 )
-from consilium.app.report.judge.strips import forest
-from consilium.app.report.judge.verdicts import direction_of, unseen_of
-from consilium.app.report.markup import Markup, chart_place, html, paragraph, section, table
 
 _COLUMNS = {
     "statistic": "Statistic",
@@ -63,7 +63,8 @@ def _direction(report: Report) -> Markup:
         [mirror] if mirror else [],
         ["its mirror image"] if mirror else [],
         _FEWER,
-        "Who is no better than the own mirror image knows how far prices move, but not which way.",
+        "A forecast that is no better than its own mirror image knows how far prices move, but not which "
+        "way.",
     )
     inner = told + drawn
     return Markup(f"<h3>Which way, or only how far?</h3>{inner}" if inner else "")

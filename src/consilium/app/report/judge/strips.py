@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from consilium.app.report.judge.reading import Footnotes, chance, digits_of, gap, real, span, word_kind
 from consilium.app.report.markup import Markup, html, paragraph, table
+from consilium.app.report.reading import Footnotes, chance, digits_of, gap, real, span, word_kind
 
 HEADS = ("Difference", "95 % interval")
 
@@ -106,10 +106,10 @@ def forest(
     """
     if not found:
         return Markup()
-    notes, digits = Footnotes(), digits_of(found)
+    notes = Footnotes()
     scale = Scale.over(real(row.get(key)) for row in found for key in ("difference", "low", "high"))
     lines = [
-        (name, _strip_of(scale, row, digits), *_cells(row, columns, digits, notes))
+        (name, _strip_of(scale, row), *_cells(row, columns, notes))
         for name, row in zip(names, found, strict=True)
     ]
     axis = Markup(f'<span class="ends"><span>← {html(ends[0])}</span><span>{html(ends[1])} →</span></span>')
@@ -117,18 +117,34 @@ def forest(
         table(caption, (first, axis, *HEADS, *columns.values()), lines, "forest")
         + notes.listed()
         + paragraph(explanation, "soft under")
+        + paragraph(_STRICTER if any(map(_leans, found)) else "", "soft under")
     )
 
 
-def _strip_of(scale: Scale, row: Mapping[str, Any], digits: int) -> Markup:
+_STRICTER = (
+    "An interval that leaves out 0 is not enough: the word rests on the test behind p, which is stricter. "
+    "The interval shows the size and decides nothing."
+)
+
+
+def _leans(row: Mapping[str, Any]) -> bool:
+    """Whether an interval leaves out 0 while the word says nothing."""
+    low, high = real(row.get("low")), real(row.get("high"))
+    if low is None or high is None or low <= 0.0 <= high:
+        return False
+    return word_kind(row.get("word")) == "even"
+
+
+def _strip_of(scale: Scale, row: Mapping[str, Any]) -> Markup:
     value, low, high = (real(row.get(key)) for key in ("difference", "low", "high"))
+    digits = digits_of([row])
     text = f"{gap(value, digits)} {span(low, high, digits)}"
     return strip(scale, value, low, high, kind=word_kind(row.get("word")), text=text)
 
 
-def _cells(row: Mapping[str, Any], columns: Mapping[str, str], digits: int, notes: Footnotes) -> list[Markup]:
+def _cells(row: Mapping[str, Any], columns: Mapping[str, str], notes: Footnotes) -> list[Markup]:
     value, low, high = (real(row.get(key)) for key in ("difference", "low", "high"))
-    reason = row.get("reason")
+    reason, digits = row.get("reason"), digits_of([row])
     cells = [
         notes.missing(value, gap(value, digits), reason),
         notes.missing(low, span(low, high, digits), reason),

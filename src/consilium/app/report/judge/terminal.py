@@ -1,15 +1,18 @@
 """The report of the judge in a terminal: 80 columns, the verdicts as the last lines."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from consilium.app.report.judge.controls import rate_of
 from consilium.app.report.judge.economics import account_rows
 from consilium.app.report.judge.forecasts import everyone, no_skill
-from consilium.app.report.judge.reading import (
-    FEWEST_DIGITS,
+from consilium.app.report.judge.variants import ability
+from consilium.app.report.judge.verdicts import opened, unseen_of
+from consilium.app.report.numbers import NOTHING, number, percent
+from consilium.app.report.reading import (
     Report,
     chance,
     digits_of,
@@ -19,11 +22,10 @@ from consilium.app.report.judge.reading import (
     rows,
     span,
 )
-from consilium.app.report.judge.variants import ability
-from consilium.app.report.judge.verdicts import opened, unseen_of
-from consilium.app.report.numbers import NOTHING, number, percent
+from consilium.app.report.sets import sets_line
 from consilium.domain import short_model
 
+POINT = 1e-4
 MOST_LINES = 4
 """Of findings, failures and notes each; the page has all of them."""
 _FIGURES = {
@@ -52,7 +54,7 @@ def tables(report: Report) -> list[Table]:
 def lines(report: Report) -> list[str]:
     """What stands below the tables, one fact a line."""
     return [
-        *filter(None, (opened(report), _ability(report), _diversity(report), _luck(report), _power(report))),
+        *filter(None, (told(report) for told in (opened, _ability, _diversity, sets_line, _luck, _power))),
         *_some("Data", part(report, "data").get("findings")),
         *_some("Failure", report.get("failures")),
         *_some("Note", report.get("notes")),
@@ -71,21 +73,30 @@ def _table(title: str, first: str, heads: Iterable[str]) -> Table:
 
 
 def _primary(report: Report) -> Table:
-    table = _table("Half-Brier, consensus less", "", ("difference", "95 % interval", "p", "word"))
+    heads = ("difference", "95 % interval", "p", "word")
+    table = _table("Half-Brier in points of 0.0001, consensus less", "", heads)
     found = rows(part(report, "primary").get("comparisons"))
     unseen = part(unseen_of(report), "comparison")
     found = [*found, {**unseen, "against": "climatology, unseen"}] if unseen else found
-    digits = min(FEWEST_DIGITS, digits_of(found))
     for row in found:
         word = "left out" if row.get("excluded") else str(row.get("word") or row.get("reason") or NOTHING)
         table.add_row(
             Text(_short(str(row.get("against") or "?"))),
-            gap(real(row.get("difference")), digits),
-            span(real(row.get("low")), real(row.get("high")), digits),
+            *_points(row),
             chance(real(row.get("p_value"))),
             Text(word),
         )
     return table
+
+
+def _points(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Write a difference and its interval in points of 0.0001: two digits of the interval's width."""
+    scaled = {
+        key: None if (value := real(row.get(key))) is None else value / POINT
+        for key in ("difference", "low", "high")
+    }
+    digits = max(1, digits_of([row]) - 4)
+    return gap(scaled["difference"], digits), span(scaled["low"], scaled["high"], digits)
 
 
 def _short(name: str) -> str:
@@ -108,15 +119,13 @@ def _figures(report: Report) -> Table:
 
 
 def _parts(report: Report) -> Table:
-    table = _table("What each part adds", "part", ("difference", "95 % interval", "p (Holm)", "word"))
-    found = rows(part(report, "ablations").get("forecast"))
-    digits = min(FEWEST_DIGITS, digits_of(found))
-    for row in found:
+    heads = ("difference", "95 % interval", "p (Holm)", "word")
+    table = _table("What each part adds, in points of 0.0001", "part", heads)
+    for row in rows(part(report, "ablations").get("forecast")):
         word = str(row.get("word") or NOTHING)
         table.add_row(
             Text(_short(str(row.get("part") or "?"))),
-            gap(real(row.get("difference")), digits),
-            span(real(row.get("low")), real(row.get("high")), digits),
+            *_points(row),
             chance(real(row.get("p_holm"))),
             Text(word),
         )
@@ -166,12 +175,19 @@ def _luck(report: Report) -> str:
 
 
 def _power(report: Report) -> str:
-    found = []
-    for row in rows(part(report, "controls", "power").get("rows")):
-        ic, hits, runs = (real(row.get(key)) for key in ("ic", "hits", "runs"))
-        if ic is not None and hits is not None and runs:
-            found.append(f"{percent(hits / runs, 0)} at IC {ic:g}")
-    return f"This judge says better in {', '.join(found)}" if found else ""
+    every = rows(part(report, "controls", "power").get("rows"))
+    said = _shares([(real(row.get("ic")), rate_of(row)) for row in every])
+    which = _shares([(real(row.get("ic")), rate_of(part(row, "direction"))) for row in every])
+    told = f"This judge says better in {said}" if said else ""
+    return f"{told}; it tells which way in {which}" if told and which else told
+
+
+def _shares(found: list[tuple[float | None, float | None]]) -> str:
+    """Write rates by the signal that was planted; of worlds without one the highest."""
+    known = [(ic, rate) for ic, rate in found if ic is not None and rate is not None]
+    alarms = [rate for ic, rate in known if ic == 0.0]
+    told = [f"{percent(max(alarms), 0)} without signal"] if alarms else []
+    return ", ".join([*told, *(f"{percent(rate, 0)} at IC {ic:g}" for ic, rate in known if ic)])
 
 
 def _some(label: str, found: Any) -> list[str]:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from consilium.app.report.judge.reading import part, rows
 from consilium.app.report.markup import Markup, html
+from consilium.app.report.reading import part, rows
 from consilium.domain import from_iso, to_iso
 
 _LANES = (

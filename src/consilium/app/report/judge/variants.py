@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from consilium.app.report.judge.reading import (
-    MOST_DIGITS,
+from consilium.app.report.markup import Markup, html, paragraph, section, table
+from consilium.app.report.numbers import NOTHING, number, percent
+from consilium.app.report.reading import (
     Report,
     chance,
     digits_of,
@@ -14,8 +15,6 @@ from consilium.app.report.judge.reading import (
     rows,
     span,
 )
-from consilium.app.report.markup import Markup, html, paragraph, section, table
-from consilium.app.report.numbers import NOTHING, number, percent
 
 Row = Mapping[str, Any]
 
@@ -45,9 +44,9 @@ def variants_section(report: Report) -> Markup:
             members=True,
         ),
         paragraph(
-            "Framed: the registered one, the only one the verdict speaks of. ● belongs to the set that holds "
-            "the best variant with the stated chance: these cannot be told apart. Picking the best cell "
-            "afterwards would be luck.",
+            "Framed: the registered one, the only one the verdict speaks of. 0: the same forecast as equal "
+            "weight. ● belongs to the set that holds the best variant with the stated chance: these cannot "
+            "be told apart. Picking the best cell afterwards would be luck.",
             "soft under",
         ),
         *(_traded(every, preset) for preset in presets(every)),
@@ -62,11 +61,8 @@ def ability(spa: Row) -> str:
     if not spa:
         return ""
     gained = real(spa.get("best_difference"))
-    shown = (
-        f" (best in the table: {best}{'' if gained is None else f', {gap(gained, MOST_DIGITS)}'})"
-        if best
-        else ""
-    )
+    by = "" if gained is None else f", {gap(gained, digits_of([{'difference': gained}]))}"
+    shown = f" (best in the table: {best}{by})" if best else ""
     if p is None:
         return (
             f"Test for superior ability against equal weight: none, {spa.get('reason') or 'not run'}{shown}."
@@ -112,7 +108,9 @@ def _traded(every: Sequence[Row], preset: str) -> Markup:
             lower_is_better=False,
         )
         + paragraph(
-            "What a paper account with these signals would have made; the best of many is mostly luck.",
+            "What a fixed stake on each of these signals would have made, without the account's limits and "
+            "sizes: so the net return differs from that of the accounts below. The best of many is mostly "
+            "luck.",
             "soft under",
         )
     )
@@ -177,7 +175,8 @@ def _cell(
 
 
 def _points(value: float, _: Row) -> str:
-    return f"{1e4 * value:+.2f}" if value else "0"
+    shown = f"{1e4 * value:+.2f}" if value else "0"
+    return "0.00" if shown in ("+0.00", "-0.00") else shown
 
 
 def _money(value: float, account: Row) -> str:
@@ -185,7 +184,6 @@ def _money(value: float, account: Row) -> str:
 
 
 def _all(every: Sequence[Row]) -> Markup:
-    digits = digits_of(every)
     lines = [
         (
             Markup(
@@ -194,8 +192,8 @@ def _all(every: Sequence[Row]) -> Markup:
             ),
             _loss(row.get("half_brier"), 5),
             _loss(row.get("log_loss"), 4),
-            gap(real(row.get("difference")), digits),
-            span(real(row.get("low")), real(row.get("high")), digits),
+            gap(real(row.get("difference")), digits_of([row])),
+            span(real(row.get("low")), real(row.get("high")), digits_of([row])),
             chance(real(row.get("p_value"))),
             chance(real(row.get("p_set"))),
             "yes" if row.get("in_set") else "no",

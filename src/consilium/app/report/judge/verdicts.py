@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from consilium.app.report.judge.reading import (
+from consilium.app.report.judge.timeline import timeline
+from consilium.app.report.markup import Markup, bullets, html, paragraph, section, table
+from consilium.app.report.numbers import NOTHING, after_label, duration, number, percent
+from consilium.app.report.reading import (
     Report,
     chance,
     part,
@@ -13,9 +16,6 @@ from consilium.app.report.judge.reading import (
     word_kind,
     written,
 )
-from consilium.app.report.judge.timeline import timeline
-from consilium.app.report.markup import Markup, bullets, html, paragraph, section, table
-from consilium.app.report.numbers import NOTHING, after_label, duration, number, percent
 from consilium.training.judge.economics import LEAST_DEFLATED_SHARPE, MOST_CHANCE, MOST_OVERFITTING
 
 
@@ -30,7 +30,14 @@ def verdict_section(report: Report) -> Markup:
     if kind == "better" and direction not in (None, "", "better"):
         kind = "even"
     boxes = [
-        _box("Forecasts", word, kind, after_label(str(found.get("text") or ""), "Verdict"), _why(report)),
+        _box(
+            "Forecasts",
+            word,
+            kind,
+            after_label(str(found.get("text") or ""), "Verdict"),
+            _why(report),
+            which_way(report),
+        ),
         _box(
             "Trading",
             trading,
@@ -52,10 +59,22 @@ def unseen_of(report: Report) -> Mapping[str, Any]:
     return part(report, "unseen") or part(report, "primary", "unseen")
 
 
-def _box(label: str, word: str, kind: str, text: str, why: Markup) -> Markup:
+def which_way(report: Report) -> str:
+    """Say whether the forecast knows which way prices move; nothing where that was not judged.
+
+    Examples
+    --------
+    >>> which_way({"direction": {"word": "not distinguishable"}}), which_way({"direction": {"word": None}})
+    ('which way prices move: not distinguishable', '')
+    """
+    word = direction_of(report).get("word")
+    return f"which way prices move: {word}" if word else ""
+
+
+def _box(label: str, word: str, kind: str, text: str, why: Markup, below: str = "") -> Markup:
     return Markup(
         f'<div class="verdict {kind}"><h3>{html(label)}</h3><p class="word">{html(word)}</p>'
-        f"{paragraph(text)}{why}</div>"
+        f"{paragraph(below, 'way')}{paragraph(text)}{why}</div>"
     )
 
 
@@ -70,9 +89,6 @@ def _why(report: Report) -> Markup:
             p = chance(real(row.get("p_value")))
             told = f"{row.get('word') or NOTHING} (p {p if p.startswith('<') else f'= {p}'})"
         lines.append(f"against {row.get('against', NOTHING)}: {told}")
-    direction = direction_of(report).get("word")
-    if direction:
-        lines.append(f"knowing which way prices move: {direction}")
     return bullets(lines)
 
 
@@ -137,13 +153,13 @@ def registration_section(report: Report) -> Markup:
         ("Symbols", _names(config.get("universe") or data.get("symbols"))),
         ("Unseen symbols", _names(data.get("unseen"), "none: fewer than ten symbols")),
         ("Bar and horizon", _horizon(config, data)),
-        ("Label", f"{config.get('label_id') or NOTHING}"),
+        ("Label", f"{config.get('label_id') or NOTHING} (names the rule that tells UP, FLAT and DOWN apart)"),
         ("Features", f"{data.get('features') or config.get('features') or NOTHING}"),
         ("Models", _names(config.get("models"))),
         ("Rule, trust, gates", " · ".join(str(config.get(k) or NOTHING) for k in ("rule", "trust", "gates"))),
         ("Costs", _costs(config)),
         ("Comparators", "; ".join(map(str, config.get("comparators") or [])) or NOTHING),
-        ("Alpha", f"{config.get('alpha')}" if config.get("alpha") is not None else NOTHING),
+        ("Alpha", NOTHING if config.get("alpha") is None else f"{config.get('alpha')} {_ALPHA}"),
     ]
     earlier = table(
         "Earlier openings of the same lock-box",
@@ -168,6 +184,9 @@ def registration_section(report: Report) -> Markup:
     )
 
 
+_ALPHA = "(how often a test may find something where there is nothing)"
+
+
 def opened(report: Report) -> str:
     """Say how often the lock-box had been opened before."""
     lockbox = part(report, "split", "lockbox")
@@ -180,8 +199,8 @@ def opened(report: Report) -> str:
         return str(lockbox.get("text") or "The lock-box was opened for the first time.")
     else:
         told = (
-            f"The lock-box had been opened {count:,.0f} time{'' if count == 1 else 's'} before. Each look is "
-            "a trial: the more looks, the less a good result means."
+            f"The lock-box had been opened {'once' if count == 1 else f'{count:,.0f} times'} before. Each "
+            "look is a trial: the more looks, the less a good result means."
         )
     return f"{told} {lockbox.get('text') or ''}".strip()
 

@@ -8,7 +8,7 @@ from consilium.app.report.markup import Markup, html
 from consilium.app.report.numbers import FIGURE_TITLES, NOTHING, number
 
 Report = Mapping[str, Any]
-FEWEST_DIGITS, MOST_DIGITS = 5, 8
+FEWEST_DIGITS, USUAL_DIGITS, MOST_DIGITS = 4, 5, 8
 _P_VALUES = ("p_value", "p_holm", "p_set", "p_lower", "p_upper")
 
 
@@ -64,7 +64,14 @@ def chance(p: float | None) -> str:
 
 
 def digits_of(found: Iterable[Mapping[str, Any]]) -> int:
-    """Decimals that show two digits of the narrowest interval, or of the smallest difference without one."""
+    """Decimals that show two digits of the narrowest interval, or of the smallest difference without one.
+
+    Examples
+    --------
+    >>> wide, narrow = {"low": -0.0055, "high": -0.0029}, {"low": -0.0000187, "high": -0.0000023}
+    >>> digits_of([wide]), digits_of([wide, narrow])
+    (4, 7)
+    """
     widths = []
     for row in found:
         low, high, difference = (real(row.get(key)) for key in ("low", "high", "difference"))
@@ -75,7 +82,7 @@ def digits_of(found: Iterable[Mapping[str, Any]]) -> int:
     return min(MOST_DIGITS, max(FEWEST_DIGITS, 1 - floor(log10(max(smallest, 1e-12)))))
 
 
-def gap(value: float | None, digits: int = FEWEST_DIGITS) -> str:
+def gap(value: float | None, digits: int = USUAL_DIGITS) -> str:
     """Write a difference with its sign.
 
     Examples
@@ -88,7 +95,7 @@ def gap(value: float | None, digits: int = FEWEST_DIGITS) -> str:
     return f"{value:+.{digits}f}" if value else "0"
 
 
-def span(low: float | None, high: float | None, digits: int = FEWEST_DIGITS) -> str:
+def span(low: float | None, high: float | None, digits: int = USUAL_DIGITS) -> str:
     """Write an interval of differences.
 
     Examples
