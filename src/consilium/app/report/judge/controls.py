@@ -23,8 +23,8 @@ def controls_section(report: Report) -> Markup:
             "No signal: the judge must not find one",
             rows(found.get("negative")),
             "The whole path, from raw bars to fills, on prices in which nothing can be known. 'better' here "
-            "would be a false alarm. Which way: the forecast against its own mirror image, UP and DOWN "
-            "exchanged.",
+            "would be a false alarm; with shifted labels only if it tells which way too, for volatility "
+            "outlasts a day. Which way: the forecast against its own mirror image, UP and DOWN exchanged.",
         ),
         _said(
             "Planted signal: the judge should find it",
@@ -89,10 +89,11 @@ def _power(found: Mapping[str, Any]) -> Markup:
         + _measured(found)
         + paragraph(found.get("text"))
         + paragraph(
-            "The share of worlds in which it is said, with its 95\u00a0% interval. Verdict better: better "
-            "than climatology, than the best single model and than equal weight. Which way told: better than "
-            "its own mirror image, UP and DOWN exchanged. Mirror rejected: better or worse than it. In "
-            "worlds without a signal every hit is a false alarm; where the rows with one are low, 'not "
+            "The share of worlds in which it is said, with its 95\u00a0% interval; lines run from 0 to "
+            "100\u00a0%. Verdict better: better than climatology, than the best single model and than equal "
+            "weight. Which way told: better than its own mirror image, UP and DOWN exchanged. Mirror "
+            "rejected: better or worse than it. In worlds without a signal a hit is a false alarm (with "
+            "shifted labels: one that tells which way); where the rows with a signal are low, 'not "
             "distinguishable' does not mean that there is nothing.",
             "soft under",
         )
