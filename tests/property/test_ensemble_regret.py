@@ -8,9 +8,12 @@ against the model that leads.
 
 import os
 from collections.abc import Callable, Iterable
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from consilium.domain import Direction
 from consilium.ensemble import make_trust
@@ -209,3 +212,64 @@ def test_under_delay_interleaved_copies_keep_the_bound_that_many_times(name: str
             else:
                 limit = (delay + 1) * BOUNDS[name](n, each, 0.0)
             assert ledger.regret <= limit + 1e-9
+
+
+@st.composite
+def near_ties(draw: st.DrawFn) -> list[list[float]]:
+    """Losses of models that are apart by gaps from rounding up to a tenth, in runs."""
+    n = draw(st.integers(2, 5))
+    gaps = st.one_of(st.just(0.0), st.floats(-15.0, -1.0).map(lambda e: 10.0**e))
+    runs = st.tuples(
+        st.integers(1, 30),
+        st.floats(0.0, 0.9),
+        st.lists(gaps, min_size=n, max_size=n),
+        st.permutations(range(n)),
+    )
+    rounds = []
+    for count, base, apart, order in draw(st.lists(runs, min_size=1, max_size=6)):
+        rounds += [[base + apart[i] for i in order]] * count
+    return rounds
+
+
+@given(rounds=near_ties())
+@settings(max_examples=2_000 if SEEDS > 5 else 150, deadline=None)
+def test_models_that_are_almost_equal_keep_the_bound_of_adahedge(rounds: list[list[float]]) -> None:
+    n = len(rounds[0])
+    policy = make("adahedge", n)
+    lost, pool, variance = np.zeros(n), 0.0, 0.0
+    for t, losses in enumerate(rounds):
+        w, loss = np.array(list(policy.weights(NAMES[:n]).values())), np.array(losses)
+        pool, lost = pool + float(w @ loss), lost + loss
+        variance += float(w @ (loss - w @ loss) ** 2)
+        policy.charge(t, dict(zip(NAMES, losses, strict=False)))
+        assert pool - float(lost.min()) <= BOUNDS["adahedge"](n, t + 1, variance) + 1e-9
+
+
+def gap_of_the_paper(rounds: list[list[float]]) -> float:
+    """Return D after the rounds by the formulas of the paper, in sixty digits and without underflow."""
+    with localcontext(prec=60, Emin=-(10**15), Emax=10**15):
+        n, gap, nothing = len(rounds[0]), Decimal(0), Decimal(0)
+        total = [nothing] * n
+        for losses in rounds:
+            now = [Decimal(loss) for loss in losses]
+            after = [a + b for a, b in zip(total, now, strict=True)]
+            eta = Decimal(n).ln() / gap if gap else None
+            held = [(-eta * lost).exp() if eta else Decimal(lost == min(total)) for lost in total]
+            mass = sum(held, nothing)
+            left = sum([(-eta * lost).exp() for lost in after], nothing) if eta else nothing
+            mix = (mass.ln() - left.ln()) / eta if eta else min(after) - min(total)
+            gap += sum((v * loss for v, loss in zip(held, now, strict=True)), nothing) / mass - mix
+            total = after
+        return float(gap)
+
+
+@pytest.mark.parametrize("apart", [2e-9, 1e-7, 1e-5, 1e-3])
+@pytest.mark.parametrize("turn", [[0.317, 0.313], [0.9, 0.1], [0.313, 0.3130001]])
+def test_a_model_whose_weight_is_too_small_for_a_float_counts_when_it_catches_up(
+    apart: float, turn: list[float]
+) -> None:
+    rounds = [[0.3, 0.3 + apart]] * 60 + [[0.308, 0.313], turn, turn]
+    policy = make("adahedge", 2)
+    for t, (a, b) in enumerate(rounds):
+        policy.charge(t, {"a": a, "b": b})
+    assert policy.state()["copies"][0][-1] == pytest.approx(gap_of_the_paper(rounds), rel=1e-4)
