@@ -13,3 +13,17 @@ class Failing(PriorForecaster):
     def fit(self, *_: Any, **__: Any) -> Self:
         """Fail."""
         raise RuntimeError("out of memory")
+
+
+class Tired(PriorForecaster):
+    """Trains on few rows and fails on more, as what needs too much memory does."""
+
+    name = "tired"
+    most_rows = 10**9
+
+    def fit(self, X: Any, *rest: Any, **named: Any) -> Self:
+        """Fail beyond ``most_rows``."""
+        if len(X) > self.most_rows:
+            raise RuntimeError("out of memory")
+        super().fit(X, *rest, **named)
+        return self

@@ -5,14 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.bootstrap import SystemClock
 from consilium.app.judge.run import SCHEMA, judge
 from consilium.app.settings import Settings, Training
-from consilium.domain import InvalidValue
-from consilium.training.runs import RunTable
+from consilium.domain import DAY_NS, InvalidValue
+from consilium.market.simulator import simulate
+from consilium.training.runs import RunTable, market_of
 
 PLANTED = "simulate:symbols=10,bars=1300,signal_ic=0.4,kind=garch"
 
@@ -112,6 +114,51 @@ def test_a_lockbox_that_was_opened_before_is_counted_and_said(folder: Path, repo
         controls=False,
     )
     assert other["split"]["lockbox"]["openings"] == 0, "another simulated market"
+
+
+def test_outcomes_that_a_development_part_has_used_are_opened_too(tmp_path: Path) -> None:
+    judge(request(tmp_path, models=("prior",), data="simulate:symbols=2,bars=900"), controls=False)
+    table = RunTable(tmp_path / "runs.db", SystemClock())
+    with table.start("judge", {}) as row:
+        first, *_ = simulate(symbols=2, bars=900, seed=4).series.values()
+        market = market_of("simulate:symbols=2,bars=900", 4)
+        early = row.open_slice(
+            market=market,
+            interval_ns=first.interval_ns,
+            first=int(first.ts_close[10]),
+            last=int(first.ts_close[20]),
+            symbols=(first.symbol,),
+        )
+    assert len(early) == 1
+
+
+def test_levels_and_reasons_are_those_of_the_lockbox_alone(report: dict[str, Any]) -> None:
+    rows = report["split"]["lockbox"]["rows"]
+    assert sum(report["consensus"]["levels"].values()) == rows
+    for gates in report["consensus"]["gates"].values():
+        assert gates["actionable"] + sum(gates["reasons"].values()) == rows
+
+
+def test_variants_that_traded_are_kept_as_trials(folder: Path, report: dict[str, Any]) -> None:
+    table = RunTable(folder / "runs.db", SystemClock())
+    traded = any(row["trading"]["seed"]["trades"] for row in report["table"]["rows"])
+    assert traded
+    with table.start("judge", {}) as row:
+        series = next(
+            iter(simulate(symbols=10, bars=1_300, seed=4, signal_ic=0.4, kind="garch").series.values())
+        )
+        market = market_of(PLANTED, 4)
+        row.open_slice(
+            market=market,
+            interval_ns=series.interval_ns,
+            first=int(series.ts_close[0]),
+            last=int(series.ts_close[-1]),
+            symbols=(series.symbol,),
+        )
+        day = np.arange(series.ts_close[900] // DAY_NS, series.ts_close[-1] // DAY_NS)
+        found = table.returns_of_overlapping(row.run_id, day, market=market, symbols=(series.symbol,))
+    kept = {name.partition("/")[2].split()[0] for name in found.names}
+    assert {"account", "variants"} <= kept or found.elsewhere >= 2
 
 
 def test_one_model_only_leaves_two_comparators_that_are_the_forecast_itself(tmp_path: Path) -> None:

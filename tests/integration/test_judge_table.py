@@ -23,6 +23,7 @@ from consilium.market.simulator import simulate
 from consilium.trading.books import run_unit_book
 from consilium.training.dataset import Dataset, build_dataset
 from consilium.training.forecasts import Forecasts
+from consilium.training.judge import mean_by_timestamp
 from consilium.training.judge.bootstrap import TOO_FEW
 from consilium.training.judge.diebold_mariano import IDENTICAL
 from consilium.training.labels import LabelSpec
@@ -147,7 +148,9 @@ def test_each_variant_is_compared_with_equal_weight(replay: Replay) -> None:
     y = replay.dataset.y[replay.lockbox.rows[places]]
     for name in (EQUAL_WEIGHT, ("confidence_based", "ewa_brier"), ("log_pool", "uniform")):
         loss = half_brier(replay.played[name].probabilities[replay.first :][places], y)
-        assert rows[name]["half_brier"] == pytest.approx(loss.mean(), abs=1e-15)
+        ts = replay.dataset.ts_event[replay.lockbox.rows[places]]
+        mean = mean_by_timestamp(loss, ts)[1].mean()
+        assert rows[name]["half_brier"] == pytest.approx(mean, abs=1e-15)
     assert rows[EQUAL_WEIGHT]["difference"] == 0.0
     assert rows[EQUAL_WEIGHT]["reason"] == IDENTICAL
     assert rows["log_pool", "uniform"]["same_as"] is None

@@ -13,8 +13,10 @@ from consilium.app.judge.split import Split, unseen_symbols
 from consilium.app.settings import Settings, Training
 from consilium.domain import DataProblem, InvalidValue
 from consilium.market.simulator import simulate
+from consilium.models import FORECASTERS
 from consilium.training.dataset import Dataset, build_dataset
 from consilium.training.labels import LabelSpec
+from failing_model import Tired
 
 REQUEST = BacktestRequest(
     settings=Settings(training=Training(seed=3)), models=("logistic",), baselines=(), horizon=2, gates="seed"
@@ -136,6 +138,36 @@ def test_joined_forecasts_are_the_two_parts_one_after_the_other(dataset: Dataset
     assert again.folds == second.folds
     with pytest.raises(InvalidValue, match="follow one another"):
         second.followed_by(first)
+
+
+def test_a_long_history_of_an_unseen_symbol_does_not_move_the_border() -> None:
+    panel = dict(simulate(symbols=10, bars=900, seed=5).series)
+    long = sorted(panel)[4]
+    panel = {name: s if name == long else s.slice(500, 900) for name, s in panel.items()}
+    split = Split.of(build_dataset(panel, "core14", LabelSpec(horizon=2)))
+    assert split.unseen[0] == long
+    learned = np.unique(split.dataset.ts_event[split.seen])
+    assert np.mean(learned < split.ts_lockbox) == pytest.approx(0.6, abs=0.01)
+
+
+def test_a_model_that_fails_inside_the_lockbox_emits_climatology_there(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = replace(REQUEST, models=("logistic", "tired"))
+    monkeypatch.setitem(FORECASTERS, "tired", "failing_model:Tired")
+    split = Split.of(dataset)
+    developed = develop(request, split.development())
+    assert not developed.forecasts.failures
+    monkeypatch.setattr(Tired, "most_rows", max(fold.fit_rows for fold in developed.forecasts.folds))
+    opened = open_lockbox(request, split)
+    whole = developed.forecasts.followed_by(opened)
+    assert {failure.fold for failure in opened.failures} == {0, 1, 2, 3}
+    assert set(whole.probabilities) == {"logistic", "tired"}
+    assert np.array_equal(opened.probabilities["tired"], opened.climatology)
+    assert not opened.skilled["tired"].any()
+    monkeypatch.setattr(Tired, "most_rows", 10**9)
+    found = examine(replace(request, models=("tired",)), dataset, ("seed",))
+    assert found.developed.best_single == "tired"
 
 
 def test_shifted_labels_are_those_of_the_day_after() -> None:

@@ -56,6 +56,7 @@ def walk_forward(
     winsor: float | None = WINSOR,
     learn: NDArray[np.bool_] | None = None,
     ts_first_test: int | None = None,
+    keep_failed: bool = False,
 ) -> Forecasts:
     """Train every model in every fold and forecast the test parts.
 
@@ -83,6 +84,9 @@ def walk_forward(
     learn
         Shape (N,), rows that may be learned from if they have an outcome; None for all. Test rows are
         forecast whether they may be learned from or not, so that symbols never seen can be judged.
+    keep_failed
+        Whether a model that fails in some fold emits climatology there, as one without skill does, and stays;
+        else it is left out of all folds, which lets a later fold decide who took part in an earlier one.
 
     Returns
     -------
@@ -127,13 +131,28 @@ def walk_forward(
         if progress is not None:
             progress(done, len(tasks), f"{result.model}, fold {result.fold + 1} of {len(cuts)}")
     failures.sort(key=lambda failure: (failure.fold, list(models).index(failure.model)))
-    failed = {failure.model for failure in failures}
-    names = [name for name in models if name not in failed]
+    failed = set() if keep_failed else {failure.model for failure in failures}
+    names = [name for name in models if name not in failed] if cells else []
     if not names:
         raise DataProblem(
             "at least 1 model must train in every fold", _first_line(failures), "see the error of the model"
         )
+    for name in names:
+        for index, fold in enumerate(cuts):
+            if (name, index) not in cells:
+                cells[name, index] = _silent_cell(dataset, fold, name, index)
     return _merge(dataset, cuts, names, cells, tuple(failures))
+
+
+def _silent_cell(dataset: Dataset, fold: Fold, name: str, index: int) -> _Cell:
+    means = class_means(dataset.y[fold.fit], dataset.realised_return[fold.fit])
+    return _Cell(
+        model=name,
+        fold=index,
+        probabilities=means.climatology(len(fold.test)),
+        spoke=np.zeros(len(fold.test), dtype=np.bool_),
+        figures={"skilled": 0.0, "failed": 1.0},
+    )
 
 
 def _first_line(failures: list[ModelFailure]) -> str:

@@ -21,6 +21,7 @@ from consilium.domain import (
     FeatureWindow,
     Outcome,
     Prediction,
+    to_iso,
 )
 from consilium.ensemble import EnsembleService, Rule, make_gates
 from consilium.ensemble.learning import LATE
@@ -96,19 +97,21 @@ class Pooled:
 class _Columns:
     """Keeps what is needed of each consensus; the objects of a large panel would take gigabytes."""
 
-    def __init__(self, rows: int, models: list[str], tap: Tap | None) -> None:
+    def __init__(self, rows: int, models: list[str], tap: Tap | None, since: int) -> None:
         # Number by number, flat memory takes what a NumPy row would take ten times as long for.
         self._probabilities, self._direction, self._actionable = array("d"), array("b"), array("b")
         self.levels: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.weights: dict[str, list[float | int]] = {"ts": [], **{name: [] for name in models}}
         self.count = 0
-        self._every = max(1, rows // WEIGHT_SAMPLES)
-        self._tap = tap
+        self._every = max(1, (rows - since) // WEIGHT_SAMPLES)
+        self._tap, self._since = tap, since
 
     def keep(self, consensus: Consensus) -> tuple[()]:
         """Take the next consensus, in the order of the test rows."""
         at = self.count
+        if at == self._since:
+            self._begin()
         self._probabilities.extend(consensus.probabilities)
         self._direction.append(consensus.direction)
         self._actionable.append(consensus.actionable)
@@ -122,6 +125,12 @@ class _Columns:
             self._tap(consensus)
         self.count = at + 1
         return ()
+
+    def _begin(self) -> None:
+        self.levels.clear()
+        self.reasons.clear()
+        for column in self.weights.values():
+            column.clear()
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
@@ -148,6 +157,7 @@ def pool(
     tap: Tap | None = None,
     rule: Rule | None = None,
     keeper: Keeper | None = None,
+    since: int = 0,
 ) -> Pooled:
     """Send feature windows, predictions and matured outcomes through the ensemble.
 
@@ -162,6 +172,9 @@ def pool(
         A rule with settings of its own, in place of the one that the request names.
     keeper
         Keeps each consensus with what it was reached from; see ``app/consensus_store.py``.
+    since
+        First place whose levels, reasons, weights and (from its month on) conformal sets are counted; the
+        rows before it only teach.
 
     Raises
     ------
@@ -180,7 +193,7 @@ def pool(
     )
     if keeper is not None:
         keeper.begin(ensemble, models)
-    columns = _Columns(len(forecasts.rows), models, _both(tap, keeper))
+    columns = _Columns(len(forecasts.rows), models, _both(tap, keeper), since)
     bus = make_bus(ensemble, columns.keep)
     learned = _nothing if keeper is None else keeper.learned
     _Replay(request, dataset, forecasts, models, ensemble, bus, learned).run(gates, progress)
@@ -196,7 +209,7 @@ def pool(
         levels=dict(columns.levels.most_common()),
         reasons=dict(columns.reasons.most_common()),
         weights=columns.weights,
-        conformal=_sets_by_month(ensemble, dataset),
+        conformal=_sets_by_month(ensemble, dataset, int(dataset.ts_event[forecasts.rows[since]])),
     )
 
 
@@ -216,9 +229,12 @@ def _both(tap: Tap | None, keeper: Keeper | None) -> Tap | None:
     return both
 
 
-def _sets_by_month(ensemble: EnsembleService, dataset: Dataset) -> list[dict[str, Any]] | None:
+def _sets_by_month(ensemble: EnsembleService, dataset: Dataset, ts: int) -> list[dict[str, Any]] | None:
     conformal = ensemble.hindsight(dataset.horizon_ns, dataset.label_id).conformal
-    return None if conformal is None else [month._asdict() for month in conformal.by_month()]
+    if conformal is None:
+        return None
+    first = to_iso(ts)[:7]
+    return [month._asdict() for month in conformal.by_month() if month.month >= first]
 
 
 def _require_whole(bus: MemoryBus, ensemble: EnsembleService, spoken: int, rows: int) -> None:

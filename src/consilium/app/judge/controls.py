@@ -30,6 +30,7 @@ SHIFT_BLOCK_DAYS = 30
 """Labels wander in blocks longer than any feature looks back, so that none comes from a known past."""
 
 PLANTED = (0.03, 0.06)
+SHIFTED = "labels shifted by a day in blocks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +93,7 @@ def garch(seed: int, interval_ns: int = HOUR_NS) -> World:
 
 def shifted(panel: Mapping[str, CandleSeries]) -> World:
     """Real bars whose labels are those of the day after, within blocks."""
-    return World(name="labels shifted by a day in blocks", panel=panel, shifted=True)
+    return World(name=SHIFTED, panel=panel, shifted=True)
 
 
 def planted(ic: float, seed: int, interval_ns: int = HOUR_NS) -> World:
@@ -254,7 +255,7 @@ def controls_section(found: list[dict[str, Any]]) -> dict[str, Any]:
         "negative": negative,
         "positive": [one for one in found if one["ic"] > 0.0],
         "power": {**record, "rows": rows},
-        "text": f"{_told(negative)} {_told_of_power(rows)}",
+        "text": f"{_told(negative)} {_told_of_power(rows, record['worlds'])}",
     }
 
 
@@ -263,20 +264,36 @@ def _shares(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _told(negative: list[dict[str, Any]]) -> str:
-    alarms = [one["name"] for one in negative if one["word"] == BETTER]
+    alarms = [one["name"] for one in negative if _alarms(one)]
+    lasting = [one["name"] for one in negative if one["word"] == BETTER and not _alarms(one)]
     failed = [one["name"] for one in negative if one["word"] is None]
-    ran = len(negative) - len(failed)
-    told = f"{ran} worlds without signal went the same way from raw bars to fills: "
-    told += (
+    told = [f"{len(negative) - len(failed)} worlds without signal went the same way from raw bars to fills:"]
+    told.append(
         f"{' and '.join(alarms)} was called better. One such alarm in forty worlds is chance; if it comes "
         "back with other seeds, something leaks, and nothing here may be believed."
         if alarms
+        else "none was called better without reason."
+        if lasting
         else "none was called better."
     )
-    return f"{told} Not run: {', '.join(failed)}." if failed else told
+    if lasting:
+        told.append(
+            "Labels of the day after were forecast better than by climatology, and not as to which way: hour "
+            "of day and volatility last longer than a day."
+        )
+    if failed:
+        told.append(f"Not run: {', '.join(failed)}.")
+    return " ".join(told)
 
 
-def _told_of_power(rows: list[dict[str, Any]]) -> str:
+def _alarms(control: Mapping[str, Any]) -> bool:
+    """Tell whether a world without signal was called better; a day's shift leaves how far prices move."""
+    if control["name"] != SHIFTED:
+        return bool(control["word"] == BETTER)
+    return bool(control["word"] == BETTER and control["mirrored"]["word"] == BETTER)
+
+
+def _told_of_power(rows: list[dict[str, Any]], worlds: str) -> str:
     """Say what `not distinguishable` is worth, by the worlds whose signal is known."""
     parts = [
         f"at IC {row['ic']:g} the whole verdict is better in {_percent(row)} of worlds, better than "
@@ -284,7 +301,12 @@ def _told_of_power(rows: list[dict[str, Any]]) -> str:
         for row in rows
         if row["ic"] > 0.0
     ]
-    return f"What such a judge can see: {'; '.join(parts)}. A market with no more signal looks like none."
+    if not parts:
+        return "What such a judge can see was not measured."
+    return (
+        f"What a judge can see ({worlds.rstrip('.')}; one hour ahead): {'; '.join(parts)}. A market with no "
+        "more signal looks like none; more symbols and a longer history show more."
+    )
 
 
 def _percent(rate: Mapping[str, Any]) -> str:

@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from consilium.app.backtest.assessment import Judged
 from consilium.app.backtest.economics import signals_of
 from consilium.app.backtest.pooling import Pooled, pool
@@ -18,6 +16,7 @@ from consilium.app.stages import ProgressCall, silent
 from consilium.training.dataset import Dataset
 from consilium.training.forecasts import Forecasts
 
+BeforeDevelopment = Callable[[Split], object]
 BeforeOpening = Callable[[Split, Developed], object]
 
 
@@ -67,6 +66,7 @@ def examine(
     dataset: Dataset,
     presets: tuple[str, ...],
     *,
+    before_development: BeforeDevelopment | None = None,
     before_opening: BeforeOpening | None = None,
     consensuses: Path | None = None,
     progress: ProgressCall = silent,
@@ -77,6 +77,8 @@ def examine(
     ----------
     presets
         Gate presets; the first is the one that is judged.
+    before_development
+        Called before any outcome is used.
     before_opening
         Called when development has ended and before an outcome of the lock-box is used.
     consensuses
@@ -88,6 +90,8 @@ def examine(
         Data or names that do not allow it; see `develop` and `open_lockbox`.
     """
     split = Split.of(dataset)
+    if before_development is not None:
+        before_development(split)
     developed = develop(request, split.development(), progress)
     if before_opening is not None:
         before_opening(split, developed)
@@ -98,7 +102,8 @@ def examine(
     pooled = {}
     for name in presets:
         kept = keeper if name == presets[0] else None
-        said = pool(request, split.dataset, whole, name, progress, keeper=kept)
+        start = len(developed.forecasts.rows)
+        said = pool(request, split.dataset, whole, name, progress, keeper=kept, since=start)
         pooled[name] = lockbox_part(said, split.dataset, lockbox)
     if keeper is not None and consensuses is not None:
         keeper.write(consensuses)
@@ -129,13 +134,10 @@ def lockbox_part(pooled: Pooled, dataset: Dataset, lockbox: Forecasts) -> Pooled
     """Cut what was said over development and lock-box to the rows of the lock-box."""
     start = len(pooled.direction) - len(lockbox.rows)
     direction, actionable = pooled.direction[start:], pooled.actionable[start:]
-    begin = int(dataset.ts_event[lockbox.rows[0]])
-    first = int(np.searchsorted(pooled.weights["ts"], begin))
     return replace(
         pooled,
         probabilities=pooled.probabilities[start:],
         direction=direction,
         actionable=actionable,
         signals=signals_of(dataset, lockbox, direction, actionable),
-        weights={name: column[first:] for name, column in pooled.weights.items()},
     )

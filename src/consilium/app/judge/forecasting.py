@@ -72,6 +72,8 @@ def folds_of(request: BacktestRequest) -> int:
 def open_lockbox(request: BacktestRequest, split: Split, progress: ProgressCall = silent) -> Forecasts:
     """Forecast the lock-box walk-forward: all earlier rows of seen symbols may be learned from.
 
+    Who takes part was decided in development: a model that fails in a fold here emits climatology there.
+
     Raises
     ------
     ConsiliumError
@@ -87,6 +89,7 @@ def open_lockbox(request: BacktestRequest, split: Split, progress: ProgressCall 
         folds=LOCKBOX_FOLDS,
         learn=split.seen,
         ts_first_test=split.ts_lockbox,
+        keep_failed=True,
     )
 
 
@@ -99,6 +102,7 @@ def _walk(
     folds: int,
     learn: NDArray[np.bool_] | None = None,
     ts_first_test: int | None = None,
+    keep_failed: bool = False,
 ) -> Forecasts:
     training = request.settings.training
     forecasts = walk_forward(
@@ -111,8 +115,9 @@ def _walk(
         progress=lambda done, total, text: progress(stage, done, total, text),
         learn=learn,
         ts_first_test=ts_first_test,
+        keep_failed=keep_failed,
     )
-    if not any(name in forecasts.probabilities for name in request.models):
+    if not any(_trained(forecasts, name) for name in request.models):
         first = next(f for f in forecasts.failures if f.model in request.models)
         raise ConsiliumError(
             "at least one model of the pool must train", f"{first.model}: {first.error}", "mend it"
@@ -125,6 +130,11 @@ def _walk(
             "give a longer history of prices that move",
         )
     return forecasts
+
+
+def _trained(forecasts: Forecasts, name: str) -> bool:
+    """Tell whether a model took part in at least one fold."""
+    return name in forecasts.probabilities and any("failed" not in f.models[name] for f in forecasts.folds)
 
 
 def _figures(dataset: Dataset, forecasts: Forecasts) -> dict[str, dict[str, float | int]]:

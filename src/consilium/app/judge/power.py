@@ -8,7 +8,16 @@ from typing import Any
 import joblib
 
 from consilium.app.backtest.request import BacktestRequest
-from consilium.app.judge.controls import PLANTED, World, garch, planted, random_walk, run_control, shifted
+from consilium.app.judge.controls import (
+    PLANTED,
+    SHIFTED,
+    World,
+    garch,
+    planted,
+    random_walk,
+    run_control,
+    shifted,
+)
 from consilium.training.judge import Rate, rejection_rate
 from consilium.training.judge.comparison import BETTER, WORSE
 from consilium.training.judge.verdict import CLIMATOLOGY
@@ -24,7 +33,7 @@ def _shifted(seed: int) -> World:
 WORLDS: Mapping[str, Callable[[int], World]] = {
     "random walk": random_walk,
     "GARCH without signal": garch,
-    "labels shifted by a day in blocks": _shifted,
+    SHIFTED: _shifted,
     **{f"planted signal, IC {ic:g}": partial(planted, ic) for ic in PLANTED},
 }
 

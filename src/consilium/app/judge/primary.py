@@ -115,6 +115,6 @@ def _told(c: Comparison, count: int) -> str:
     on = f"On the {count} symbol{'s' if count > 1 else ''} that no model has seen"
     if c.test is None or c.mean_difference is None or c.p_value is None:
         return f"{on} nothing can be said: {c.reason}."
-    differs = f"half-Brier difference {c.mean_difference:.5f} [{c.low:.5f}, {c.high:.5f}]"
+    differs = f"half-Brier difference {c.mean_difference:.4f} [{c.low:.4f}, {c.high:.4f}]"
     than = {BETTER: "is better than climatology", WORSE: "is worse than climatology"}
     return f"{on} it {than.get(c.word, 'cannot be told from climatology')} ({differs})."

@@ -41,6 +41,7 @@ from consilium.ensemble import PRESETS
 from consilium.market.candles import CandleSeries
 from consilium.training.cross_validation import cross_validate, embargo_of
 from consilium.training.dataset import build_dataset
+from consilium.training.judge import cluster_trials
 from consilium.training.labels import LabelSpec
 from consilium.training.runs import Opening, Run, RunTable, market_of, past_verdicts
 
@@ -143,6 +144,7 @@ class _Judgement:
             request,
             dataset,
             presets,
+            before_development=lambda split: self._record(None, split.ts_lockbox - 1),
             before_opening=self._open,
             consensuses=place_of(request.settings.data_dir, self.row.run_id),
             progress=progress,
@@ -169,13 +171,10 @@ class _Judgement:
             part.interval_ns,
         )
         self.row.record({"best_single": developed.best_single})
-        self.earlier = open_outcomes(
-            self.row,
-            self.observed,
-            seed=self.seed,
-            first=split.ts_lockbox,
-            last=int(split.dataset.ts_event[-1]),
-        )
+        self.earlier = self._record(split.ts_lockbox, int(split.dataset.ts_event[-1]))
+
+    def _record(self, first: int | None, last: int) -> tuple[Opening, ...]:
+        return open_outcomes(self.row, self.observed, seed=self.seed, first=first, last=last)
 
     def _forecasts(self, found: Examination) -> dict[str, Any]:
         dataset, judged, request = found.dataset, found.judged, self.request
@@ -226,6 +225,7 @@ class _Judgement:
         )
         daily = np.array(section["daily"])
         self.row.keep_returns(daily[:, 0].astype(np.int64), daily[:, 1], "account")
+        self._keep_variants(variants)
         box = Lockbox(
             dataset=found.dataset,
             whole=found.whole,
@@ -251,6 +251,15 @@ class _Judgement:
             "economics": section,
             "ablations": ablations_section(request, box, seed=self.seed, progress=progress),
         }
+
+    def _keep_variants(self, variants: Variants) -> None:
+        """Keep the mean returns of each cluster of variants that traded, for later deflation."""
+        moving = variants.daily[:, variants.trades > 0]
+        if not moving.shape[1]:
+            return
+        labels = cluster_trials(moving)
+        for number, label in enumerate(np.unique(labels)):
+            self.row.keep_returns(variants.day, moving[:, labels == label].mean(axis=1), f"variants {number}")
 
     def _trials(self, variants: Variants, found: Examination) -> Trials:
         """Gather what was tried now and by earlier runs over the same days."""

@@ -69,7 +69,10 @@ class Split:
         DataProblem
             Too few times for two parts.
         """
-        times = np.unique(dataset.ts_event)
+        unseen = unseen_symbols(dataset.symbols)
+        learned = np.array([symbol not in unseen for symbol in dataset.symbols])[dataset.symbol_index]
+        # Times of unseen symbols alone would move the border to where there is nothing to learn from.
+        times = np.unique(dataset.ts_event[learned])
         first = ceil(DEVELOPMENT * len(times))
         if first < 1 or first >= len(times):
             raise DataProblem(
@@ -78,8 +81,6 @@ class Split:
                 "give a longer history",
             )
         late = first + int((len(times) - first) * (1.0 - UNSEEN_SHARE))
-        unseen = unseen_symbols(dataset.symbols)
-        learned = np.array([symbol not in unseen for symbol in dataset.symbols])[dataset.symbol_index]
         taking_part = learned | (dataset.ts_event >= times[late])
         return cls(
             dataset=dataset.where(taking_part),

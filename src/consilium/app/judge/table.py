@@ -20,7 +20,7 @@ from consilium.training.dataset import Dataset
 from consilium.training.forecasts import Forecasts
 from consilium.training.judge.comparison import Comparison, compare_half_brier
 from consilium.training.judge.spa import SET_LEVEL, confidence_set, superior_ability
-from consilium.training.judge.timestamps import NOTHING
+from consilium.training.judge.timestamps import NOTHING, mean_by_timestamp
 
 __all__ = ["EQUAL_WEIGHT", "Played", "Variant", "Variants", "play_all", "table_section", "variant_returns"]
 
@@ -162,8 +162,8 @@ def table_section(
             {
                 "rule": name[0],
                 "trust": name[1],
-                "half_brier": _mean(losses[distinct[name]]),
-                "log_loss": _mean(log_loss(probabilities[distinct[name]], y)),
+                "half_brier": _mean(losses[distinct[name]], ts),
+                "log_loss": _mean(log_loss(probabilities[distinct[name]], y), ts),
                 **_against_equal(compared[distinct[name]]),
                 "in_set": told(name) in names,
                 "p_set": p_set.get(told(name)),
@@ -216,8 +216,8 @@ def _alike(one: Floats, other: Floats) -> bool:
     )
 
 
-def _mean(loss: Floats) -> float | None:
-    return float(loss.mean()) if len(loss) else None
+def _mean(loss: Floats, ts: Ints) -> float | None:
+    return float(mean_by_timestamp(loss, ts)[1].mean()) if len(loss) else None
 
 
 def _against_equal(c: Comparison) -> dict[str, Any]:

@@ -80,8 +80,16 @@ def returns_of_overlapping(
 ) -> EarlierTrials:
     """Collect the trials of other runs; see `RunTable.returns_of_overlapping`."""
     days = _checked_days(day)
+    # A run that has begun later is no trial of this one, whatever its state.
+    (mine,) = connection.execute("SELECT MAX(number) FROM openings WHERE run_id = ?", (run_id,)).fetchone()
     opened = overlapping(
-        connection, run_id, market, int(days[0]) * DAY_NS, (int(days[-1]) + 1) * DAY_NS, symbols
+        connection,
+        run_id,
+        market,
+        int(days[0]) * DAY_NS,
+        (int(days[-1]) + 1) * DAY_NS,
+        symbols,
+        before=mine,
     )
     runs = list(dict.fromkeys(o.run_id for o in opened if o.kind not in NO_TRIALS))
     names: list[str] = []
