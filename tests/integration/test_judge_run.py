@@ -17,6 +17,7 @@ from consilium.market.simulator import simulate
 from consilium.training.runs import RunTable, market_of
 
 PLANTED = "simulate:symbols=10,bars=1300,signal_ic=0.4,kind=garch"
+SMALL = "simulate:symbols=2,bars=900"
 
 
 def request(folder: Path, **changes: Any) -> BacktestRequest:
@@ -92,36 +93,35 @@ def test_the_run_is_registered_with_its_trial_returns_and_its_verdict(
     assert row.figures["best_single"] == report["development"]["best_single"]
 
 
-def test_a_lockbox_that_was_opened_before_is_counted_and_said(folder: Path, report: dict[str, Any]) -> None:
-    again = judge(request(folder), controls=False)
+def test_a_lockbox_that_was_opened_before_is_counted_and_said(tmp_path: Path) -> None:
+    asked = request(tmp_path, models=("prior",), baselines=(), data=SMALL)
+    first, again = judge(asked, controls=False), judge(asked, controls=False)
     lockbox = again["split"]["lockbox"]
-    assert report["split"]["lockbox"]["openings"] == 0
+    assert first["split"]["lockbox"]["openings"] == 0
     assert lockbox["openings"] == 1
     assert "1 of them with this very registration" in lockbox["text"]
     assert again["past"] == [
         {
-            "run": report["run"]["id"],
+            "run": first["run"]["id"],
             "ended": again["past"][0]["ended"],
-            "data": PLANTED,
-            "config_hash": report["config_hash"],
-            "word": report["judgement"]["word"],
-            "trading_word": report["judgement"]["trading_word"],
+            "data": SMALL,
+            "config_hash": first["config_hash"],
+            "word": first["judgement"]["word"],
+            "trading_word": first["judgement"]["trading_word"],
         }
     ]
-    assert again["primary"] == report["primary"]
-    other = judge(
-        replace(request(folder), settings=Settings(data_dir=folder, training=Training(seed=5))),
-        controls=False,
-    )
-    assert other["split"]["lockbox"]["openings"] == 0, "another simulated market"
+    assert again["primary"] == first["primary"]
+    other = Settings(data_dir=tmp_path, training=Training(seed=5))
+    found = judge(replace(asked, settings=other), controls=False)
+    assert found["split"]["lockbox"]["openings"] == 0, "another simulated market"
 
 
 def test_outcomes_that_a_development_part_has_used_are_opened_too(tmp_path: Path) -> None:
-    judge(request(tmp_path, models=("prior",), data="simulate:symbols=2,bars=900"), controls=False)
+    judge(request(tmp_path, models=("prior",), data=SMALL), controls=False)
     table = RunTable(tmp_path / "runs.db", SystemClock())
     with table.start("judge", {}) as row:
         first, *_ = simulate(symbols=2, bars=900, seed=4).series.values()
-        market = market_of("simulate:symbols=2,bars=900", 4)
+        market = market_of(SMALL, 4)
         early = row.open_slice(
             market=market,
             interval_ns=first.interval_ns,
@@ -162,7 +162,10 @@ def test_variants_that_traded_are_kept_as_trials(folder: Path, report: dict[str,
 
 
 def test_one_model_only_leaves_two_comparators_that_are_the_forecast_itself(tmp_path: Path) -> None:
-    found = judge(request(tmp_path, models=("logistic",)), controls=False)
+    found = judge(
+        request(tmp_path, models=("logistic",), data="simulate:symbols=4,bars=1400,signal_ic=0.5"),
+        controls=False,
+    )
     assert [row["excluded"] for row in found["primary"]["comparisons"]] == [False, True, True]
     assert "that comparison says nothing" in found["verdict"]
     assert found["diversity"]["models"] == 1
