@@ -12,6 +12,7 @@ from consilium.domain import InvalidValue
 from consilium.training.judge import (
     BarReturns,
     Moments,
+    cluster_returns,
     cluster_trials,
     deflated_sharpe,
     mean_silhouette,
@@ -96,6 +97,53 @@ def test_the_best_of_twenty_without_skill_is_not_believed() -> None:
         naive += probabilistic_sharpe(moments) > 0.95
     assert believed <= 3
     assert naive >= 30
+
+
+def test_variants_that_never_trade_and_copies_deflate_nothing() -> None:
+    rng = np.random.default_rng(0)
+    own = rng.normal(0.0011, 0.01, 250)
+    ideas = np.column_stack([own, rng.normal(0.0, 0.01, size=(5, 250)).T])
+    plain = deflated_sharpe(own, ideas)
+    idle = deflated_sharpe(own, np.column_stack([ideas, np.zeros((250, 48))]))
+    assert (idle.trials, idle.independent) == (54, 6)
+    assert idle.probability == pytest.approx(plain.probability, rel=1e-9)
+    near = own[:, None] + rng.normal(0.0, 1e-5, size=(250, 40))
+    copied = deflated_sharpe(own, np.column_stack([ideas, near]))
+    assert (copied.trials, copied.independent) == (46, 6)
+    assert copied.probability == pytest.approx(plain.probability, abs=1e-3)
+
+
+def test_the_best_of_ideas_tried_in_many_copies_is_not_believed() -> None:
+    believed = 0
+    for world in range(60):
+        rng = np.random.default_rng(world)
+        ideas = rng.normal(0.0, 0.01, size=(250, 8))
+        copied = np.repeat(ideas, [30, 1, 1, 1, 1, 1, 1, 1], axis=1)
+        trials = np.column_stack([copied + rng.normal(0.0, 1e-4, size=copied.shape), np.zeros((250, 40))])
+        best = ideas[:, int(np.argmax(ideas.mean(axis=0) / ideas.std(axis=0)))]
+        found = deflated_sharpe(best, np.column_stack([best, trials]))
+        assert found.probability is not None
+        believed += found.probability > 0.95
+    assert believed == 0
+
+
+def test_a_cluster_earns_the_mean_of_its_members_weighted_by_one_over_variance() -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=(2, 400))
+    x = np.column_stack([np.zeros(400), a + 0.2 * rng.normal(size=400), b, 0.5 * a])
+    found = cluster_returns(x)
+    weight = 1.0 / x[:, [1, 3]].var(axis=0)
+    np.testing.assert_allclose(found, np.column_stack([x[:, [1, 3]] @ weight / weight.sum(), b]))
+    assert cluster_returns(np.zeros((9, 2))).shape == (9, 0)
+    assert cluster_returns(np.zeros((0, 2))).shape == (0, 0)
+
+
+def test_one_idea_beside_aborted_trials_is_deflated_by_the_error_of_a_ratio() -> None:
+    one = np.random.default_rng(1).normal(0.001, 0.01, 400)
+    found = deflated_sharpe(one, np.column_stack([one, one]), aborted=4)
+    assert found.independent == 5
+    assert found.by_luck == pytest.approx(sharpe_by_luck(1.0 / sqrt(399.0), 5))
+    assert deflated_sharpe(one, one[:, None]).by_luck == 0.0
 
 
 def test_a_skill_far_above_luck_is_believed() -> None:
@@ -220,6 +268,15 @@ def test_fewer_than_ten_different_trials_are_not_applicable() -> None:
         found = overfitting_probability(few)
         assert found.probability is None
         assert found.reason == "not applicable: 9 trials, 10 are needed"
+
+
+@pytest.mark.parametrize("rounding", [0.0, 1e-15])
+def test_copies_of_a_strategy_change_no_probability_of_overfitting(rounding: float) -> None:
+    x = np.random.default_rng(1).normal(size=(96, 12))
+    x[:, 0] += 0.15
+    plain = overfitting_probability(x, blocks=8)
+    copies = np.repeat(x[:, [0]], 70, axis=1) + rounding * np.arange(70)
+    assert overfitting_probability(np.column_stack([x, copies]), blocks=8) == plain
 
 
 def test_strategies_that_never_trade_have_a_sharpe_of_zero() -> None:

@@ -44,7 +44,7 @@ from consilium.training.judge.sharpe import (
 )
 from consilium.training.judge.spa import ConfidenceSet, SuperiorAbility, confidence_set, superior_ability
 from consilium.training.judge.timestamps import mean_by_timestamp
-from consilium.training.judge.trial_clusters import cluster_trials, mean_silhouette
+from consilium.training.judge.trial_clusters import cluster_returns, cluster_trials, mean_silhouette
 from consilium.training.judge.verdict import Verdict, verdict
 
 __all__ = [
@@ -78,6 +78,7 @@ __all__ = [
     "Verdict",
     "ablation",
     "binomial_interval",
+    "cluster_returns",
     "cluster_trials",
     "compare_half_brier",
     "confidence_set",

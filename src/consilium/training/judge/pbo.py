@@ -15,6 +15,8 @@ from consilium.domain import InvalidValue
 BLOCKS = 16
 FEWEST_TRIALS = 10
 NOT_APPLICABLE = "not applicable"
+SAME = 1e-12
+"""Strategies whose returns differ nowhere by more are one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,8 @@ def overfitting_probability(strategy_returns: ArrayLike, *, blocks: int = BLOCKS
     """Combinatorially symmetric cross-validation of "take the one with the best Sharpe ratio".
 
     For each choice of S/2 of S blocks of time as "inside": n the best strategy there, r its rank outside
-    among K, ``w = r / (K + 1)``; ``PBO = share of choices with ln(w / (1 - w)) <= 0``.
+    among K, ``w = r / (K + 1)``; ``PBO = share of choices with ln(w / (1 - w)) <= 0``. Strategies with the
+    same returns are ranked as one: copies of a strategy would move the ranks of all others.
 
     Parameters
     ----------
@@ -84,7 +87,8 @@ def overfitting_probability(strategy_returns: ArrayLike, *, blocks: int = BLOCKS
         raise InvalidValue("strategy_returns must be finite, shape (T, K)", x.shape, "one column a strategy")
     if blocks % 2 or not 4 <= blocks <= 20:
         raise InvalidValue("blocks must be even and in [4, 20]", blocks, "use 16")
-    trials = len(np.unique(x.T, axis=0))
+    x = distinct(x)
+    trials = x.shape[1]
     if trials < FEWEST_TRIALS:
         reason = f"{NOT_APPLICABLE}: {trials} trials, {FEWEST_TRIALS} are needed"
         return Overfitting(probability=None, trials=trials, splits=0, loss=None, reason=reason)
@@ -95,13 +99,28 @@ def overfitting_probability(strategy_returns: ArrayLike, *, blocks: int = BLOCKS
     winner = first.argmax(axis=1)
     rows = np.arange(len(inside))
     rank = rankdata(outside, axis=1)[rows, winner]
-    relative = rank / (x.shape[1] + 1.0)
+    relative = rank / (trials + 1.0)
     return Overfitting(
         probability=float(np.mean(np.log(relative / (1.0 - relative)) <= 1e-12)),
         trials=trials,
         splits=len(inside),
         loss=float(np.mean(outside[rows, winner] < 0.0)),
     )
+
+
+def distinct(strategy_returns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Keep the first of all columns that differ nowhere by more than 1e-12.
+
+    Examples
+    --------
+    >>> distinct(np.array([[0.1, 0.2, 0.1 + 1e-15], [0.3, 0.4, 0.3]])).shape
+    (2, 2)
+    """
+    kept: list[NDArray[np.float64]] = []
+    for column in strategy_returns.T:
+        if not kept or np.abs(np.array(kept) - column).max(axis=1, initial=0.0).min() > SAME:
+            kept.append(column)
+    return np.array(kept).reshape(-1, len(strategy_returns)).T
 
 
 def _choices(blocks: int) -> NDArray[np.bool_]:

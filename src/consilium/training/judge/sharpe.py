@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 from consilium.domain import InvalidValue
-from consilium.training.judge.trial_clusters import cluster_trials
+from consilium.training.judge.trial_clusters import cluster_returns
 
 EULER = 0.5772156649015329
 FEWEST_DAYS = 30
@@ -78,9 +78,9 @@ class DeflatedSharpe:
     by_luck
         SR0, a day.
     trials
-        All trials counted, aborted ones too.
+        All trials counted, aborted ones and those that never traded too.
     independent
-        N, the clusters among them.
+        N, the clusters among those that traded, and the aborted.
     days
         T.
     reason
@@ -127,12 +127,12 @@ def probabilistic_sharpe(moments: Moments, benchmark: float = 0.0) -> float:
 def sharpe_by_luck(spread_of_trials: float, independent: int) -> float:
     """Expect this of the best of N trials without skill: SR0, a day.
 
-    ``SR0 = sd(SR of the trials) [(1 - .5772) z(1 - 1/N) + .5772 z(1 - 1/(N e))]``; 0 for one trial.
+    ``SR0 = sd(SR of the clusters) [(1 - .5772) z(1 - 1/N) + .5772 z(1 - 1/(N e))]``; 0 for one trial.
 
     Parameters
     ----------
     spread_of_trials
-        Standard deviation of the trials' SR a day, >= 0.
+        Standard deviation of SR a day over the clusters of trials, >= 0.
     independent
         N, >= 1.
 
@@ -171,6 +171,11 @@ def deflated_sharpe(
 
     ``DSR = Phi((SR - SR0) sqrt(T - 1) / sqrt(1 - g3 SR + (g4 - 1)/4 SR^2))``.
 
+    The spread in SR0 is taken over the same N as its maximum: one SR a cluster, that of the members' returns
+    weighted by 1 / variance. Over all trials copies would shrink it, and those that never trade would pull it
+    to 0; these are counted in ``trials`` and enter neither. With one cluster (and aborted trials beside it)
+    the spread is the error of an SR without skill, ``1 / sqrt(T - 1)``.
+
     Parameters
     ----------
     daily_returns
@@ -180,7 +185,7 @@ def deflated_sharpe(
     aborted
         Trials without returns, >= 0: each counts as a cluster of its own.
     independent
-        N; None: `cluster_trials` counts the clusters.
+        N; None: `cluster_trials` counts the clusters. The spread is that of the clusters either way.
 
     Raises
     ------
@@ -197,7 +202,8 @@ def deflated_sharpe(
 
     References
     ----------
-    Bailey and Lopez de Prado (2014), eq. 2; Lopez de Prado and Lewis (2019) for N.
+    Bailey and Lopez de Prado (2014), eq. 2; Lopez de Prado and Lewis (2019), sec. 4 and 5, for N and for the
+    returns of a cluster.
     """
     returns, trials = _series(daily_returns), np.asarray(trial_returns, dtype=np.float64)
     if trials.ndim != 2 or trials.shape[1] < 1 or not np.all(np.isfinite(trials)):
@@ -207,8 +213,9 @@ def deflated_sharpe(
     if aborted < 0:
         raise InvalidValue("aborted must be >= 0", aborted, "count the trials without returns")
     count = trials.shape[1] + aborted
+    clusters = cluster_returns(trials)
     if independent is None:
-        independent = len(np.unique(cluster_trials(trials))) + aborted
+        independent = max(1, clusters.shape[1] + aborted)
     moments = Moments.of(returns)
     if moments is None or len(returns) < FEWEST_DAYS:
         return DeflatedSharpe(
@@ -220,9 +227,8 @@ def deflated_sharpe(
             days=len(returns),
             reason=TOO_SHORT if len(returns) < FEWEST_DAYS else FLAT,
         )
-    found = [Moments.of(column) for column in trials.T]
-    ratios = [m.sharpe if m else 0.0 for m in found]
-    spread = float(np.std(ratios, ddof=1)) if len(ratios) > 1 else 0.0
+    ratios = [m.sharpe for m in map(Moments.of, clusters.T) if m]
+    spread = float(np.std(ratios, ddof=1)) if len(ratios) > 1 else 1.0 / sqrt(len(returns) - 1.0)
     luck = sharpe_by_luck(spread, independent)
     return DeflatedSharpe(
         probability=probabilistic_sharpe(moments, luck),

@@ -1,4 +1,4 @@
-"""How many of the trials were really different: clusters of their returns."""
+"""How many of the trials were really different: clusters of their returns, and what each cluster earned."""
 
 from itertools import pairwise
 
@@ -50,11 +50,54 @@ def cluster_trials(trial_returns: ArrayLike) -> NDArray[np.int64]:
     x = np.asarray(trial_returns, dtype=np.float64)
     if x.ndim != 2 or not np.all(np.isfinite(x)):
         raise InvalidValue("trial_returns must be finite, shape (T, K)", x.shape, "one column a trial")
-    moving = np.flatnonzero(np.ptp(x, axis=0) > 1e-15) if len(x) else np.zeros(0, dtype=np.int64)
+    moving = np.flatnonzero(_moves(x))
     labels = np.full(x.shape[1], -1, dtype=np.int64)
     labels[moving] = _clusters(_distances(x[:, moving]))
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse]
+
+
+def cluster_returns(trial_returns: ArrayLike) -> NDArray[np.float64]:
+    """Average the returns of each cluster of trials that traded, weighted by 1 / variance.
+
+    Parameters
+    ----------
+    trial_returns
+        Shape (T, K), finite.
+
+    Returns
+    -------
+    Shape (T, C), clusters in the order of their first trials; no column without a trial that traded.
+
+    Raises
+    ------
+    InvalidValue
+        Not a finite matrix.
+
+    Examples
+    --------
+    >>> one = np.random.default_rng(0).normal(size=300)
+    >>> found = cluster_returns(np.column_stack([one, np.zeros(300), one]))
+    >>> found.shape, bool(np.allclose(found[:, 0], one))
+    ((300, 1), True)
+
+    References
+    ----------
+    Lopez de Prado and Lewis (2019), sec. 5.
+    """
+    labels = cluster_trials(trial_returns)
+    x = np.asarray(trial_returns, dtype=np.float64)
+    moving = _moves(x)
+    if not moving.any():
+        return np.zeros((len(x), 0))
+    x, labels = x[:, moving], np.unique(labels[moving], return_inverse=True)[1]
+    weight = np.eye(labels.max() + 1)[labels] / x.var(axis=0)[:, None]
+    result: NDArray[np.float64] = x @ (weight / weight.sum(axis=0))
+    return result
+
+
+def _moves(x: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.ptp(x, axis=0) > 1e-15 if len(x) else np.zeros(x.shape[1], dtype=np.bool_)
 
 
 def _distances(x: NDArray[np.float64]) -> NDArray[np.float64]:
