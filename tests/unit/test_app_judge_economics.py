@@ -12,7 +12,7 @@ from consilium.app.backtest.request import BacktestRequest
 from consilium.app.judge.economics import Trials, account_daily, daily_difference
 from consilium.app.judge.economics_daily import difference_of
 from consilium.app.judge.economics_luck import deflated, on_days, overfitting
-from consilium.app.judge.economics_measure import held_equal_volatility
+from consilium.app.judge.economics_measure import held_equal_volatility, largest_worth
 from consilium.app.settings import Costs, Settings
 from consilium.domain import DAY_NS, InvalidValue
 from consilium.market.candles import CandleSeries
@@ -177,7 +177,52 @@ def test_more_money_fills_less_and_earns_less_of_itself(world: Case) -> None:
 def test_capacity_stops_at_the_first_size_that_loses(world: Case) -> None:
     found = world.section(by_chance(world, 1, often=0.5))["capacity"]
     assert found["rows"][0]["net_return"] < 0.0
-    assert found["largest"] is None
+    assert (found["largest"], found["text"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("profits", "largest", "text"),
+    [
+        (
+            (10.0, 95.0, 800.0),
+            1e6,
+            "More money earned more at every size that was tried, up to 1,000,000 at the start.",
+        ),
+        (
+            (10.0, 95.0, 170.0),
+            1e5,
+            "More money earned more up to 100,000 at the start; at 1,000,000 it earned hardly more.",
+        ),
+        (
+            (10.0, 95.0, 95.0),
+            1e5,
+            "More money earned more up to 100,000 at the start; at 1,000,000 it earned no more.",
+        ),
+        ((10.0, -4.0, 800.0), 1e4, "It earned at 10,000 at the start; at 100,000 it lost."),
+        ((10.0, 0.0), 1e4, "It earned at 10,000 at the start; at 100,000 it earned nothing."),
+        ((-10.0, 95.0), None, None),
+    ],
+)
+def test_capacity_is_where_more_money_no_longer_earns_more(
+    profits: tuple[float, ...], largest: float | None, text: str | None
+) -> None:
+    rows = [{"equity": 1e4 * 10.0**k, "profit": profit} for k, profit in enumerate(profits)]
+    assert largest_worth(rows) == {"largest": largest, "text": text}
+
+
+def test_the_text_tells_where_capacity_ended_and_whose_chance_is_whose(world: Case) -> None:
+    section = world.section(knowing(world, lambda r: r > 0.006))
+    rows, size = section["capacity"]["rows"], section["capacity"]["largest"]
+    # impact and the share of the volume leave the largest size little: all sizes earned, and not all count
+    assert all(row["profit"] > 0.0 for row in rows)
+    assert size < rows[-1]["equity"]
+    assert (
+        f"More money earned more up to {size:,.0f} at the start; at {10 * size:,.0f} it " in section["text"]
+    )
+    unit, net = section["permutation"]["net_return"], named(section)["1x costs"]["net_return"]
+    assert unit != pytest.approx(net, rel=0.01)
+    assert f"Positions of one unit on these signals made {100 * unit:.2f} % after costs" in section["text"]
+    assert f"the account, with its own sizes and stops, made {100 * net:.2f} %" in section["text"]
 
 
 def test_more_trials_deflate_more_and_earlier_runs_count() -> None:
@@ -197,6 +242,16 @@ def test_more_trials_deflate_more_and_earlier_runs_count() -> None:
     assert among["by_luck"] > alone["by_luck"]
     assert among["probability"] < alone["probability"] <= alone["probabilistic"]
     assert alone["minimum_track_record"] == among["minimum_track_record"]
+
+
+def test_a_run_that_tried_several_things_is_one_run() -> None:
+    rng = np.random.default_rng(5)
+    day, returns = np.arange(200), rng.normal(0.0015, 0.01, 200)
+    tried = [
+        (name, day, rng.normal(0.0, 0.01, 200)) for name in ("r1/a/edge", "r1/b/edge", "r1/a/seed", "r2")
+    ]
+    found = deflated(day, returns, Trials(day=day, daily=returns[:, None], names=("main",), earlier=tried))
+    assert (found["earlier"], found["earlier_trials"], found["trials"]) == (2, 4, 5)
 
 
 def test_a_repeated_run_is_no_new_idea() -> None:

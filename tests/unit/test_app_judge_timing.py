@@ -12,7 +12,9 @@ from consilium.app.settings import Costs, Settings
 from consilium.domain import Direction
 from consilium.market.candles import CandleSeries
 from consilium.market.simulator import simulate
+from consilium.trading.positions import AskedPositions, asked_positions
 from consilium.trading.signals import SignalSeries
+from consilium.training.judge.permutation import BarReturns, permutation_test
 from economics_cases import by_chance, case, knowing
 from trading_bars import signals as signals_at
 
@@ -62,6 +64,55 @@ def test_signals_that_know_the_next_bar_are_not_luck(seed: int) -> None:
 def test_signals_by_chance_are_found_about_as_often_as_chance_allows() -> None:
     # 60 worlds at 5 %: 10 or more have a chance of 0.1 %
     assert share_of_chance_found(60, symbols=2, horizon=2, often=0.08) < 10 / 60
+
+
+def rising(seed: int, late: int, *, symbols: int = 10, bars: int = 800) -> AskedPositions:
+    """Positions in episodes, without timing, in a market that rises; some symbols begin in its middle."""
+    rng = np.random.default_rng(seed)
+    returns = rng.normal(0.001, 0.01, (bars, 1)) + rng.normal(0.0, 0.005, (bars, symbols))
+    positions, t = np.zeros((bars, symbols)), 1
+    while t < bars - 10:
+        positions[t : t + 6] = rng.random(symbols) < 0.6
+        t += 6 + int(rng.integers(2, 12))
+    live = np.ones((bars, symbols), dtype=np.bool_)
+    live[: bars // 2, :late] = False
+    return AskedPositions(
+        ts=np.arange(bars),
+        positions=np.where(live, positions, 0.0),
+        returns=np.where(live, returns, 0.0),
+        live=live,
+        symbols=tuple(str(k) for k in range(symbols)),
+    )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("late", [0, 3, 5])
+def test_symbols_that_begin_late_are_no_timing(late: int) -> None:
+    # with a return of 0 before they begin, 5 of 10 late symbols were found in 20 worlds of 100
+    worlds, found = 600 if SOAK else 60, 0
+    for seed in range(worlds):
+        asked = rising(seed, late)
+        account = BarReturns(asked.returns_anywhere(), cost=0.0011)
+        found += permutation_test(asked.positions, account, block=24, seed=seed).p_value <= 0.05
+    assert found / worlds <= 0.05 + 3.3 * np.sqrt(0.05 * 0.95 / worlds)
+
+
+def test_a_panel_with_late_symbols_is_told_no_better_than_it_is() -> None:
+    panel = market(3, symbols=4, bars=600)
+    late = panel | {name: panel[name].slice(300, 600) for name in list(panel)[:2]}
+    said = tossed(late, 3, 0.2)
+    own = economics(late, 2)
+    asked = asked_positions(own.tapes, said, horizon=2, start_ts=own.start_ts)
+    told = timing(own, said, seed=1)
+    account = BarReturns(asked.returns_anywhere(), cost=told["cost"])
+    fair = permutation_test(asked.positions, account, block=told["block"], seed=1)
+    assert (told["p_value"], told["median"]) == (fair.p_value, fair.median)
+    unfair = permutation_test(
+        asked.positions, BarReturns(asked.returns, cost=told["cost"]), block=told["block"], seed=1
+    )
+    # what the positions earned where they were is the same either way
+    assert told["net_return"] == pytest.approx(unfair.net_return, abs=1e-12)
+    assert told["median"] != pytest.approx(unfair.median, abs=1e-6)
 
 
 @pytest.mark.long

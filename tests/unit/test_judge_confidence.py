@@ -201,18 +201,20 @@ def test_seven_copies_are_one_model_and_silent_models_are_none() -> None:
     one = np.random.default_rng(0).normal(size=(300, 1))
     found = effective_models(np.repeat(one, 7, axis=1))
     assert found.effective == pytest.approx(1.0)
-    assert found.remark(7) == "7 of 7 agree, but their errors are those of 1.0 model."
+    assert found.remark(7) == "When 7 of 7 agree, their errors are those of 1.0 model."
     with_silent = effective_models(np.column_stack([one, -one, np.zeros((300, 5))]))
     assert with_silent.speaking == 2
     assert with_silent.mean_correlation == pytest.approx(-1.0)
     nobody = effective_models(np.zeros((300, 3)))
     assert nobody.effective is None
-    assert nobody.remark(3) == "3 of 3 agree, but none of them says more than climatology."
+    assert nobody.remark(3) == (
+        "When 3 of 3 agree, that means nothing: none of them says more than climatology."
+    )
 
 
 def test_independent_models_are_said_to_be_so() -> None:
     found = effective_models(np.random.default_rng(0).normal(size=(5_000, 4)))
-    assert found.remark(3) == "3 of 4 agree, and their errors are nearly independent (4.0)."
+    assert found.remark(3) == "When 3 of 4 agree, their errors are nearly independent (4.0)."
     with pytest.raises(InvalidValue, match="errors must be finite"):
         effective_models(np.zeros((3, 0)))
 

@@ -15,6 +15,7 @@ from consilium.app.backtest.request import BacktestRequest
 from consilium.app.backtest.run import forecast
 from consilium.app.judge.parts import (
     Lockbox,
+    _ablation_text,
     ablations_section,
     cross_validation_section,
     diversity_section,
@@ -224,7 +225,7 @@ def test_where_no_model_has_skill_no_part_is_worth_anything(small: Small) -> Non
         assert (row["difference"], row["p_value"], row["word"]) == (0.0, None, "not distinguishable")
         assert row["reason"] == "identical forecasts"
     assert diversity_section(small.dataset, box.judged, MODELS)["text"] == (
-        "2 of 2 agree, but none of them says more than climatology."
+        "When 2 of 2 agree, that means nothing: none of them says more than climatology."
     )
 
 
@@ -235,12 +236,30 @@ def test_few_outcomes_give_the_words(small: Small, box: Lockbox) -> None:
     assert {row["reason"] for row in section["forecast"]} == {TOO_FEW}
 
 
+def test_the_parts_that_help_are_named_and_not_what_their_absence_does() -> None:
+    def row(part: str, word: str, p_holm: float | None = 0.01) -> dict[str, Any]:
+        return {"part": part, "word": word, "p_holm": p_holm}
+
+    words = ("helps", "harms", "not distinguishable")
+    rows = [row("trust", words[0]), row("without xgboost", words[0]), row("without logistic", words[2])]
+    earned = [{"part": "gates", "difference": 0.01, "low": 0.005, "high": 0.02}]
+    assert _ablation_text([*rows, row("without lstm", words[1])], earned) == (
+        "Of the parts, trust and xgboost help the forecasts; lstm harms the forecasts; "
+        "logistic is not distinguishable. In the account gates earned something. "
+        "A part that is not distinguishable may be left out without a loss that could be seen."
+    )
+    assert _ablation_text([row("trust", words[2], None)], []).startswith(
+        "No part could be told from nothing. "
+        "In the account no part made a difference whose interval leaves out 0."
+    )
+
+
 def test_diversity_counts_the_models_behind_an_agreement(small: Small, box: Lockbox) -> None:
     two = diversity_section(small.dataset, box.judged, MODELS)
     json.dumps(two, allow_nan=False)
     assert (two["models"], two["speaking"]) == (2, 2)
     assert 1.0 <= two["effective"] < 2.0
-    assert two["text"].startswith("2 of 2 agree, but their errors are those of 1.")
+    assert two["text"].startswith("When 2 of 2 agree, their errors are those of 1.")
     one = diversity_section(small.dataset, box.judged, ("xgboost",))
     assert one["text"] == "One model only: there is nobody to agree with."
     none = diversity_section(small.dataset, box.judged, ())

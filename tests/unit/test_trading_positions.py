@@ -85,7 +85,31 @@ def test_a_position_before_the_first_or_after_the_last_bar_is_flat_and_earns_not
     assert np.flatnonzero(asked.positions[:, 1]).tolist() == [118]
     inside = np.flatnonzero(asked.returns[:, 1])
     assert (inside.min(), inside.max()) == (59, 118)
+    assert np.flatnonzero(asked.live[:, 1]).tolist() == list(range(59, 119))
+    assert asked.live[:-1, 0].all()
+    anywhere = asked.returns_anywhere()
+    np.testing.assert_array_equal(anywhere[asked.live], asked.returns[asked.live])
+    # the only other symbol is the basket
+    np.testing.assert_array_equal(anywhere[~asked.live[:, 1], 1], asked.returns[~asked.live[:, 1], 0])
     assert asked.returns[118, 1] == pytest.approx(panel["B"].close[-1] / panel["B"].open[-1] - 1.0)
+
+
+def test_where_a_symbol_has_no_bars_a_position_earns_the_mean_of_those_that_have() -> None:
+    panel = {name: calm(at, 200, name) for at, name in enumerate("ABC")}
+    whole = asked_positions(prepare(panel), [], horizon=1)
+    late = asked_positions(prepare(panel | {"C": panel["C"].slice(100, 200)}), [], horizon=1)
+    begun = int(np.flatnonzero(late.live[:, 2])[0])
+    assert begun == 99
+    np.testing.assert_array_equal(late.returns_anywhere()[begun:], whole.returns[begun:])
+    np.testing.assert_allclose(late.returns_anywhere()[:begun, 2], whole.returns[:begun, :2].mean(axis=1))
+
+
+def test_a_hole_is_live_and_keeps_its_returns() -> None:
+    panel = {"A": calm(1, 200, "A"), "B": calm(2, 150, "B", holes=True)}
+    asked = asked_positions(prepare(panel), [], horizon=1)
+    begins, ends = (int(np.searchsorted(asked.ts, panel["B"].ts_close[at])) for at in (0, -1))
+    assert asked.live[begins:ends, 1].all()
+    np.testing.assert_array_equal(asked.returns_anywhere()[begins:ends], asked.returns[begins:ends])
 
 
 def test_an_entry_whose_next_bar_is_late_is_not_asked_for() -> None:

@@ -33,6 +33,8 @@ class AskedPositions:
     returns
         What a position earns from the next open after that close to the next open after the following one,
         shape (T, S); 0 where the symbol has no bar in between. The last open is replaced by the last close.
+    live
+        Whether the symbol's bars have begun and not ended in between, shape (T, S); a hole is live.
     symbols
         Names of the columns.
     """
@@ -40,7 +42,18 @@ class AskedPositions:
     ts: NDArray[np.int64]
     positions: NDArray[np.float64]
     returns: NDArray[np.float64]
+    live: NDArray[np.bool_]
     symbols: tuple[str, ...]
+
+    def returns_anywhere(self) -> NDArray[np.float64]:
+        """Return ``returns``, with the mean of the live symbols where a symbol is not live.
+
+        At another time a position may come to where its symbol has no bars. If it earned nothing there and
+        paid for it, the same positions at other times would lose to those as they were, whatever the timing.
+        """
+        living = np.maximum(self.live.sum(axis=1, keepdims=True), 1)
+        basket = np.where(self.live, self.returns, 0.0).sum(axis=1, keepdims=True) / living
+        return np.where(self.live, self.returns, basket)
 
 
 def asked_positions(
@@ -75,6 +88,7 @@ def asked_positions(
     if not len(ts):
         raise DataProblem("positions need bars from start_ts on", f"start_ts={start_ts}", "start earlier")
     positions, returns = np.zeros((len(ts), len(tapes))), np.zeros((len(ts), len(tapes)))
+    live = np.zeros((len(ts), len(tapes)), dtype=np.bool_)
     for column, (symbol, tape) in enumerate(tapes.items()):
         codes = codes_on(series.get(symbol), closes[symbol])
         codes[closes[symbol] < ts[0]] = 0
@@ -83,8 +97,9 @@ def asked_positions(
         positions[:, column] = np.where(at >= 0, asked[np.maximum(at, 0)], 0.0)
         price = np.append(np.asarray(tape.open), tape.close[-1])[at + 1]
         returns[:-1, column] = price[1:] / price[:-1] - 1.0
+        live[:-1, column] = (at[1:] >= 0) & (at[:-1] < len(closes[symbol]) - 1)
     positions[-1] = 0.0
-    return AskedPositions(ts=ts, positions=positions, returns=returns, symbols=tuple(tapes))
+    return AskedPositions(ts=ts, positions=positions, returns=returns, live=live, symbols=tuple(tapes))
 
 
 def _held(tape: Tape, codes: list[int], horizon: int) -> list[float]:

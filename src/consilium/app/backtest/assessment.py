@@ -132,14 +132,32 @@ def told_of_direction(dataset: Dataset, judged: Judged, *, horizon: int, seed: i
             "All that it gains over climatology comes from how far prices move: it says nothing of which way."
         )
         return DirectionShare(text=text, word=by_direction.word)
-    share = min(1.0, max(0.0, by_direction.mean_difference / gained.mean_difference))
+    told = _divided(gained.mean_difference, by_direction.mean_difference)
     text = (
-        f"Of what it gains over climatology, {100 * share:.0f} % comes from which way prices move and "
-        f"{100 * (1 - share):.0f} % from how far: against the same forecast blind to direction its "
-        f"half-Brier differs by {by_direction.mean_difference:.5f} "
-        f"[{by_direction.low:.5f}, {by_direction.high:.5f}], which is {by_direction.word}."
+        f"{told}: against the same forecast blind to direction its half-Brier differs by "
+        f"{by_direction.mean_difference:.5f} [{by_direction.low:.5f}, {by_direction.high:.5f}], "
+        f"which is {by_direction.word}."
     )
     return DirectionShare(text=text, word=by_direction.word)
+
+
+def _divided(gained: float, by_direction: float) -> str:
+    """Say where a gain comes from; both are differences of loss, and ``gained`` is below 0."""
+    percent = round(100 * by_direction / gained)
+    if percent > 100:
+        return (
+            "All that it gains over climatology and more comes from which way prices move; how far cost "
+            f"{gained - by_direction:.5f}"
+        )
+    if percent < 0:
+        return (
+            "All that it gains over climatology and more comes from how far prices move; which way cost "
+            f"{by_direction:.5f}"
+        )
+    return (
+        f"Of what it gains over climatology, {percent} % comes from which way prices move and "
+        f"{100 - percent} % from how far"
+    )
 
 
 def best_single(

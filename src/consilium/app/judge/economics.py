@@ -137,7 +137,7 @@ def _judged(section: Mapping[str, Any], accounts: Mapping[str, BacktestResult]) 
     if net > 0.0:
         told += [_turned(net, _earned(accounts[name]), cause) for name, cause in TRIALS_OF_STRENGTH]
     if main.fills:
-        told += [_told_of_holding(section), _told_of_timing(section), _told_of_size(section)]
+        told += [_told_of_holding(section), _told_of_timing(section, net), section["capacity"]["text"]]
     return {"word": found.word, "text": " ".join(filter(None, told))}
 
 
@@ -159,13 +159,16 @@ def _told_of_holding(section: Mapping[str, Any]) -> str:
     return f"{how} ({100 * held['share']:.0f} %), held, would have returned {100 * held['net_return']:.2f} %."
 
 
-def _told_of_timing(section: Mapping[str, Any]) -> str:
+def _told_of_timing(section: Mapping[str, Any], net: float) -> str:
     permuted = section["permutation"]
     if permuted["p_value"] is None:
         return f"Whether the timing was luck cannot be said: {permuted['reason']}."
-    return f"The same signals at other times earn as much with a chance of {100 * permuted['p_value']:.1f} %."
+    unit = f"Positions of one unit on these signals {_made(permuted['net_return'])} after costs"
+    return (
+        f"{unit} and make as much at other times with a chance of {100 * permuted['p_value']:.1f} %; "
+        f"the account, with its own sizes and stops, {_made(net)}, and that chance is not its own."
+    )
 
 
-def _told_of_size(section: Mapping[str, Any]) -> str:
-    largest = section["capacity"]["largest"]
-    return "" if largest is None else f"Every size that was tried earned, up to {largest:,.0f} at the start."
+def _made(change: float) -> str:
+    return f"{'lost' if change < 0.0 else 'made'} {100 * abs(change):.2f} %"

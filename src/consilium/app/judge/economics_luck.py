@@ -15,7 +15,7 @@ from consilium.app.backtest.economics import Economics
 from consilium.domain import InvalidValue
 from consilium.trading.positions import asked_positions, mean_impact
 from consilium.trading.signals import SignalSeries
-from consilium.training.judge.pbo import BLOCKS, NOT_APPLICABLE, overfitting_probability
+from consilium.training.judge.pbo import BLOCKS, NOT_APPLICABLE, SAME, distinct, overfitting_probability
 from consilium.training.judge.permutation import PERMUTATIONS, BarReturns, permutation_test
 from consilium.training.judge.sharpe import (
     FEWEST_DAYS,
@@ -29,8 +29,6 @@ FloatArray = NDArray[np.float64]
 Days = NDArray[np.int64]
 
 TOO_FEW_BARS = "too few bars to permute in blocks"
-SAME = 1e-12
-"""Daily returns that differ by less belong to the same account."""
 MEMORY = 4
 """A block lasts at least this many horizons, and a day."""
 
@@ -48,7 +46,8 @@ class Trials:
     names
         Of the variants, K.
     earlier
-        Name, days and daily returns of each earlier run over some of the same days.
+        Name (``run_id`` or ``run_id/variant``), days and daily returns of all that earlier runs tried over
+        some of the same days.
     aborted
         Earlier runs that left no returns, >= 0.
 
@@ -101,7 +100,8 @@ def timing(economics: Economics, signals: Sequence[SignalSeries], *, seed: int) 
     """Compare what the signals earned with the same signals at 1,000 other times.
 
     Unit positions as asked for, from open to open, with fees, half a spread and mean impact at every change;
-    blocks last four horizons and a day at least; all symbols move together.
+    blocks last four horizons and a day at least; all symbols move together. A position that comes to where
+    its symbol has no bars yet, or no more, earns the mean of the symbols that have.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def timing(economics: Economics, signals: Sequence[SignalSeries], *, seed: int) 
     slippage = economics.costs.half_spread + mean_impact(asked, economics.tapes, economics.costs, notional)
     cost = fee * economics.costs.fee_scale + slippage
     told = {"block": block, "cost": cost, "permutations": PERMUTATIONS, "reason": None}
-    account = BarReturns(asked.returns, cost=cost)
+    account = BarReturns(asked.returns_anywhere(), cost=cost)
     if len(asked.ts) < 2 * block:
         net = float(account(asked.positions[None])[0])
         p_value = None if asked.positions.any() else 1.0
@@ -145,8 +145,8 @@ def timing(economics: Economics, signals: Sequence[SignalSeries], *, seed: int) 
 def deflated(day: Days, returns: FloatArray, trials: Trials) -> dict[str, Any]:
     """Deflate the Sharpe ratio of an account by all trials, as plain JSON.
 
-    An earlier run counts with its returns where it covers 30 of the days, flat on the others, and as a trial
-    of its own without returns where it covers fewer.
+    A trial of an earlier run counts with its returns where it covers 30 of the days, flat on the others, and
+    as a trial of its own without returns where it covers fewer.
 
     Parameters
     ----------
@@ -158,20 +158,24 @@ def deflated(day: Days, returns: FloatArray, trials: Trials) -> dict[str, Any]:
     Returns
     -------
     ``probability`` and its parts as in `DeflatedSharpe`; ``probabilistic`` (the chance that the true Sharpe
-    ratio is above 0, nothing deflated) and ``minimum_track_record`` in days, None where there is none.
+    ratio is above 0, nothing deflated) and ``minimum_track_record`` in days, None where there is none;
+    ``variants`` of this run; ``earlier`` runs with returns and the ``earlier_trials`` that they left;
+    ``without_returns``: trials that are counted without.
     """
-    shared = [(int(np.isin(day, theirs).sum()), theirs, r) for _, theirs, r in trials.earlier]
-    known = [on_days(day, theirs, r) for days, theirs, r in shared if days >= FEWEST_DAYS]
-    brief = sum(0 < days < FEWEST_DAYS for days, _, _ in shared)
+    shared = [(int(np.isin(day, theirs).sum()), name, theirs, r) for name, theirs, r in trials.earlier]
+    known = [on_days(day, theirs, r) for days, _, theirs, r in shared if days >= FEWEST_DAYS]
+    runs = {name.split("/")[0] for days, name, _, _ in shared if days >= FEWEST_DAYS}
+    brief = sum(0 < days < FEWEST_DAYS for days, *_ in shared)
     variants = on_days(day, trials.day, trials.daily)
-    # counted twice it would stretch the spread of the trials by itself
+    # it is one trial, and is told as one
     ours = [] if np.any(np.all(np.abs(variants - returns[:, None]) < SAME, axis=0)) else [returns]
     columns = np.column_stack([*ours, variants, *known])
     found = deflated_sharpe(returns, columns, aborted=trials.aborted + brief)
     moments = Moments.of(returns) if found.reason is None else None
     return asdict(found) | {
         "variants": len(trials.names),
-        "earlier": len(known),
+        "earlier": len(runs),
+        "earlier_trials": len(known),
         "without_returns": trials.aborted + brief,
         "probabilistic": None if moments is None else probabilistic_sharpe(moments),
         "minimum_track_record": None if moments is None else minimum_track_record(moments),
@@ -183,7 +187,7 @@ def overfitting(day: Days, trials: Trials) -> dict[str, Any]:
     if len(day) < 2 * BLOCKS:
         return {
             "probability": None,
-            "trials": len(np.unique(trials.daily.T, axis=0)),
+            "trials": distinct(trials.daily).shape[1],
             "splits": 0,
             "loss": None,
             "reason": f"{NOT_APPLICABLE}: {len(day)} days, {2 * BLOCKS} are needed",

@@ -1,8 +1,8 @@
 """What an account is measured against: its size, and buy and hold that moves as much as it does."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
-from itertools import takewhile
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ FloatArray = NDArray[np.float64]
 
 SIZES = (1.0, 10.0, 100.0, 1_000.0)
 """Multiples of the money at the start at which the account is run."""
+LEAST_GROWTH = 0.1
+"""Share of what the added money would have earned at the rate before it that a larger size has to earn."""
 STEPS = 60
 
 
@@ -104,7 +106,9 @@ def capacity(
     -------
     Plain JSON: ``rows`` with ``equity``, ``net_return``, ``profit``, ``cancelled`` (share of the value that
     entries asked for; None without one), ``turnover`` (traded value over mean equity, of the whole run), and
-    ``largest``: the most money at which it and all smaller sizes earned; None where there is none.
+    ``largest``: the most money up to which it and each smaller size earned in money at least a tenth of what
+    the money added to the size before it would have earned at that size's rate (so 1.9 times as much for
+    tenfold money); None where the first size earned nothing. ``text`` says so, and what came beyond it.
     """
     rows: list[dict[str, Any]] = []
     for size in SIZES:
@@ -121,8 +125,46 @@ def capacity(
         )
         if not run.fills:
             break
-    paying = [row["equity"] for row in takewhile(lambda row: row["net_return"] > 0.0, rows)]
-    return {"rows": rows, "largest": paying[-1] if paying else None}
+    return {"rows": rows, **largest_worth(rows)}
+
+
+def largest_worth(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the largest size that is still worth its money, and say what the next one did.
+
+    Parameters
+    ----------
+    rows
+        One or more, by size, with ``equity`` and ``profit`` in money.
+
+    Examples
+    --------
+    >>> largest_worth([{"equity": 1e4, "profit": 90.0}, {"equity": 1e5, "profit": 120.0}])["text"]
+    'It earned at 10,000 at the start; at 100,000 it earned hardly more.'
+    """
+    if rows[0]["profit"] <= 0.0:
+        return {"largest": None, "text": None}
+    for last, row in pairwise(rows):
+        rate = row["equity"] / last["equity"]
+        if row["profit"] < last["profit"] * (1.0 + LEAST_GROWTH * (rate - 1.0)):
+            told = (
+                f"More money earned more up to {last['equity']:,.0f} at the start; at {row['equity']:,.0f} it"
+            )
+            if last is rows[0]:
+                told = f"It earned at {last['equity']:,.0f} at the start; at {row['equity']:,.0f} it"
+            return {"largest": last["equity"], "text": f"{told} {_ended(row['profit'], last['profit'])}."}
+    most = rows[-1]["equity"]
+    return {
+        "largest": most,
+        "text": f"More money earned more at every size that was tried, up to {most:,.0f} at the start.",
+    }
+
+
+def _ended(profit: float, before: float) -> str:
+    if profit < 0.0:
+        return "lost"
+    if profit == 0.0:
+        return "earned nothing"
+    return "earned no more" if profit <= before else "earned hardly more"
 
 
 def _cancelled(economics: Economics, run: BacktestResult) -> float | None:

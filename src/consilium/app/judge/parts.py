@@ -246,20 +246,26 @@ def _same_signals(one: Pooled, other: Pooled) -> bool:
 def _ablation_text(forecast: list[dict[str, Any]], trading: list[dict[str, Any]]) -> str:
     tested = [row for row in forecast if row["p_holm"] is not None]
     told = []
-    for word in (HELPS, HARMS, SAME):
-        parts = [row["part"] for row in tested if row["word"] == word]
+    for word, one, many in (
+        (HELPS, "helps the forecasts", "help the forecasts"),
+        (HARMS, "harms the forecasts", "harm the forecasts"),
+        (SAME, "is not distinguishable", "are not distinguishable"),
+    ):
+        parts = [row["part"].removeprefix("without ") for row in tested if row["word"] == word]
         if parts:
-            told.append(
-                f"{', '.join(parts)}: the part {word}" if word != SAME else f"{', '.join(parts)}: {word}"
-            )
-    said = f"Left out of the forecasts: {'; '.join(told)}." if told else "No part could be told from nothing."
+            told.append(f"{_listed(parts)} {one if len(parts) == 1 else many}")
+    said = f"Of the parts, {'; '.join(told)}." if told else "No part could be told from nothing."
     shown = [row for row in trading if row["low"] is not None and not row["low"] <= 0.0 <= row["high"]]
     money = [f"{row['part']} {'earned' if row['difference'] > 0 else 'cost'} something" for row in shown]
     return (
-        f"{said} Left out of the account: "
-        f"{', '.join(money) if money else 'no difference whose interval leaves out 0'}. "
+        f"{said} In the account "
+        f"{_listed(money) if money else 'no part made a difference whose interval leaves out 0'}. "
         "A part that is not distinguishable may be left out without a loss that could be seen."
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def diversity_section(dataset: Dataset, judged: Judged, pool_models: Sequence[str]) -> dict[str, Any]:

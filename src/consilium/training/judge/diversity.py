@@ -30,22 +30,22 @@ class Diversity:
     mean_correlation: float | None
 
     def remark(self, agreeing: int) -> str:
-        """Say what an agreement is worth, to stand beside "7 of 7".
+        """Say what an agreement of so many is worth; whether they agree, and how often, is not looked at.
 
         Examples
         --------
         >>> Diversity(effective=2.3, models=7, speaking=7, mean_correlation=0.6).remark(7)
-        '7 of 7 agree, but their errors are those of 2.3 independent models.'
+        'When 7 of 7 agree, their errors are those of 2.3 independent models.'
         """
         if self.models == 1:
             return "One model only: there is nobody to agree with."
-        counted = f"{agreeing} of {self.models} agree"
+        counted = f"When {agreeing} of {self.models} agree"
         if self.effective is None:
-            return f"{counted}, but none of them says more than climatology."
+            return f"{counted}, that means nothing: none of them says more than climatology."
         if self.effective >= 0.9 * self.models:
-            return f"{counted}, and their errors are nearly independent ({self.effective:.1f})."
+            return f"{counted}, their errors are nearly independent ({self.effective:.1f})."
         noun = "model" if round(self.effective, 1) == 1.0 else "independent models"
-        return f"{counted}, but their errors are those of {self.effective:.1f} {noun}."
+        return f"{counted}, their errors are those of {self.effective:.1f} {noun}."
 
 
 def effective_models(errors: ArrayLike) -> Diversity:
