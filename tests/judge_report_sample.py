@@ -492,6 +492,7 @@ def _economics(base: Mapping[str, Any], rng: np.random.Generator, draws: int) ->
                 for k, size in enumerate((1, 10, 100, 1_000))
             ],
             "largest": 100_000.0,
+            "text": "More money earned more up to 100,000 at the start; at 1,000,000 it lost.",
         },
         "books": {
             name: {"net_return": -0.02 - 0.01 * k, "trades": 300 + k, "sharpe": -0.6, "win_rate": 0.4}
@@ -708,7 +709,7 @@ def bare_judge_report() -> dict[str, Any]:
             "speaking": 0,
             "effective": None,
             "mean_correlation": None,
-            "text": "1 of 1 agree, but none of them says more than climatology.",
+            "text": "When 1 of 1 agree, none of them says more than climatology.",
         },
         "calibration": {"consensus": {"predicted": [], "observed": [], "count": []}},
         "weights": {"ts": [], "xgboost": []},
@@ -742,7 +743,7 @@ def bare_judge_report() -> dict[str, Any]:
                 "loss": None,
                 "reason": "not applicable: 1 trials, 10 are needed",
             },
-            "capacity": {"rows": [], "largest": None},
+            "capacity": {"rows": [], "largest": None, "text": None},
             "books": {"xgboost": account},
             "word": "does not pay",
             "text": "",

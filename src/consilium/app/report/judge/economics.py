@@ -262,15 +262,9 @@ def _capacity(found: Any) -> Markup:
     heads = list(dict.fromkeys(name for step in steps for name in step))
     titles = [_SIZES.get(head, head.replace("_", " ")) for head in heads]
     lines = [tuple(_sized(name, step.get(name)) for name in heads) for step in steps]
-    largest = real(found.get("largest"))
     return Markup(
         table("The same account with more money", titles, lines)
-        + paragraph(
-            f"No size earned anything{f': {why}' if why else ''}."
-            if largest is None
-            else f"Most money at which it and all smaller sizes earned: {largest:,.0f}."
-        )
-        + paragraph(found.get("text"))
+        + paragraph(found.get("text") or (f"No size earned anything{f': {why}' if why else ''}."))
         + paragraph(
             "How much money the signals carry before their own impact, and what the market cannot fill, eat "
             "the edge.",

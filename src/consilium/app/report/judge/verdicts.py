@@ -174,8 +174,8 @@ def registration_section(report: Report) -> Markup:
         "registered",
         "What was registered",
         paragraph(
-            "All this was written down, and its hash kept, before the lock-box was read. Nothing here was "
-            "chosen after seeing the result.",
+            "All this was written down, and its hash kept, before this run read the lock-box."
+            + (" Nothing here was chosen after seeing the result." if _first_time(report) else ""),
             "soft",
         ),
         table("Fixed beforehand", ("What", "Value"), facts, "text"),
@@ -185,6 +185,10 @@ def registration_section(report: Report) -> Markup:
 
 
 _ALPHA = "(how often a test may find something where there is nothing)"
+
+
+def _first_time(report: Report) -> bool:
+    return real(part(report, "split", "lockbox").get("openings")) == 0
 
 
 def opened(report: Report) -> str:
@@ -275,8 +279,8 @@ def split_section(report: Report) -> Markup:
         table("Parts and folds", heads, lines, "tight"),
         paragraph(
             "Each fold is forecast by models trained only on what came before it, with a gap as long as the "
-            "label. Everything was tuned on development; the lock-box was forecast afterwards, once. A model "
-            "without skill in a fold says what climatology says there.",
+            "label. Everything was tuned on development; this run forecast the lock-box afterwards, once. A "
+            "model without skill in a fold says what climatology says there.",
             "soft under",
         )
         if lines
