@@ -1,6 +1,5 @@
 """The whole path on markets whose truth is known: nothing where nothing is, a signal where one is."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,10 +49,12 @@ def test_costs_eat_a_signal_that_is_real_but_small(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_random_walks_are_called_better_no_more_often_than_chance_allows(tmp_path: Path) -> None:
-    """Rejecting at 5 % two-sided calls 2.5 % better: of 20, three or more have a chance of 1.3 %."""
-    seeds = 200 if os.environ.get("CONSILIUM_TEST_PROFILE") == "soak" else 20
+    """Rejecting at 5 % two-sided calls 2.5 % better: of 20, three or more have a chance of 1.3 %.
+
+    200 worlds of each kind go through the judge, which shares this path: benchmarks/judge_power.py.
+    """
     better = 0
-    for seed in range(seeds):
+    for seed in range(20):
         found = report(f"simulate:symbols=4,bars=1500,kind=random_walk,seed={seed}", tmp_path, seed=seed)
         better += against_climatology(found)["word"] == "better"
-    assert better <= (0.075 * seeds if seeds > 20 else 2)
+    assert better <= 2
