@@ -36,3 +36,9 @@ def candles_1h() -> Path:
 def candles_15m() -> Path:
     """136 symbols of 15-minute candles; the test is skipped where they are absent."""
     return _shared("candles/binance_spot_15m.parquet")
+
+
+@pytest.fixture
+def books_l20() -> Path:
+    """The folder of recorded 20-level books and trades; the test is skipped where it is absent."""
+    return _shared("books")

@@ -21,10 +21,12 @@ from feature_bars import rough_series
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "features.md"
 
 
-@pytest.mark.promise("004", "25 candle features, 37 indicator features")
-def test_there_are_25_candle_and_37_indicator_features() -> None:
+@pytest.mark.promise("004", "25 candle features, 37 indicator features, 50 order book features: 112")
+def test_there_are_25_candle_37_indicator_and_50_book_features() -> None:
     families = [spec.family for spec in FEATURES.values()]
-    assert (families.count("candle"), families.count("indicator"), len(families)) == (25, 37, 62)
+    assert [families.count(family) for family in ("candle", "indicator", "book")] == [25, 37, 50]
+    assert len(families) == len(set(feature_names("full112"))) == 112
+    assert feature_names("full112") == feature_names("candle62") + feature_names("book50")
 
 
 def test_every_feature_is_told_in_words() -> None:
@@ -57,9 +59,10 @@ def test_the_page_equals_the_tables() -> None:
     assert PAGE.read_text() == page()
 
 
-def test_full112_says_that_books_are_missing() -> None:
-    with pytest.raises(UsageError, match="book features are not there yet: choose candle62"):
-        feature_names("full112")
+@pytest.mark.parametrize("set_name", ["book50", "full112"])
+def test_candles_alone_do_not_give_features_of_books(set_name: str) -> None:
+    with pytest.raises(UsageError, match="order book; got 'spread_bps': choose candle62"):
+        compute_features(rough_series(1, 30), feature_names(set_name))
 
 
 def test_an_unknown_set_is_answered_with_what_was_meant() -> None:

@@ -6,15 +6,16 @@ from hashlib import sha256
 from types import MappingProxyType
 
 from consilium.domain.errors import InvalidValue, UnknownName, UsageError
+from consilium.market.features.book.table import BOOK, BOOK50
 from consilium.market.features.candle import CANDLE
 from consilium.market.features.indicator import INDICATOR
 from consilium.market.features.program import Program, compiled
 from consilium.market.features.spec import FeatureSpec
 
-FAMILY_SIZES = {"candle": 25, "indicator": 37}
-"""What each family must hold; books (50) will make 112."""
+FAMILY_SIZES = {"candle": 25, "indicator": 37, "book": 50}
+"""What each family must hold: 112 in all."""
 
-FEATURES: Mapping[str, FeatureSpec] = MappingProxyType({**CANDLE, **INDICATOR})
+FEATURES: Mapping[str, FeatureSpec] = MappingProxyType({**CANDLE, **INDICATOR, **BOOK})
 """Name of a feature -> what is known of it, families in order."""
 
 _SIZES = {family: sum(spec.family == family for spec in FEATURES.values()) for family in FAMILY_SIZES}
@@ -39,12 +40,15 @@ FEATURE_SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "atr_14_ratio",
             "volume_ratio_20",
         ),
-        "candle62": tuple(FEATURES),
+        "candle62": (*CANDLE, *INDICATOR),
+        "book50": BOOK50,
+        "full112": tuple(FEATURES),
     }
 )
 """Name of a set -> its features in order."""
 
-FULL_SET = "full112"
+if len(FEATURE_SETS["full112"]) != sum(FAMILY_SIZES.values()) or sum(FAMILY_SIZES.values()) != 112:
+    raise InvalidValue("25 + 37 + 50 must make 112", len(FEATURES), "give every feature a name of its own")
 
 
 def feature_names(set_name: str) -> tuple[str, ...]:
@@ -53,28 +57,22 @@ def feature_names(set_name: str) -> tuple[str, ...]:
     Parameters
     ----------
     set_name
-        ``core14`` or ``candle62``.
+        ``core14``, ``candle62``, ``book50`` or ``full112``.
 
     Raises
     ------
     UnknownName
         No such set.
-    UsageError
-        ``full112`` needs order books, whose features are not there yet.
 
     Examples
     --------
     >>> feature_names("core14")[:3]
     ('return_1', 'range_1', 'volatility_20')
+    >>> [len(feature_names(name)) for name in FEATURE_SETS]
+    [14, 62, 50, 112]
     """
-    if set_name == FULL_SET:
-        raise UsageError(
-            "a feature set must be computable",
-            f"'{FULL_SET}', whose 50 book features are not there yet",
-            "choose candle62 or core14",
-        )
     if set_name not in FEATURE_SETS:
-        raise UnknownName("feature set", set_name, (*FEATURE_SETS, FULL_SET))
+        raise UnknownName("feature set", set_name, FEATURE_SETS)
     return FEATURE_SETS[set_name]
 
 
@@ -100,6 +98,8 @@ def specs_of(names: Sequence[str]) -> tuple[FeatureSpec, ...]:
 
 def warm_up(names: Sequence[str]) -> int:
     """Return how many bars some features need: from row ``warm_up - 1`` on all are finite.
+
+    Features of books need seconds and not bars, and count as 1.
 
     Parameters
     ----------
@@ -139,11 +139,30 @@ def features_hash(names: Sequence[str]) -> str:
     >>> features_hash(["body", "return_1"]) == features_hash(["return_1", "body"])
     False
     """
-    text = "\n".join(f"{spec.name}|{spec.formula}|{spec.warm_up}" for spec in specs_of(names))
+    # A book's warm-up stands where a bar's does, with its unit, so hashes of candles stay what they were.
+    text = "\n".join(
+        f"{spec.name}|{spec.formula}|"
+        + (f"{spec.warm_up_seconds} s" if spec.name in BOOK else f"{spec.warm_up}")
+        for spec in specs_of(names)
+    )
     return sha256(text.encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=32)
 def program_of(names: tuple[str, ...]) -> Program:
-    """Return the program that computes some features."""
-    return compiled([spec.term for spec in specs_of(names)])
+    """Return the program that computes some features of candles.
+
+    Raises
+    ------
+    UsageError
+        One is of order books.
+    """
+    specs = specs_of(names)
+    for spec in specs:
+        if spec.name in BOOK:
+            raise UsageError(
+                "features of candles must not need an order book",
+                f"'{spec.name}'",
+                "choose candle62 or core14, or compute_full112 where there are books",
+            )
+    return compiled([spec.term for spec in specs])

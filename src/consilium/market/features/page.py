@@ -2,7 +2,9 @@
 
 import sys
 
+from consilium.market.features.book import warm_up_seconds
 from consilium.market.features.catalogue import FAMILY_SIZES, FEATURE_SETS, FEATURES, warm_up
+from consilium.market.features.spec import FeatureSpec
 
 HEADER = """\
 # Features
@@ -40,6 +42,57 @@ row = stream.update(series.candle(0))  # (14,)
 ```
 """
 
+BOOK_HEADER = """
+m mid, w spread, b_j, a_j prices and B_j, A_j sizes at level j, SB_k, SA_k sums of sizes over k levels, d_j
+distance of level j from the mid, D = ln(SB5 + SA5), p, v price and size of a trade, r = ln(m/m1) from one
+snapshot to the next, dm = m - m1, Vb and Vs volumes that takers bought and sold. The flow at level j is what
+came less what left, bids less asks: `1{b >= b1} B - 1{b <= b1} B1 - 1{a <= a1} A + 1{a >= a1} A1`, with b1,
+B1, a1, A1 of the snapshot before (Cont, Kukanov, Stoikov 2014; deeper levels: Xu, Gould, Howison 2018).
+Sums, means and deviations (divisor n - 1) marked 1s, 5s, 30s run over the snapshots or trades with
+`t - window < time <= t`; "1 s ago" is the last snapshot at or before t - 1 s.
+
+- Every row depends on snapshots up to its own and on trades up to its time. A trade at the very time of a
+  snapshot comes before it. A stream takes a trade that comes after a later snapshot at that snapshot's time.
+- Windows never reach across a gap: in the first seconds of each session a column is NaN, as long as its
+  warm-up says, and finite from then on. Nothing remains of what has left a window.
+- Anything over 0 is 0, and so is the logarithm of a ratio in which either side is 0. A spread below 1e-10 of
+  the mid counts as 0. So does a deviation below 1e-6 of the root mean square, that of spread, depth and size
+  being taken from the session's first value: it is rounding.
+- Multiplying all prices (and the tick size, if given), or all sizes, by a constant changes nothing beyond
+  rounding.
+- Levels deeper than 20 are left out. Where a side has fewer, sums, slopes and spans end at its last; a walk
+  that takes more than 20 levels hold takes the rest at the price of the last.
+- After 30 s without trades a usual trade has no size and costs what the first unit does: half the spread.
+- A bucket of vpin_50 has a fiftieth of the volume of the 30 s up to the snapshot before it opens; the trades
+  of the first 30 s are cut into 50 at their end. Quiet markets so have small buckets, busy ones large ones.
+- `BookFeatureStream` gives snapshot by snapshot what `compute_book_features` gives for a whole series, to the
+  bit: the same operations on the same floats in the same order. Both are NumPy alone.
+- `join_book` gives a bar the last snapshot at or before its close, if it is at most 1 s old; else NaN.
+  `compute_full112(candles, book, trades)` puts it beside the 62 features of the candles.
+
+```python
+import numpy as np
+
+from consilium.market.book.series import BookSeries
+from consilium.market.book.trades import TradeSeries
+from consilium.market.features import BookFeatureStream, compute_book_features
+
+times, bids, asks = np.array([0, 10**9]), np.array([[99.0, 98.0]] * 2), np.array([[101.0, 102.0]] * 2)
+sizes = np.array([[3.0, 1.0], [2.0, 1.0]])
+book = BookSeries(
+    symbol="BTCUSDT", ts_event=times, bid_price=bids, bid_size=sizes, ask_price=asks, ask_size=sizes
+)
+trades = TradeSeries(
+    symbol="BTCUSDT", ts_event=times[1:], price=np.array([99.0]), size=np.ones(1), taker_buy=np.array([False])
+)
+rows = compute_book_features(book, trades)  # (2, 50)
+stream = BookFeatureStream()
+stream.update_book(book.snapshot(0))
+stream.update_trade(trades.trade(0))
+row = stream.update_book(book.snapshot(1))  # (50,), equal to rows[1]
+```
+"""
+
 
 def page() -> str:
     """Return the page as Markdown.
@@ -50,23 +103,29 @@ def page() -> str:
     '# Features'
     """
     parts = [HEADER, "## Sets\n"]
-    for name, members in FEATURE_SETS.items():
-        shown = (
-            "all below" if len(members) == len(FEATURES) else ", ".join(f"`{member}`" for member in members)
-        )
-        parts.append(f"- `{name}`, warm after {warm_up(members)} bars: {shown}.")
-    parts.append("- `full112` will add the 50 features of order books.")
+    parts += [f"- `{name}`, {_told(members)}." for name, members in FEATURE_SETS.items()]
     for family, size in FAMILY_SIZES.items():
-        parts += [
-            f"\n## {family.capitalize()} ({size})\n",
-            "| name | formula | warm-up, bars | meaning |",
-            "|---|---|---|---|",
-        ]
-        for spec in FEATURES.values():
-            if spec.family == family:
-                formula = spec.formula.replace("|", "\\|")
-                parts.append(f"| {spec.name} | {formula} | {spec.warm_up} | {spec.meaning} |")
+        of_book = family == "book"
+        parts.append(f"\n## {family.capitalize()} ({size})\n{BOOK_HEADER if of_book else ''}")
+        parts.append(
+            f"| name | formula | warm-up, {'s' if of_book else 'bars'} | meaning |\n|---|---|---|---|"
+        )
+        parts += [_row(spec, of_book) for spec in FEATURES.values() if spec.family == family]
     return "\n".join(parts) + "\n"
+
+
+def _told(members: tuple[str, ...]) -> str:
+    in_words = {len(FEATURES): "all below", 62: "all of candles and indicators", 50: "all of books"}
+    seconds = warm_up_seconds([name for name in members if FEATURES[name].family == "book"] or ["spread_bps"])
+    bars = warm_up(members)
+    warm = " and ".join([f"{bars} bars"] * (bars > 1) + [f"{seconds} s"] * (seconds > 0))
+    return f"warm after {warm}: " + in_words.get(len(members), ", ".join(f"`{member}`" for member in members))
+
+
+def _row(spec: FeatureSpec, of_book: bool) -> str:
+    formula = spec.formula.replace("|", "\\|")
+    warm = spec.warm_up_seconds if of_book else spec.warm_up
+    return f"| {spec.name} | {formula} | {warm} | {spec.meaning} |"
 
 
 if __name__ == "__main__":

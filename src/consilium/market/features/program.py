@@ -23,7 +23,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Lines in order; places ``0 .. len(SOURCES) - 1`` hold the sources, the others the lines' values.
+    """Lines in order; the first places hold the sources, the others the lines' values.
 
     Parameters
     ----------
@@ -33,6 +33,8 @@ class Program:
         Place of each wanted term.
     leads
         Lead of each wanted term: rows before its first value.
+    sources
+        How many sources there are.
 
     Examples
     --------
@@ -45,6 +47,7 @@ class Program:
     lines: tuple[Line, ...]
     outputs: tuple[int, ...]
     leads: tuple[int, ...]
+    sources: int = len(SOURCES)
 
     def run(self, sources: Sequence[FloatArray]) -> FloatArray:
         """Return the wanted terms of all rows, shape (n, F), NaN before the first value of each."""
@@ -53,9 +56,11 @@ class Program:
         result = np.full((rows, len(self.outputs)), np.nan)
         wanted: dict[int, list[int]] = {}
         for column, place in enumerate(self.outputs):
+            if place < self.sources:
+                result[:, column] = sources[place]
             wanted.setdefault(place, []).append(column)
         leads = [0] * len(values)
-        for place, line in enumerate(self.lines, start=len(SOURCES)):
+        for place, line in enumerate(self.lines, start=self.sources):
             if rows <= line.lead:
                 continue
             leads[place] = line.lead
@@ -71,9 +76,9 @@ class Program:
         return result
 
 
-def compiled(terms: Sequence[Term]) -> Program:
-    """Put terms and all that they are made from in order, each once."""
-    order: dict[int, Term] = {id(term): term for term in SOURCES}
+def compiled(terms: Sequence[Term], sources: Sequence[Term] = SOURCES) -> Program:
+    """Put terms and all that they are made from in order, each once; sources come first."""
+    order: dict[int, Term] = {id(term): term for term in sources}
 
     def visit(term: Term) -> None:
         if id(term) not in order:
@@ -89,9 +94,14 @@ def compiled(terms: Sequence[Term]) -> Program:
     lines = []
     for term in made:
         here = place[id(term)]
-        spent = tuple(i for i, last in last_use.items() if last == here and i >= len(SOURCES))
+        spent = tuple(i for i, last in last_use.items() if last == here and i >= len(sources))
         start = max(part.lead for part in term.inputs)
         inputs = tuple(place[id(part)] for part in term.inputs)
         if term.operation is not None:
             lines.append(Line(term.operation, inputs, start, term.lead, spent))
-    return Program(tuple(lines), tuple(place[id(term)] for term in terms), tuple(term.lead for term in terms))
+    return Program(
+        tuple(lines),
+        tuple(place[id(term)] for term in terms),
+        tuple(term.lead for term in terms),
+        len(sources),
+    )

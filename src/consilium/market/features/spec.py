@@ -12,13 +12,15 @@ class FeatureSpec:
     Parameters
     ----------
     name, family
-        Its name, and ``candle`` or ``indicator``.
+        Its name, and ``candle``, ``indicator`` or ``book``.
     formula
         As a reader writes it.
     meaning
         A few words.
     term
         How it is computed.
+    warm_up_seconds
+        Of a feature of books: seconds of an unbroken recording that it needs, >= 0. Default 0.
 
     Examples
     --------
@@ -33,10 +35,14 @@ class FeatureSpec:
     formula: str
     meaning: str
     term: Term
+    warm_up_seconds: int = 0
 
     @property
     def warm_up(self) -> int:
-        """Bars that it needs: rows from ``warm_up - 1`` on are finite, those before are NaN."""
+        """Bars that it needs: rows from ``warm_up - 1`` on are finite, those before are NaN.
+
+        A feature of books needs time and not bars: 1.
+        """
         return self.term.lead + 1
 
 

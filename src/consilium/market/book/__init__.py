@@ -1,0 +1,1 @@
+"""Order books: rebuilt from an exchange's diffs, kept as columns, read and written as files."""
