@@ -1,6 +1,9 @@
 """From consensus to fills inside the limits: risk gate, broker, portfolio, backtest."""
 
 from consilium.trading.backtest import BacktestResult, prepare, run_backtest
+from consilium.trading.book_backtest import run_book_backtest
+from consilium.trading.book_broker import BookBroker
+from consilium.trading.book_execution import BookExecution
 from consilium.trading.books import UnitBook, run_unit_book
 from consilium.trading.broker import PaperBroker
 from consilium.trading.execution import CostModel, round_trip_cost
@@ -14,6 +17,8 @@ from consilium.trading.strategy import Strategy
 
 __all__ = [
     "BacktestResult",
+    "BookBroker",
+    "BookExecution",
     "CostModel",
     "Metrics",
     "PaperBroker",
@@ -30,5 +35,6 @@ __all__ = [
     "prepare",
     "round_trip_cost",
     "run_backtest",
+    "run_book_backtest",
     "run_unit_book",
 ]

@@ -1,0 +1,16 @@
+"""Seeded markets in which the truth is known: candles, and order books with their trades."""
+
+from consilium.market.simulator.books import SimulatedBook, simulate_book
+from consilium.market.simulator.candles import KINDS, START_TS, Habits, Simulation, simulate
+from consilium.market.simulator.habits import BookHabits
+
+__all__ = [
+    "KINDS",
+    "START_TS",
+    "BookHabits",
+    "Habits",
+    "SimulatedBook",
+    "Simulation",
+    "simulate",
+    "simulate_book",
+]

@@ -1,0 +1,222 @@
+"""Fills from a recorded book: walking its levels, and waiting in the queue of one."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import inf, isnan
+
+from consilium.domain import Instrument, InvalidValue, Order, OrderKind, Side
+from consilium.domain.checks import require_at_least, require_fraction
+from consilium.trading.execution import floor_quantity
+
+FRONT, BACK = 0.0, 1.0
+SAME_PRICE = 1e-9
+"""Relative distance below which two prices are the same level."""
+
+Level = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookExecution:
+    """How orders meet a recorded book.
+
+    Parameters
+    ----------
+    latency_ns
+        From the signal to the exchange, for orders and withdrawals alike, >= 0; default 50 ms.
+    max_age_ns
+        A book older than this fills nothing, > 0; default 1 s.
+    queue_ahead
+        Share of the level's recorded size that stands before a new resting order: 1 (``BACK``, the default)
+        joins behind all of it, 0 (``FRONT``) before.
+    fee_scale
+        Factor on the instrument's fees, >= 0.
+    """
+
+    latency_ns: int = 50_000_000
+    max_age_ns: int = 1_000_000_000
+    queue_ahead: float = BACK
+    fee_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_at_least("latency_ns", self.latency_ns, 0.0)
+        if self.max_age_ns <= 0:
+            raise InvalidValue("max_age_ns must be > 0", self.max_age_ns, "give the age of the oldest book")
+        require_fraction("queue_ahead", self.queue_ahead)
+        require_at_least("fee_scale", self.fee_scale, 0.0)
+
+    def fee_rate(self, instrument: Instrument, *, maker: bool) -> float:
+        """Return the fee as a fraction of the traded value; a rebate is negative."""
+        return (instrument.maker_fee if maker else instrument.taker_fee) * self.fee_scale
+
+
+class BookOrder:
+    """An order at the recorded exchange: what is left of it and, once it rests, what stands before it.
+
+    ``ahead`` is the size of others at its level that must go first; infinite while the level is out of sight.
+    """
+
+    __slots__ = ("ahead", "limit", "order", "remaining", "sign")
+
+    def __init__(self, order: Order, quantity: float, limit: float) -> None:
+        self.order = order
+        self.remaining = quantity
+        self.sign = 1 if order.side is Side.BUY else -1
+        self.limit = limit if order.kind is OrderKind.LIMIT else inf * self.sign
+        self.ahead = inf
+
+    def crosses(self, price: float) -> bool:
+        """Whether a trade at a price is at or better than the limit."""
+        return self.sign * (self.limit - price) >= -SAME_PRICE * price
+
+    def is_through(self, price: float) -> bool:
+        """Whether a price lies strictly beyond the limit: whoever traded there passed this order."""
+        return self.sign * (self.limit - price) > SAME_PRICE * price
+
+
+class Ladder:
+    """The levels of one side of the recorded book, less what our own orders took of them.
+
+    The record does not know of us: a level that we emptied stands in the next book as before. What we took
+    counts as gone until the recorded size of that price changes.
+
+    Examples
+    --------
+    >>> asks = Ladder()
+    >>> asks.show([(10.0, 2.0), (11.0, 5.0)])
+    >>> asks.take(10.0, 1.5)
+    >>> asks.show([(10.0, 2.0), (11.0, 5.0)])
+    >>> list(asks.levels())
+    [(10.0, 0.5), (11.0, 5.0)]
+    """
+
+    __slots__ = ("_levels", "_taken")
+
+    def __init__(self) -> None:
+        self._levels: list[Level] = []
+        self._taken: dict[float, Level] = {}
+
+    def show(self, levels: Iterable[Level]) -> None:
+        """Put the levels of a newer book in place, best first; a level without a price ends them."""
+        self._levels = []
+        for price, size in levels:
+            if isnan(price):
+                break
+            self._levels.append((price, size))
+        if self._taken:
+            sizes = dict(self._levels)
+            self._taken = {p: kept for p, kept in self._taken.items() if sizes.get(p) == kept[1]}
+
+    def take(self, price: float, quantity: float) -> None:
+        """Remember that we took a quantity at a price."""
+        size = dict(self._levels)[price]
+        before = self._taken.get(price, (0.0, size))[0]
+        self._taken[price] = (before + quantity, size)
+
+    def levels(self) -> Iterator[Level]:
+        """Yield price and what is left there, best first."""
+        for price, size in self._levels:
+            taken = self._taken.get(price)
+            yield price, size if taken is None else max(size - taken[0], 0.0)
+
+    def __bool__(self) -> bool:
+        return bool(self._levels)
+
+    def size_at(self, price: float, sign: int) -> float | None:
+        """Return the recorded size at a price, 0 where the book has none; None below the last level.
+
+        Parameters
+        ----------
+        price
+            Of a resting order on this side.
+        sign
+            +1 for bids, -1 for asks.
+        """
+        for level, size in self._levels:
+            if abs(level - price) <= SAME_PRICE * price:
+                return size
+            if sign * (price - level) > 0.0:
+                return 0.0
+        return None
+
+
+def walk(
+    levels: Iterable[Level], order: BookOrder, lot_size: float, cash: float, fee_rate: float
+) -> list[Level]:
+    """Return the fills of an order that takes: level by level, none beyond the limit, the book or the cash.
+
+    Parameters
+    ----------
+    levels
+        Price and size of the other side, best first.
+    order
+        Its remaining quantity and limit.
+    lot_size
+        Smallest step of quantity.
+    cash
+        Quote units that a buy may spend, fees included.
+    fee_rate
+        Fraction of the traded value.
+
+    Examples
+    --------
+    >>> order = Order(order_id="1", symbol="BTCUSDT", side="BUY", quantity=3.0, ts_event=0)
+    >>> walk([(10.0, 2.0), (11.0, 5.0)], BookOrder(order, 3.0, 0.0), 0.0, 1_000.0, 0.001)
+    [(10.0, 2.0), (11.0, 1.0)]
+    """
+    fills = []
+    left = order.remaining
+    for price, size in levels:
+        if left <= 0.0 or not order.crosses(price):
+            break
+        quantity = min(left, size)
+        affordable = inf
+        if order.sign > 0:
+            affordable = max(cash, 0.0) / (price * (1.0 + fee_rate)) * (1.0 - 1e-12)
+        quantity = floor_quantity(min(quantity, affordable), lot_size)
+        if quantity > 0.0:
+            fills.append((price, quantity))
+            left -= quantity
+            cash -= price * quantity * (1.0 + fee_rate)
+        if affordable < size:
+            break
+    return fills
+
+
+def queue_through(resting: Iterable[BookOrder], price: float, size: float) -> list[tuple[BookOrder, float]]:
+    """Return what a trade gives to resting orders of the side it hit, and move them up in their queues.
+
+    A trade through an order's price fills it, up to the size of the trade. A trade at its price goes first to
+    those who stand before it, then to it, then to those behind.
+
+    Parameters
+    ----------
+    resting
+        Orders of one side, by better price, then by time of arrival.
+    price, size
+        Of the trade.
+
+    Examples
+    --------
+    >>> first, second = (BookOrder(Order(order_id=name, symbol="BTCUSDT", side="BUY", kind="limit",
+    ...     limit_price=10.0, quantity=2.0, ts_event=0), 2.0, 10.0) for name in "ab")
+    >>> first.ahead = second.ahead = 4.0
+    >>> [(o.order.order_id, q) for o, q in queue_through([first, second], 10.0, 7.0)]
+    [('a', 2.0), ('b', 1.0)]
+    """
+    filled = []
+    left, others = size, 0.0
+    for order in resting:
+        if not order.crosses(price):
+            break
+        if order.is_through(price):
+            order.ahead = 0.0
+        else:
+            before = min(max(order.ahead - others, 0.0), left)
+            left -= before
+            others += before
+            order.ahead = max(order.ahead - others, 0.0)
+        quantity = min(order.remaining, left)
+        if quantity > 0.0:
+            left -= quantity
+            filled.append((order, quantity))
+    return filled
