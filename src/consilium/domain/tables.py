@@ -12,6 +12,7 @@ _EXTRA_OF = {
     "lightgbm": "models",
     "onnxruntime": "models",
     "ccxt": "exchange",
+    "aiohttp": "exchange",
     "arch": "judge",
     "numba": "fast",
 }

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -47,7 +48,7 @@ def load_book(
     path = Path(path)
     table = _read(path)
     levels = _levels(path, table.columns)
-    times = _times(path, table, "exch_ms")
+    times = _whole(path, table, "exch_ms", pl.Int64) * MS_NS
     sides = {
         ours: np.column_stack([_floats(path, table, f"{theirs}_{j}") for j in range(1, levels + 1)])
         for ours, theirs in (
@@ -85,10 +86,10 @@ def load_trades(path: Path | str, *, symbol: str = "", venue: str = "") -> Trade
     trades = TradeSeries(
         symbol=symbol or named_symbol,
         venue=venue or named_venue,
-        ts_event=_times(path, table, "exch_ms"),
+        ts_event=_whole(path, table, "exch_ms", pl.Int64) * MS_NS,
         price=_floats(path, table, "price"),
         size=_floats(path, table, "qty"),
-        taker_buy=~_column(path, table, "buyer_is_maker", pl.Boolean).to_numpy(),
+        taker_buy=~_whole(path, table, "buyer_is_maker", pl.Boolean),
     )
     check_trades(trades)
     return trades
@@ -134,15 +135,15 @@ def _floats(path: Path, table: pl.DataFrame, name: str) -> NDArray[np.float64]:
     return _column(path, table, name, pl.Float64).fill_null(float("nan")).to_numpy()
 
 
-def _times(path: Path, table: pl.DataFrame, name: str) -> NDArray[np.int64]:
-    column = _column(path, table, name, pl.Int64)
+def _whole(path: Path, table: pl.DataFrame, name: str, dtype: type[pl.DataType]) -> NDArray[Any]:
+    column = _column(path, table, name, dtype)
     if column.null_count():
         raise DataProblem(
-            f"every row of {path.name} must have a time",
-            f"{column.null_count()} without {name}",
+            f"every row of {path.name} must have {name}",
+            f"{column.null_count()} rows without",
             "fetch the file again",
         )
-    return column.to_numpy() * MS_NS
+    return column.to_numpy()
 
 
 def _named(path: Path) -> tuple[str, str]:

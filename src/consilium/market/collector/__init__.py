@@ -1,0 +1,1 @@
+"""Books and trades recorded from an exchange as they happen."""

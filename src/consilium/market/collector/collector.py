@@ -1,0 +1,259 @@
+"""The collector: keeps the books of many symbols right over faults, and says where they were not."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from consilium.domain.checks import require_positive
+from consilium.domain.errors import InvalidValue
+from consilium.market.book.audit import TopAudit
+from consilium.market.book.keeper import BookKeeper
+from consilium.market.book.messages import DepthSnapshot, Diff, Refused, TradeMessage
+from consilium.market.collector.port import Sink, TryLater, Venue
+
+BREATH = 50
+REQUESTS_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A stretch in which a book could not be read.
+
+    Parameters
+    ----------
+    symbol
+        Whose.
+    cause
+        What made it unreadable, a name of `consilium.market.book.keeper.COUNTED`.
+    ts_begin, ts_end
+        UTC nanoseconds on arrival: the last readable book, and the first after it; None while it lasts.
+    """
+
+    symbol: str
+    cause: str
+    ts_begin: int
+    ts_end: int | None = None
+
+
+@dataclass(slots=True)
+class _Kept:
+    """The book of one symbol, and what goes on around it."""
+
+    keeper: BookKeeper
+    audit: TopAudit
+    gap: int | None = None
+    asking: "asyncio.Task[None] | None" = None
+    pause_s: float = 0.0
+    read_at: int = 0
+
+
+class Collector:
+    """Listen to a venue until told to stop; hand every readable book and every trade to a sink.
+
+    A lost connection is opened again after a pause that doubles up to ``longest_pause_s``, and starts over
+    after a message. Snapshots are asked for when a book wants one, at most four requests at a time over all
+    symbols, with the same pauses, and none while the venue wants quiet. A book that the exchange's own best
+    prices contradict is given up.
+
+    Parameters
+    ----------
+    venue
+        Where to listen.
+    symbols
+        Which books, at least one, each once.
+    sink
+        Who takes what comes.
+    now
+        Returns UTC nanoseconds: the time of arrival.
+    levels
+        Levels a side that must be certain, >= 1, default 20.
+    first_pause_s, longest_pause_s
+        Of reconnecting and of asking again, > 0, defaults 0.5 s and 30 s.
+
+    Raises
+    ------
+    InvalidValue
+        No symbol, or one twice; a pause is not > 0.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        symbols: Sequence[str],
+        sink: Sink,
+        *,
+        now: Callable[[], int],
+        levels: int = 20,
+        first_pause_s: float = 0.5,
+        longest_pause_s: float = 30.0,
+    ) -> None:
+        if not symbols or len(set(symbols)) != len(symbols):
+            raise InvalidValue("symbols must be given, each once", list(symbols), "name each book once")
+        require_positive("first_pause_s", first_pause_s)
+        require_positive("longest_pause_s", longest_pause_s)
+        self.venue, self.symbols, self.sink = venue, tuple(symbols), sink
+        self.gaps: list[Gap] = []
+        self.counts: Counter[str] = Counter()
+        self.lag_ns = 0
+        self._now = now
+        self._first, self._longest = first_pause_s, longest_pause_s
+        self._kept = {symbol: _Kept(BookKeeper(symbol, levels=levels), TopAudit()) for symbol in symbols}
+        self._requests = asyncio.Semaphore(REQUESTS_AT_ONCE)
+        self._quiet_until = 0.0
+        self._heard = False
+
+    @property
+    def keepers(self) -> dict[str, BookKeeper]:
+        """The books, by symbol."""
+        return {symbol: kept.keeper for symbol, kept in self._kept.items()}
+
+    @property
+    def audits(self) -> dict[str, TopAudit]:
+        """The comparisons with the exchange's best prices, by symbol."""
+        return {symbol: kept.audit for symbol, kept in self._kept.items()}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Collect until ``stop`` is set.
+
+        Raises
+        ------
+        UnknownName
+            The venue does not trade a symbol.
+        """
+        await self._checked(stop)
+        pause = self._first
+        ending = asyncio.ensure_future(stop.wait())
+        try:
+            while not stop.is_set():
+                self._heard = False
+                listening = asyncio.ensure_future(self._listen())
+                await asyncio.wait({listening, ending}, return_when=asyncio.FIRST_COMPLETED)
+                if stop.is_set():
+                    await _cancelled(listening)
+                    return
+                self._disconnected(listening)
+                pause = self._first if self._heard else min(2 * pause, self._longest)
+                await asyncio.wait({ending}, timeout=pause)
+        finally:
+            await _cancelled(ending)
+            for kept in self._kept.values():
+                if kept.asking is not None:
+                    await _cancelled(kept.asking)
+
+    async def _checked(self, stop: asyncio.Event) -> None:
+        pause = self._first
+        while not stop.is_set():
+            try:
+                await self.venue.check(self.symbols)
+            except TryLater as later:
+                self.counts["requests_refused"] += 1
+                await asyncio.sleep(later.pause_s or pause)
+                pause = min(2 * pause, self._longest)
+            else:
+                return
+
+    async def _listen(self) -> None:
+        async with self.venue.listen(self.symbols) as messages:
+            self.counts["connections"] += 1
+            async for payload in messages:
+                self._heard = True
+                self._take(payload)
+                if self.counts["messages"] % BREATH == 0:
+                    await asyncio.sleep(0)
+
+    def _disconnected(self, listening: "asyncio.Future[None]") -> None:
+        error = listening.exception()
+        if error is not None and not isinstance(error, ConnectionError):
+            raise error
+        self.counts["disconnects"] += 1
+        for kept in self._kept.values():
+            kept.keeper.disconnect()
+            kept.audit.begin_again()
+
+    def _take(self, payload: bytes) -> None:
+        self.counts["messages"] += 1
+        now = self._now()
+        message = self.venue.read(payload, now)
+        if isinstance(message, Refused):
+            self.counts[message.name] += 1
+        elif message is not None:
+            kept = self._kept.get(message.symbol)
+            if kept is None:
+                self.counts["foreign"] += 1
+            elif isinstance(message, Diff):
+                self.lag_ns = now - message.ts_event
+                self._changed(kept, kept.keeper.take_diff(message))
+            elif isinstance(message, TradeMessage):
+                self.sink.take_trade(message)
+            elif not kept.audit.saw_best(message):
+                self._contradicted(kept)
+
+    def _changed(self, kept: _Kept, changed: bool) -> None:
+        keeper = kept.keeper
+        if changed:
+            if kept.gap is not None:
+                self.gaps[kept.gap] = replace(self.gaps[kept.gap], ts_end=keeper.ts_local)
+                kept.gap = None
+            kept.read_at = keeper.ts_local
+            self.counts["books"] += 1
+            self.sink.take_book(keeper)
+            top = keeper.top(1)
+            if not kept.audit.saw_book(keeper.last, top.bids[0], top.asks[0]):
+                self._contradicted(kept)
+        elif not keeper.live and kept.gap is None and kept.read_at:
+            kept.gap = len(self.gaps)
+            self.gaps.append(Gap(symbol=keeper.symbol, cause=keeper.cause, ts_begin=kept.read_at))
+        if keeper.wants_snapshot and kept.asking is None:
+            kept.asking = asyncio.ensure_future(self._ask(kept))
+
+    def _contradicted(self, kept: _Kept) -> None:
+        self.counts["contradicted"] += 1
+        kept.keeper.distrust()
+        kept.audit.begin_again()
+        self._changed(kept, changed=False)
+
+    async def _ask(self, kept: _Kept) -> None:
+        pause = kept.pause_s
+        try:
+            await asyncio.sleep(pause)
+            async with self._requests:
+                found = await self._request(kept.keeper.symbol)
+        except TryLater:
+            self.counts["requests_refused"] += 1
+            kept.pause_s = min(max(2 * pause, self._first), self._longest)
+        else:
+            kept.asking = None
+            self._snapshot_came(kept, found)
+            return
+        kept.asking = asyncio.ensure_future(self._ask(kept))
+
+    async def _request(self, symbol: str) -> DepthSnapshot | Refused:
+        """Ask once; where the venue wanted a pause, nobody asks while it lasts."""
+        time = asyncio.get_running_loop().time
+        while (wait := self._quiet_until - time()) > 0:
+            await asyncio.sleep(wait)
+        self.counts["requests"] += 1
+        try:
+            return await self.venue.snapshot(symbol, self._now())
+        except TryLater as later:
+            self._quiet_until = max(self._quiet_until, time() + later.pause_s)
+            raise
+
+    def _snapshot_came(self, kept: _Kept, found: DepthSnapshot | Refused) -> None:
+        if isinstance(found, Refused):
+            self.counts[found.name] += 1
+        else:
+            changed = kept.keeper.take_snapshot(found)
+            if not kept.keeper.wants_snapshot:
+                kept.pause_s = 0.0
+                self._changed(kept, changed)
+                return
+        kept.pause_s = min(max(2 * kept.pause_s, self._first), self._longest)
+        self._changed(kept, changed=False)
+
+
+async def _cancelled(task: "asyncio.Future[Any]") -> None:
+    task.cancel()
+    await asyncio.wait({task})

@@ -1,0 +1,1 @@
+"""An exchange that plays recorded streams back over real sockets, with faults on request."""
