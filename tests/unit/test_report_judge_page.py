@@ -325,7 +325,7 @@ def test_every_table_is_explained_and_names_its_rows(outline: Outline) -> None:
 
 
 def test_the_oracle_is_never_a_comparator(outline: Outline) -> None:
-    assert "lightgbm model; best in hindsight, never a comparator" in outline.text
+    assert "lightgbm model; best of the pool in hindsight, never a comparator" in outline.text
 
 
 def test_the_page_asks_no_host_for_anything(markup: str, outline: Outline) -> None:

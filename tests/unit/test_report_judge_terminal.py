@@ -90,7 +90,7 @@ def test_models_have_their_short_names_and_the_oracle_its_mark(lines: list[str])
     text = "\n".join(lines)
     assert "best single (xgb)" in text
     assert "lgbm *" in text
-    assert "* best in hindsight, never a comparator" in text
+    assert "* best of the pool in hindsight, never a comparator" in text
 
 
 def test_what_a_sceptic_asks_is_there(lines: list[str]) -> None:

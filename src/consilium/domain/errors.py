@@ -70,7 +70,8 @@ class UnknownName(UsageError, LookupError):
         listed = ", ".join(self.known[: self.LISTED]) or "(none)"
         if len(self.known) > self.LISTED:
             listed += f" and {len(self.known) - self.LISTED} more"
-        cure = f"did you mean '{meant[0]}'?" if meant else f"choose one of the known {kind}s"
+        several = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
+        cure = f"did you mean '{meant[0]}'?" if meant else f"choose one of the known {several}"
         super().__init__(f"{kind} must be one of {listed}", f"'{name}'", cure)
 
 

@@ -27,7 +27,7 @@ def show(make: MakeReport, json_file: Path | None, html_file: Path | None, *, qu
 
     if html_file is not None and is_standard_output(html_file):
         raise UsageError("--html needs a file", "'-'", "give a name; --json - writes to the standard output")
-    if json_file is not None and json_file == html_file:
+    if json_file is not None and html_file is not None and json_file.resolve() == html_file.resolve():
         raise UsageError("--json and --html need a file each", f"{json_file} twice", "give another name")
     for path in (json_file, html_file):
         if path is not None:

@@ -251,11 +251,13 @@ def controls_section(found: list[dict[str, Any]]) -> dict[str, Any]:
     rows = [
         {"name": row["name"], "ic": row["ic"], **row["verdict"], **_shares(row)} for row in record["rows"]
     ]
+    positive = [one for one in found if one["ic"] > 0.0]
+    told = (_told(negative), _told_of_planted(positive), _told_of_power(rows, record["worlds"]))
     return {
         "negative": negative,
-        "positive": [one for one in found if one["ic"] > 0.0],
+        "positive": positive,
         "power": {**record, "rows": rows},
-        "text": f"{_told(negative)} {_told_of_power(rows, record['worlds'])}",
+        "text": " ".join(filter(None, told)),
     }
 
 
@@ -286,6 +288,11 @@ def _told(negative: list[dict[str, Any]]) -> str:
     return " ".join(told)
 
 
+def _told_of_planted(positive: list[dict[str, Any]]) -> str:
+    said = [f"IC {one['ic']:g} {one['word'] or 'not run'}" for one in positive]
+    return f"Of two worlds with a planted signal it said: {', '.join(said)}." if said else ""
+
+
 def _alarms(control: Mapping[str, Any]) -> bool:
     """Tell whether a world without signal was called better; a day's shift leaves how far prices move."""
     if control["name"] != SHIFTED:
@@ -314,7 +321,12 @@ def _percent(rate: Mapping[str, Any]) -> str:
 
 
 def last_benchmark() -> dict[str, Any]:
-    """Return what the last benchmark of the judge measured, as it was recorded with the code."""
-    text = files("consilium.app.judge").joinpath(RECORD).read_text("utf-8")
-    found: dict[str, Any] = json.loads(text)
+    """Return what the last benchmark of the judge measured, as it was recorded with the code.
+
+    Without a record there are no rows: nothing that was not measured may be told, and no run is lost for it.
+    """
+    record = files("consilium.app.judge").joinpath(RECORD)
+    if not record.is_file():
+        return {"date": None, "command": None, "worlds": "", "rows": []}
+    found: dict[str, Any] = json.loads(record.read_text("utf-8"))
     return found

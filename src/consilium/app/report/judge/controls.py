@@ -27,7 +27,7 @@ def controls_section(report: Report) -> Markup:
             "outlasts a day. Which way: the forecast against its own mirror image, UP and DOWN exchanged.",
         ),
         _said(
-            "Planted signal: the judge should find it",
+            "Planted signal: one seed each; how often it is found stands below",
             rows(found.get("positive")),
             "The whole path on simulated prices that hold a signal of the stated strength: IC is the "
             "correlation of the signal with the next bar.",

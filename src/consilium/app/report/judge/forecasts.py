@@ -34,7 +34,7 @@ def forecasts_section(report: Report) -> Markup:
         cells = [figure_cell(key, part(figures, key), reasons) for key in FIGURE_TITLES]
         told = _kind(kind, *no_skill(report, name, figures))
         if name == oracle:
-            told += "; best in hindsight, never a comparator"
+            told += "; best of the pool in hindsight, never a comparator"
         lines.append((Markup(f"{html(name)} <small>{html(told)}</small>"), *cells))
     heads = ["Forecaster", *(f"{title}\u00a0{arrow}".strip() for title, arrow in FIGURE_TITLES.values())]
     listed = "".join(f"<li>{html(reason)}</li>" for reason in reasons)

@@ -54,7 +54,10 @@ def tables(report: Report) -> list[Table]:
 def lines(report: Report) -> list[str]:
     """What stands below the tables, one fact a line."""
     return [
-        *filter(None, (told(report) for told in (opened, _ability, _diversity, sets_line, _luck, _power))),
+        *filter(
+            None,
+            (told(report) for told in (opened, _ability, _diversity, sets_line, _luck, _controls, _power)),
+        ),
         *_some("Data", part(report, "data").get("findings")),
         *_some("Failure", report.get("failures")),
         *_some("Note", report.get("notes")),
@@ -113,7 +116,7 @@ def _figures(report: Report) -> Table:
         mark = " *" if name == oracle else ""
         table.add_row(Text(f"{short_model(name)}{mark}"), *cells, NOTHING if silent is None else str(silent))
     if oracle and table.row_count:
-        table.caption = "* best in hindsight, never a comparator"
+        table.caption = "* best of the pool in hindsight, never a comparator"
         table.caption_justify = "left"
     return table
 
@@ -172,6 +175,16 @@ def _luck(report: Report) -> str:
         for name, value, needs in tests
     )
     return f"Luck: {', '.join(told)}"
+
+
+def _controls(report: Report) -> str:
+    """Say what was said about each world of this run."""
+    said = [
+        f"{row.get('name') or 'IC ' + str(row.get('ic'))} {row.get('word') or 'not run'}"
+        for kind in ("negative", "positive")
+        for row in rows(part(report, "controls").get(kind))
+    ]
+    return f"Controls: {'; '.join(said)}" if said else ""
 
 
 def _power(report: Report) -> str:
