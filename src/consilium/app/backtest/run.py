@@ -16,6 +16,7 @@ from consilium.app.backtest.assessment import (
 )
 from consilium.app.backtest.economics import Economics, account_daily, drawdown, pairs, plain_figures
 from consilium.app.backtest.pooling import Pooled, pool
+from consilium.app.backtest.registration import Material, registered
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.backtest.sections import (
     consensus_section,
@@ -24,12 +25,12 @@ from consilium.app.backtest.sections import (
     notes_on,
     told_of_rival,
 )
-from consilium.app.bootstrap import SystemClock, factories
+from consilium.app.bootstrap import factories
 from consilium.app.consensus_store import ConsensusKeeper, place_of
-from consilium.app.observe import Observed, fitting_features, observe
+from consilium.app.observe import Observed
 from consilium.app.openings import open_outcomes
 from consilium.app.stages import ProgressCall, silent
-from consilium.domain import ConsiliumError, DataProblem, digest
+from consilium.domain import ConsiliumError, DataProblem
 from consilium.ensemble import PRESETS
 from consilium.trading.backtest import BacktestResult
 from consilium.training.dataset import Dataset, build_dataset
@@ -37,7 +38,7 @@ from consilium.training.forecasts import Forecasts
 from consilium.training.judge.economics import trading_verdict
 from consilium.training.judge.verdict import Verdict
 from consilium.training.labels import LabelSpec
-from consilium.training.runs import Run, RunTable
+from consilium.training.runs import Run
 from consilium.training.walkforward import walk_forward
 
 SCHEMA = "consilium.backtest/1"
@@ -61,37 +62,16 @@ def run(request: BacktestRequest, *, progress: ProgressCall = silent) -> dict[st
     ConsiliumError
         Data, names or settings that do not allow it; one line with the cure.
     """
-    settings = request.settings
-    factories((*request.models, *request.baselines), ())
-    progress("read candles", 0, 1)
-    observed = observe(request.data, request.symbols, repair=request.repair, seed=settings.training.seed)
-    progress("read candles", 1, 1)
-    features = request.features or fitting_features(observed)
-    digested = observed.digest()
-    config = _registration(request, observed, features)
-    table = RunTable(settings.data_dir / "runs.db", SystemClock())
-    with table.start(
-        "backtest", config, seed=settings.training.seed, data_digest=digested, code_version=__version__
-    ) as row:
-        open_outcomes(row, observed, seed=settings.training.seed)
-        report = _carry_out(request, observed, features, progress, row)
-        row.record(_headline(report))
-    run_facts = {"id": row.run_id, "trials": table.trials("backtest")}
-    report["data"]["digest"] = digested
-    return report | {"config": config, "config_hash": digest(config), "run": run_facts}
-
-
-def _registration(request: BacktestRequest, observed: Observed, features: str) -> dict[str, Any]:
-    interval_ns = next(iter(observed.panel.values())).interval_ns
-    return request.config(
-        features=features,
-        label_id=LabelSpec(horizon=request.horizon).label_id(interval_ns),
-        interval_ns=interval_ns,
-        universe=sorted(observed.panel),
-        comparators=["climatology", "best single model before each fold", "equal-weight mean"],
-        comparators_rule="all must be beaten; one that is the forecast itself is left out, climatology never",
-        alpha=0.05,
+    material = Material.read(request, progress)
+    config = material.registration(
+        comparators=["climatology", "best single model before each fold", "equal-weight mean"]
     )
+    table = material.run_table()
+    with registered("backtest", material, table, config) as entry:
+        open_outcomes(entry.row, material.observed, seed=request.settings.training.seed)
+        report = _carry_out(request, material.observed, material.features, progress, entry.row)
+        entry.row.record(_headline(report))
+    return entry.signed(report, table.trials("backtest"))
 
 
 def _carry_out(

@@ -8,6 +8,7 @@ import numpy as np
 from consilium import __version__
 from consilium.app.backtest.assessment import figures_of, reliability_of
 from consilium.app.backtest.economics import Economics
+from consilium.app.backtest.registration import Material, Registered, registered
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.backtest.sections import (
     consensus_section,
@@ -16,7 +17,7 @@ from consilium.app.backtest.sections import (
     notes_on,
     told_of_rival,
 )
-from consilium.app.bootstrap import SystemClock, factories
+from consilium.app.bootstrap import factories
 from consilium.app.consensus_store import place_of
 from consilium.app.judge.controls import against_mirror, controls_section, dataset_start, run_controls
 from consilium.app.judge.economics import Trials, economics_section
@@ -33,20 +34,18 @@ from consilium.app.judge.primary import plain_comparison
 from consilium.app.judge.secondary import months_section, secondary_section
 from consilium.app.judge.split import DEVELOPMENT, Split, unseen_symbols
 from consilium.app.judge.table import Variants, table_section, variant_returns
-from consilium.app.observe import Observed, fitting_features, observe
 from consilium.app.openings import open_outcomes, told
 from consilium.app.stages import ProgressCall, silent
-from consilium.domain import digest, to_iso
+from consilium.domain import to_iso
 from consilium.ensemble import PRESETS
 from consilium.market.candles import CandleSeries
 from consilium.training.cross_validation import cross_validate, embargo_of
 from consilium.training.dataset import build_dataset
 from consilium.training.judge import cluster_trials
 from consilium.training.labels import LabelSpec
-from consilium.training.runs import Opening, Run, RunTable, market_of, past_verdicts
+from consilium.training.runs import Opening, RunTable, market_of, past_verdicts
 
 SCHEMA = "consilium.judge/1"
-ALPHA = 0.05
 
 
 def judge(
@@ -68,50 +67,19 @@ def judge(
     ConsiliumError
         Data, names or settings that do not allow it; one line with the cure.
     """
-    settings = request.settings
-    factories((*request.models, *request.baselines), ())
-    progress("read candles", 0, 1)
-    observed = observe(request.data, request.symbols, repair=request.repair, seed=settings.training.seed)
-    progress("read candles", 1, 1)
-    features = request.features or fitting_features(observed)
-    config = _registration(request, observed, features)
-    table = RunTable(settings.data_dir / "runs.db", SystemClock())
-    past = past_verdicts(table)
-    data_digest = observed.digest()
-    with table.start(
-        "judge",
-        config,
-        seed=settings.training.seed,
-        data_digest=data_digest,
-        code_version=__version__,
-    ) as row:
-        report = _Judgement(request, observed, features, table, row, digest(config), progress).report(
-            controls
-        )
-        row.record(_headline(report))
-    report["data"]["digest"] = data_digest
-    return report | {
-        "config": config,
-        "config_hash": digest(config),
-        "run": {"id": row.run_id, "trials": table.trials()},
-        "past": past,
-    }
-
-
-def _registration(request: BacktestRequest, observed: Observed, features: str) -> dict[str, Any]:
-    interval_ns = next(iter(observed.panel.values())).interval_ns
-    return request.config(
-        features=features,
-        label_id=LabelSpec(horizon=request.horizon).label_id(interval_ns),
-        interval_ns=interval_ns,
-        universe=sorted(observed.panel),
-        unseen=list(unseen_symbols(tuple(observed.panel))),
+    material = Material.read(request, progress)
+    config = material.registration(
+        unseen=list(unseen_symbols(tuple(material.observed.panel))),
         development=DEVELOPMENT,
         folds={"development": folds_of(request), "fewest": FEWEST_FOLDS, "lockbox": LOCKBOX_FOLDS},
         comparators=["climatology", "best single model on development", "equal-weight mean"],
-        comparators_rule="all must be beaten; one that is the forecast itself is left out, climatology never",
-        alpha=ALPHA,
     )
+    table = material.run_table()
+    past = past_verdicts(table)
+    with registered("judge", material, table, config) as entry:
+        report = _Judgement(material, table, entry, progress).report(controls)
+        entry.row.record(_headline(report))
+    return entry.signed(report, table.trials()) | {"past": past}
 
 
 class _Judgement:
@@ -119,17 +87,14 @@ class _Judgement:
 
     def __init__(
         self,
-        request: BacktestRequest,
-        observed: Observed,
-        features: str,
+        material: Material,
         table: RunTable,
-        row: Run,
-        config_hash: str,
+        entry: Registered,
         progress: ProgressCall,
     ) -> None:
-        self.request, self.observed, self.features = request, observed, features
-        self.table, self.row, self.config_hash, self.progress = table, row, config_hash, progress
-        self.seed, self.jobs = request.settings.training.seed, request.settings.training.jobs
+        self.request, self.observed, self.features = material.request, material.observed, material.features
+        self.table, self.row, self.config_hash, self.progress = table, entry.row, entry.config_hash, progress
+        self.seed, self.jobs = self.request.settings.training.seed, self.request.settings.training.jobs
         self.earlier: tuple[Opening, ...] = ()
         self.validated: dict[str, Any] = {}
 

@@ -1,0 +1,136 @@
+"""What a backtest and a judgement do alike: read, register before an outcome is read, leave a row behind."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from consilium import __version__
+from consilium.app.backtest.request import BacktestRequest
+from consilium.app.bootstrap import SystemClock, factories
+from consilium.app.observe import Observed, fitting_features, observe
+from consilium.app.stages import ProgressCall, silent
+from consilium.domain import digest
+from consilium.training.labels import LabelSpec
+from consilium.training.runs import Run, RunTable
+
+COMPARATORS_RULE = "all must be beaten; one that is the forecast itself is left out, climatology never"
+ALPHA = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What a run works on.
+
+    Parameters
+    ----------
+    request
+        What was asked for.
+    observed
+        The candles.
+    features
+        Name of the feature set: the one that was asked for, or the one that fits the history.
+    """
+
+    request: BacktestRequest
+    observed: Observed
+    features: str
+
+    @classmethod
+    def read(cls, request: BacktestRequest, progress: ProgressCall = silent) -> "Material":
+        """Make sure that all models can be made, and read the candles.
+
+        Raises
+        ------
+        ConsiliumError
+            Data or names that do not allow it.
+        """
+        factories((*request.models, *request.baselines), ())
+        progress("read candles", 0, 1)
+        observed = observe(
+            request.data, request.symbols, repair=request.repair, seed=request.settings.training.seed
+        )
+        progress("read candles", 1, 1)
+        return cls(
+            request=request, observed=observed, features=request.features or fitting_features(observed)
+        )
+
+    def registration(self, **facts: Any) -> dict[str, Any]:
+        """Return what is registered: the request, the label, the universe, and ``facts``."""
+        interval_ns = next(iter(self.observed.panel.values())).interval_ns
+        return self.request.config(
+            features=self.features,
+            label_id=LabelSpec(horizon=self.request.horizon).label_id(interval_ns),
+            interval_ns=interval_ns,
+            universe=sorted(self.observed.panel),
+            comparators_rule=COMPARATORS_RULE,
+            alpha=ALPHA,
+            **facts,
+        )
+
+    def run_table(self) -> RunTable:
+        """Return the run table of the settings' data folder."""
+        return RunTable(self.request.settings.data_dir / "runs.db", SystemClock())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """A run whose registration stands in the run table.
+
+    Parameters
+    ----------
+    row
+        The run, in progress.
+    config, config_hash
+        What was registered.
+    data_digest
+        Of the candles.
+    """
+
+    row: Run
+    config: Mapping[str, Any]
+    config_hash: str
+    data_digest: str
+
+    def signed(self, report: Mapping[str, Any], trials: int) -> dict[str, Any]:
+        """Add to a report what was registered for it, on which data, and as which run."""
+        return {
+            **report,
+            "data": {**report["data"], "digest": self.data_digest},
+            "config": self.config,
+            "config_hash": self.config_hash,
+            "run": {"id": self.row.run_id, "trials": trials},
+        }
+
+
+@contextmanager
+def registered(
+    kind: str, material: Material, table: RunTable, config: Mapping[str, Any]
+) -> Iterator[Registered]:
+    """Write a run and its registration into the table; when the block is left, how the run ended.
+
+    Parameters
+    ----------
+    kind
+        ``backtest`` or ``judge``.
+    material
+        What it runs on.
+    table
+        Where it is written.
+    config
+        As `Material.registration` returns it.
+
+    Raises
+    ------
+    OutputProblem
+        The table cannot be written.
+    """
+    data_digest = material.observed.digest()
+    with table.start(
+        kind,
+        config,
+        seed=material.request.settings.training.seed,
+        data_digest=data_digest,
+        code_version=__version__,
+    ) as row:
+        yield Registered(row=row, config=config, config_hash=digest(config), data_digest=data_digest)
