@@ -1,7 +1,11 @@
 """Times are UTC nanoseconds since the epoch, in fields named ``ts_*``."""
 
+import re
 from datetime import UTC, datetime
 
+from consilium.domain.errors import UsageError
+
+MS_NS = 1_000_000
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
 HOUR_NS = 60 * MINUTE_NS
@@ -38,9 +42,31 @@ def length_text(length_ns: int) -> str:
 
     Examples
     --------
-    >>> length_text(HOUR_NS), length_text(90 * MINUTE_NS), length_text(2 * DAY_NS), length_text(7)
-    ('1 h', '90 min', '2 d', '7 ns')
+    >>> length_text(HOUR_NS), length_text(90 * MINUTE_NS), length_text(250 * MS_NS), length_text(7)
+    ('1 h', '90 min', '250 ms', '7 ns')
     """
-    units = {"d": DAY_NS, "h": HOUR_NS, "min": MINUTE_NS, "s": SECOND_NS, "ns": 1}
+    units = {"d": DAY_NS, "h": HOUR_NS, "min": MINUTE_NS, "s": SECOND_NS, "ms": MS_NS, "ns": 1}
     unit = next(name for name, size in units.items() if length_ns % size == 0)
     return f"{length_ns // units[unit]} {unit}"
+
+
+def length_ns(text: str) -> int:
+    """Read a length of time such as 250ms, 1s, 5m, 1h or 1d.
+
+    Raises
+    ------
+    UsageError
+        No such length, or 0.
+
+    Examples
+    --------
+    >>> length_ns("250ms"), length_ns("1m") == MINUTE_NS
+    (250000000, True)
+    """
+    units = {"ms": MS_NS, "s": SECOND_NS, "m": MINUTE_NS, "h": HOUR_NS, "d": DAY_NS}
+    found = re.fullmatch(r"([1-9][0-9]{0,8})(ms|s|m|h|d)", text)
+    if found is None:
+        raise UsageError(
+            "a length must be a whole number and ms, s, m, h or d", f"'{text}'", "write for example 1s"
+        )
+    return int(found[1]) * units[found[2]]

@@ -9,6 +9,7 @@ from consilium.app.bootstrap import require_members
 from consilium.app.settings import Settings
 from consilium.council.policy import policy_for
 from consilium.domain import InvalidValue, Policy, UnknownName, UsageError, canonical_model, lookup, names_in
+from consilium.domain.time import length_ns
 from consilium.ensemble import DEFAULT_TRUST, PRESETS, RULES, TRUST, make_trust
 from consilium.market.features import FEATURE_SETS, feature_names
 from consilium.models import BASELINES, FORECASTERS
@@ -23,6 +24,10 @@ class BacktestRequest:
 
     Parameters
     ----------
+    books
+        Files and folders of recorded books; empty for none.
+    bar
+        Length of the bars that are built from recorded trades, such as 1s; empty where the data are candles.
     models
         Members of the pool, canonical names.
     features
@@ -32,6 +37,8 @@ class BacktestRequest:
     """
 
     data: str = "sample"
+    books: tuple[str, ...] = ()
+    bar: str = ""
     symbols: tuple[str, ...] | None = None
     models: tuple[str, ...] = tuple(FORECASTERS)
     baselines: tuple[str, ...] = tuple(BASELINES)
@@ -67,8 +74,8 @@ class BacktestRequest:
         UnknownName
             A model, rule, trust policy, option of it, gate preset, feature set or preset that is not there.
         UsageError
-            A horizon below 1, an option of the trust policy outside its bound, or a setting for a model that
-            is not among those chosen.
+            A horizon below 1, a bar that is no length of time, an option of the trust policy outside its
+            bound, or a setting for a model that is not among those chosen.
         """
         ensemble = settings.ensemble
         rule = _known("rule", rule or ensemble.rule, names_in(RULES, "consilium.rules"))
@@ -90,6 +97,8 @@ class BacktestRequest:
         require_members(settings, chosen.models)
         if chosen.horizon < 1:
             raise UsageError("horizon must be >= 1 bar", chosen.horizon, "use 1")
+        if chosen.bar:
+            length_ns(chosen.bar)
         return chosen
 
     @property

@@ -7,6 +7,7 @@ import typer
 
 from consilium.app.cli import options
 from consilium.app.cli.guard import guarded
+from consilium.app.cli.request import request_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +21,8 @@ Folder = Annotated[
 @guarded
 def train(
     data: options.Data,
+    books: options.Books = None,
+    bar: options.Bar = None,
     symbols: options.Symbols = None,
     models: options.Models = "all",
     features: options.Features = None,
@@ -35,19 +38,22 @@ def train(
 ) -> None:
     """Judge each model walk-forward, then train it on all data and store it."""
     from consilium.app import deploy
-    from consilium.app.backtest.request import BacktestRequest
     from consilium.app.cli.progress import progress_bar
     from consilium.app.files import require_writable, write_json
     from consilium.app.observe import fitting_features, observe
 
-    request = BacktestRequest.checked(
-        settings=options.settings_with(folds=folds, seed=seed, jobs=jobs),
-        data=data,
-        symbols=options.split_names(symbols),
-        models=None if models == "all" else options.split_names(models),
+    request = request_of(
+        data,
+        books=books,
+        bar=bar,
+        symbols=symbols,
+        models=models,
         features=features,
-        preset=preset,
         horizon=horizon,
+        folds=folds,
+        preset=preset,
+        seed=seed,
+        jobs=jobs,
         repair=repair,
     )
     folder = models_dir or request.settings.data_dir / "models"
@@ -131,6 +137,8 @@ def _number(value: float | None) -> str:
 @guarded
 def predict(
     data: options.Data,
+    books: options.Books = None,
+    bar: options.Bar = None,
     symbols: options.Symbols = None,
     models: options.Models = "all",
     rule: options.Rule = None,
@@ -142,21 +150,27 @@ def predict(
 ) -> None:
     """Forecast the newest bar of each symbol with the stored models and reach consensus."""
     from consilium.app import deploy
-    from consilium.app.backtest.request import BacktestRequest
     from consilium.app.files import require_writable, write_json
     from consilium.app.newest import predict as predict_newest
     from consilium.app.observe import observe
 
-    settings = options.settings_with(folds=None, seed=None, jobs=None)
-    asked = None if models == "all" else options.split_names(models)
-    request = BacktestRequest.checked(
-        settings=settings, data=data, models=asked, rule=rule, trust=trust, gates=gates, repair=repair
+    request = request_of(
+        data,
+        books=books,
+        bar=bar,
+        symbols=symbols,
+        models=models,
+        rule=rule,
+        trust=trust,
+        gates=gates,
+        repair=repair,
     )
+    settings = request.settings
     if json_file is not None:
         require_writable(json_file)
-    observed = observe(data, options.split_names(symbols), repair=repair, seed=settings.training.seed)
+    observed = observe(data, request.symbols, repair=repair, seed=settings.training.seed)
     folder = models_dir or settings.data_dir / "models"
-    pool = deploy.load_pool(folder, None if asked is None else request.models)
+    pool = deploy.load_pool(folder, None if models == "all" else request.models)
     found = predict_newest(
         settings, observed, pool, rule=request.rule, trust=request.trust, gates=request.gates
     )

@@ -21,6 +21,22 @@ Data = Annotated[
         "`simulate` (a seeded market).",
     ),
 ]
+Books = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--books",
+        metavar="PATH",
+        help="Recorded order books: a parquet file, or a folder of them; give it again for more.",
+    ),
+]
+Bar = Annotated[
+    str | None,
+    typer.Option(
+        "--bar",
+        metavar="LENGTH",
+        help="Build bars of this length from the trades in --data: 100ms, 250ms, 1s, 5s, 1m, ...",
+    ),
+]
 Symbols = Annotated[
     str | None, typer.Option("--symbols", help="Symbols, separated by commas; all of the data if not given.")
 ]

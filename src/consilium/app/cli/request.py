@@ -1,0 +1,82 @@
+"""The options that say what a run is to do, and the one place where they become a request."""
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, signature
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+
+from consilium.app.cli import options
+
+if TYPE_CHECKING:
+    from consilium.app.backtest.request import BacktestRequest
+
+P = ParamSpec("P")
+
+
+def request_of(
+    data: options.Data,
+    books: options.Books = None,
+    bar: options.Bar = None,
+    symbols: options.Symbols = None,
+    models: options.Models = "all",
+    rule: options.Rule = None,
+    trust: options.Trust = None,
+    gates: options.Gates = None,
+    meta: options.Meta = None,
+    per_regime: options.PerRegime = None,
+    conformal: options.Conformal = None,
+    features: options.Features = None,
+    horizon: options.Horizon = None,
+    limits: options.Limits = "on",
+    folds: options.Folds = None,
+    preset: options.Preset = None,
+    seed: options.Seed = None,
+    jobs: options.Jobs = None,
+    repair: options.Repair = False,
+) -> "BacktestRequest":
+    """Make the request from what was given on the command line; its parameters are the options of a run.
+
+    Raises
+    ------
+    UsageError
+        An option outside its bound.
+    UnknownName
+        Something is named that is not there.
+    """
+    limited = options.on_or_off("limits", limits)
+    from consilium.app.backtest.request import BacktestRequest
+
+    return BacktestRequest.checked(
+        settings=options.settings_with(
+            folds=folds, seed=seed, jobs=jobs, meta=meta, per_regime=per_regime, conformal=conformal
+        ),
+        data=data,
+        books=tuple(books or ()),
+        bar=bar or "",
+        symbols=options.split_names(symbols),
+        models=None if models == "all" else options.split_names(models),
+        rule=rule,
+        trust=trust,
+        gates=gates,
+        features=features,
+        preset=preset,
+        horizon=horizon,
+        limits=limited,
+        repair=repair,
+    )
+
+
+def with_request(command: Callable[Concatenate["BacktestRequest", P], None]) -> Callable[..., None]:
+    """Give a command that takes a request the options of `request_of` in its place."""
+    asked = signature(request_of).parameters
+    own = list(signature(command).parameters.values())[1:]
+    parameters = [of.replace(kind=Parameter.KEYWORD_ONLY) for of in (*asked.values(), *own)]
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        request = request_of(**{name: given.pop(name) for name in asked})
+        command(request, **given)  # type: ignore[call-arg]
+
+    run.__signature__ = signature(command).replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {of.name: of.annotation for of in parameters}
+    return run
