@@ -1,9 +1,10 @@
 """What the judge calls better where nothing is, and what it sees: `python benchmarks/judge_power.py`.
 
 Every world goes from raw bars through features, training, calibration, consensus, verdict and fills: 4
-symbols x 3,000 hours, both trees on core14, trust fixed_share, 60 % development and 40 % lock-box. Writes
-judge_power.md and the record that every report of the judge prints. Exit code 1 if a threshold of
-thresholds.toml is missed. `--seeds 200 --jobs 2` are the defaults; with fewer seeds nothing is written.
+symbols x 3,000 hours and fewer worlds of 20 symbols x 6,000 hours, both trees on core14, trust fixed_share,
+60 % development and 40 % lock-box. Writes judge_power.md and the record that every report of the judge
+prints. Exit code 1 if a threshold of thresholds.toml is missed. `--seeds 200 --larger 40 --jobs 2` are the
+defaults; with fewer seeds nothing is written. `--only larger` measures these again and keeps the others.
 """
 
 import argparse
@@ -11,18 +12,20 @@ import json
 import sys
 import time
 import tomllib
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from consilium.app.backtest.request import BacktestRequest
-from consilium.app.judge.controls import BARS, RECORD, SYMBOLS
-from consilium.app.judge.power import FEATURES, WORLDS, plain_rate, rates
+from consilium.app.judge.controls import RECORD, last_benchmark
+from consilium.app.judge.power import FEATURES, LARGER, WORLDS, plain_rate, rates, size_of
 from consilium.app.settings import Settings
 
 HERE = Path(__file__).resolve().parent
 RECORDED = HERE.parent / "src" / "consilium" / "app" / "judge" / RECORD
 SEEDS = 200
+LARGER_SEEDS = 40
 COMMAND = "python benchmarks/judge_power.py"
 COLUMNS = {
     "verdict": "verdict `better`",
@@ -44,11 +47,13 @@ def page(record: dict[str, Any], seconds: float) -> str:
         f"`{COMMAND}` on {record['date']}, two cores, {seconds:,.0f} s. {record['worlds']}",
         "Share of worlds with its exact 95 % interval.",
         "",
-        f"| world | {' | '.join(COLUMNS.values())} |",
-        f"|---|{'---|' * len(COLUMNS)}",
+        f"| world | size | worlds | {' | '.join(COLUMNS.values())} |",
+        f"|---|---|---|{'---|' * len(COLUMNS)}",
     ]
     lines += [
-        f"| {row['name']} | {' | '.join(told(row[key]) for key in COLUMNS)} |" for row in record["rows"]
+        f"| {row['name']} | {row['size']} | {row['verdict']['runs']} "
+        f"| {' | '.join(told(row[key]) for key in COLUMNS)} |"
+        for row in record["rows"]
     ]
     return "\n".join(lines) + "\n"
 
@@ -67,28 +72,43 @@ def missed(record: dict[str, Any]) -> list[str]:
     return found
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=SEEDS)
-    parser.add_argument("--jobs", type=int, default=2)
-    chosen = parser.parse_args()
+def measured(kinds: Iterable[str], seeds: int, jobs: int) -> list[dict[str, Any]]:
     request = BacktestRequest.checked(
         settings=Settings(), data="simulate", models=["xgboost", "lightgbm"], trust="fixed_share"
     )
-    begun = time.monotonic()
     rows: list[dict[str, Any]] = []
-    for kind in WORLDS:
-        found = rates(request, kind, range(chosen.seeds), jobs=chosen.jobs)
-        ic = float(kind.rpartition("IC ")[2]) if "IC" in kind else 0.0
-        rows.append({"name": kind, "ic": ic} | {key: plain_rate(rate) for key, rate in found.items()})
-        print(kind, *(f"{name}: {told(rows[-1][key])}" for key, name in COLUMNS.items()), sep="\n  ")
+    for kind in kinds:
+        found = rates(request, kind, range(seeds), jobs=jobs)
+        ic = float(kind.rpartition("IC ")[2].partition(",")[0]) if "IC" in kind else 0.0
+        rows.append(
+            {"name": kind, "ic": ic, "size": size_of(kind)}
+            | {key: plain_rate(rate) for key, rate in found.items()}
+        )
+        print(
+            kind, *(f"{name}: {told(rows[-1][key])}" for key, name in COLUMNS.items()), sep="\n  ", flush=True
+        )
+    return rows
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--larger", type=int, default=LARGER_SEEDS)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", choices=("all", "larger"), default="all")
+    chosen = parser.parse_args()
+    begun = time.monotonic()
+    rows = [row for row in last_benchmark()["rows"] if chosen.only == "larger" and row["name"] in WORLDS]
+    if chosen.only == "all":
+        rows += measured(WORLDS, chosen.seeds, chosen.jobs)
+    rows += measured(LARGER, chosen.larger, chosen.jobs)
     record = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "command": COMMAND,
-        "worlds": f"{SYMBOLS} symbols x {BARS:,} hours, both trees on {FEATURES}, {chosen.seeds} seeds each.",
+        "worlds": f"Both trees on {FEATURES}; the number of worlds stands in each row.",
         "rows": rows,
     }
-    if chosen.seeds >= SEEDS:
+    if chosen.seeds >= SEEDS and chosen.larger >= LARGER_SEEDS:
         RECORDED.write_text(json.dumps(record, indent=1) + "\n")
         (HERE / "judge_power.md").write_text(page(record, time.monotonic() - begun))
     for miss in missed(record):

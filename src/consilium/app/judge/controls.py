@@ -26,6 +26,9 @@ from consilium.training.trainer import derive_seed
 
 RECORD = "power.json"
 SYMBOLS, BARS = 4, 3_000
+LARGE = (20, 6_000)
+"""Symbols and bars of the larger worlds: in the small ones a signal of a market's strength cannot be seen."""
+
 SHIFT_BLOCK_DAYS = 30
 """Labels wander in blocks longer than any feature looks back, so that none comes from a known past."""
 
@@ -79,15 +82,15 @@ class ControlResult:
         return self.examination.primary.verdict.word
 
 
-def random_walk(seed: int, interval_ns: int = HOUR_NS) -> World:
+def random_walk(seed: int, interval_ns: int = HOUR_NS, size: tuple[int, int] = (SYMBOLS, BARS)) -> World:
     """Prices without memory."""
-    bars = simulate(kind="random_walk", symbols=SYMBOLS, bars=BARS, seed=seed, interval_ns=interval_ns)
+    bars = simulate(kind="random_walk", symbols=size[0], bars=size[1], seed=seed, interval_ns=interval_ns)
     return World(name="random walk", panel=bars.series)
 
 
-def garch(seed: int, interval_ns: int = HOUR_NS) -> World:
+def garch(seed: int, interval_ns: int = HOUR_NS, size: tuple[int, int] = (SYMBOLS, BARS)) -> World:
     """Volatility with memory, direction without."""
-    bars = simulate(kind="garch", symbols=SYMBOLS, bars=BARS, seed=seed, interval_ns=interval_ns)
+    bars = simulate(kind="garch", symbols=size[0], bars=size[1], seed=seed, interval_ns=interval_ns)
     return World(name="GARCH without signal", panel=bars.series)
 
 
@@ -96,9 +99,11 @@ def shifted(panel: Mapping[str, CandleSeries]) -> World:
     return World(name=SHIFTED, panel=panel, shifted=True)
 
 
-def planted(ic: float, seed: int, interval_ns: int = HOUR_NS) -> World:
+def planted(
+    ic: float, seed: int, interval_ns: int = HOUR_NS, size: tuple[int, int] = (SYMBOLS, BARS)
+) -> World:
     """A market with a signal of known strength."""
-    bars = simulate(symbols=SYMBOLS, bars=BARS, signal_ic=ic, seed=seed, interval_ns=interval_ns)
+    bars = simulate(symbols=size[0], bars=size[1], signal_ic=ic, seed=seed, interval_ns=interval_ns)
     return World(name=f"planted signal, IC {ic:g}", panel=bars.series, ic=ic)
 
 
@@ -249,10 +254,11 @@ def controls_section(found: list[dict[str, Any]]) -> dict[str, Any]:
     negative = [one for one in found if one["ic"] == 0.0]
     record = last_benchmark()
     rows = [
-        {"name": row["name"], "ic": row["ic"], **row["verdict"], **_shares(row)} for row in record["rows"]
+        {"name": row["name"], "ic": row["ic"], "size": row["size"], **row["verdict"], **_shares(row)}
+        for row in record["rows"]
     ]
     positive = [one for one in found if one["ic"] > 0.0]
-    told = (_told(negative), _told_of_planted(positive), _told_of_power(rows, record["worlds"]))
+    told = (_told(negative), _told_of_planted(positive), _told_of_power(rows))
     return {
         "negative": negative,
         "positive": positive,
@@ -300,20 +306,20 @@ def _alarms(control: Mapping[str, Any]) -> bool:
     return bool(control["word"] == BETTER and control["mirrored"]["word"] == BETTER)
 
 
-def _told_of_power(rows: list[dict[str, Any]], worlds: str) -> str:
+def _told_of_power(rows: list[dict[str, Any]]) -> str:
     """Say what `not distinguishable` is worth, by the worlds whose signal is known."""
-    parts = [
-        f"at IC {row['ic']:g} the whole verdict is better in {_percent(row)} of worlds, better than "
-        f"climatology in {_percent(row['climatology'])}, which way is told in {_percent(row['direction'])}"
-        for row in rows
-        if row["ic"] > 0.0
-    ]
-    if not parts:
+    by_size: dict[str, list[str]] = {}
+    for row in rows:
+        if row["ic"] > 0.0:
+            by_size.setdefault(row["size"], []).append(
+                f"at IC {row['ic']:g} the whole verdict is better in {_percent(row)} of worlds, better than "
+                f"climatology in {_percent(row['climatology'])}, which way is told in "
+                f"{_percent(row['direction'])}"
+            )
+    if not by_size:
         return "What such a judge can see was not measured."
-    return (
-        f"What a judge can see ({worlds.rstrip('.')}; one hour ahead): {'; '.join(parts)}. A market with no "
-        "more signal looks like none; more symbols and a longer history show more."
-    )
+    told = " ".join(f"In worlds of {size}: {'; '.join(parts)}." for size, parts in by_size.items())
+    return f"What a judge can see, one hour ahead. {told} A market with no more signal looks like none."
 
 
 def _percent(rate: Mapping[str, Any]) -> str:

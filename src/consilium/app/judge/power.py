@@ -1,6 +1,6 @@
 """How often the judge says what on worlds whose truth is known: its false findings and its power."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,8 +9,11 @@ import joblib
 
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.judge.controls import (
+    BARS,
+    LARGE,
     PLANTED,
     SHIFTED,
+    SYMBOLS,
     World,
     garch,
     planted,
@@ -30,12 +33,25 @@ def _shifted(seed: int) -> World:
     return shifted(planted(PLANTED[-1], seed).panel)
 
 
-WORLDS: Mapping[str, Callable[[int], World]] = {
+WORLDS: dict[str, Callable[[int], World]] = {
     "random walk": random_walk,
     "GARCH without signal": garch,
     SHIFTED: _shifted,
     **{f"planted signal, IC {ic:g}": partial(planted, ic) for ic in PLANTED},
 }
+
+
+LARGER: dict[str, Callable[[int], World]] = {
+    "GARCH without signal, larger": partial(garch, size=LARGE),
+    **{f"planted signal, IC {ic:g}, larger": partial(planted, ic, size=LARGE) for ic in PLANTED},
+}
+"""Worlds in which a signal of a market's strength can be seen; each takes six times as long."""
+
+
+def size_of(kind: str) -> str:
+    """Name the size of a kind of world."""
+    symbols, bars = LARGE if kind in LARGER else (SYMBOLS, BARS)
+    return f"{symbols} symbols x {bars:,} hours"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +71,7 @@ def watch(request: BacktestRequest, kind: str, seed: int) -> Seen:
     KeyError
         No such kind.
     """
-    result = run_control(request, WORLDS[kind](seed), FEATURES)
+    result = run_control(request, (WORLDS | LARGER)[kind](seed), FEATURES)
     verdict = result.examination.primary.verdict
     return Seen(
         verdict=verdict.word,
@@ -72,7 +88,7 @@ def rates(request: BacktestRequest, kind: str, seeds: Sequence[int], *, jobs: in
     request
         The pool and the ensemble that are judged.
     kind
-        One of WORLDS.
+        One of WORLDS or LARGER.
     seeds
         Of the worlds; at least one.
     jobs

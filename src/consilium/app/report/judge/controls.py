@@ -121,6 +121,7 @@ def _world(row: Mapping[str, Any], *, counted: bool) -> Markup:
     ic, runs, name = (row.get(key) for key in ("ic", "runs", "name"))
     told = "no signal" if ic == 0.0 else f"planted IC {written('ic', ic)}"
     below = [told] if name and told.removeprefix("planted ") not in str(name) else []
+    below += [str(row["size"])] if row.get("size") else []
     below += [f"{runs:,.0f} worlds"] if counted and real(runs) is not None else []
     small = f"<small>{html(', '.join(below))}</small>" if below else ""
     return Markup(f"{html(name or told)}{small}")

@@ -188,11 +188,19 @@ def _controls(report: Report) -> str:
 
 
 def _power(report: Report) -> str:
-    every = rows(part(report, "controls", "power").get("rows"))
+    """Say how often a signal of known strength is found, for each size of world."""
+    by_size: dict[str, list[Report]] = {}
+    for row in rows(part(report, "controls", "power").get("rows")):
+        by_size.setdefault(str(row.get("size") or ""), []).append(row)
+    return "; ".join(filter(None, (_power_of(size, every) for size, every in by_size.items())))
+
+
+def _power_of(size: str, every: list[Report]) -> str:
     said = _shares([(real(row.get("ic")), rate_of(row)) for row in every])
     which = _shares([(real(row.get("ic")), rate_of(part(row, "direction"))) for row in every])
     told = f"This judge says better in {said}" if said else ""
-    return f"{told}; it tells which way in {which}" if told and which else told
+    told += f"; it tells which way in {which}" if told and which else ""
+    return f"{told} ({size})" if told and size else told
 
 
 def _shares(found: list[tuple[float | None, float | None]]) -> str:
