@@ -21,6 +21,7 @@ from consilium.market.book.messages import DepthSnapshot, Diff, TradeMessage
 from consilium.market.book.streams import Recorded, StreamReader, read_recording
 from consilium.market.collector.binance import Binance
 from consilium.market.collector.collector import Collector
+from consilium.market.collector.port import Gap
 from consilium.market.replay.exchange import ReplayExchange
 from consilium.market.replay.tape import Tape
 
@@ -80,6 +81,9 @@ class Counting:
 
     def take_trade(self, _: TradeMessage) -> None:
         self.trades += 1
+
+    def take_gap(self, _: Gap) -> None:
+        pass
 
 
 def serve(path: Path, answers: "Queue[Any]", done: "Event") -> None:

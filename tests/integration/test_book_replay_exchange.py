@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 import pytest
@@ -14,6 +14,7 @@ from consilium.market.book.keeper import BookKeeper, Top
 from consilium.market.book.messages import Level, TradeMessage
 from consilium.market.collector.binance import Binance
 from consilium.market.collector.collector import Collector
+from consilium.market.collector.port import Gap
 from consilium.market.replay.exchange import ReplayExchange
 from consilium.market.replay.faults import Faults
 from consilium.market.replay.tape import Tape
@@ -27,6 +28,7 @@ class Kept:
 
     books: dict[str, list[tuple[int, int, int, Top]]] = field(default_factory=dict)
     trades: list[TradeMessage] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
 
     def take_book(self, keeper: BookKeeper) -> None:
         row = (keeper.last, keeper.session, keeper.ts_event, keeper.top(LEVELS))
@@ -34,6 +36,9 @@ class Kept:
 
     def take_trade(self, trade: TradeMessage) -> None:
         self.trades.append(trade)
+
+    def take_gap(self, gap: Gap) -> None:
+        self.gaps.append(gap)
 
 
 def assert_true(kept: Kept, symbol: str, exchange: KnownExchange) -> None:
@@ -116,10 +121,22 @@ def test_no_fault_of_the_line_gives_a_wrong_book(market: str, linked: bool) -> N
     assert collector.counts["corrupt"] + collector.counts["bad_level"] > 0
     assert collector.counts["disconnects"] == happened["disconnect"]
     assert len(kept.books["BTCUSDT"]) > 300
-    assert collector.gaps
-    for gap in collector.gaps[:-1]:
+    assert_told(kept.gaps, collector)
+
+
+def assert_told(told: list[Gap], collector: Collector) -> None:
+    """Each gap was handed over when it opened and when it closed, and none reaches into another."""
+    opened, closed = [gap for gap in told if gap.ts_end is None], [gap for gap in told if gap.ts_end]
+    assert closed == [gap for gap in collector.gaps if gap.ts_end is not None]
+    assert len(closed) <= len(opened) <= len(closed) + 1
+    assert opened[: len(closed)] == [replace(gap, ts_end=None, ts_event_end=None) for gap in closed]
+    assert sum(collector.gap_causes.values()) == len(opened) > 0
+    for gap in closed:
         assert gap.ts_end is not None
+        assert gap.ts_event_end is not None
         assert gap.ts_begin < gap.ts_end
+        assert gap.ts_event_begin <= gap.ts_event_end
+    assert all(a.ts_end <= b.ts_begin for a, b in itertools.pairwise(closed) if a.ts_end)
 
 
 def test_a_symbol_that_does_not_exist_is_refused() -> None:

@@ -1,40 +1,21 @@
 """The collector: keeps the books of many symbols right over faults, and says where they were not."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from consilium.domain.checks import require_positive
-from consilium.domain.errors import InvalidValue
+from consilium.domain.errors import InvalidValue, UnknownName
 from consilium.market.book.audit import TopAudit
 from consilium.market.book.keeper import BookKeeper
 from consilium.market.book.messages import DepthSnapshot, Diff, Refused, TradeMessage
-from consilium.market.collector.port import Sink, TryLater, Venue
+from consilium.market.collector.port import Gap, Sink, TryLater, Venue
 
 BREATH = 50
 REQUESTS_AT_ONCE = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """A stretch in which a book could not be read.
-
-    Parameters
-    ----------
-    symbol
-        Whose.
-    cause
-        What made it unreadable, a name of `consilium.market.book.keeper.COUNTED`.
-    ts_begin, ts_end
-        UTC nanoseconds on arrival: the last readable book, and the first after it; None while it lasts.
-    """
-
-    symbol: str
-    cause: str
-    ts_begin: int
-    ts_end: int | None = None
+GAPS_REMEMBERED = 10_000
 
 
 @dataclass(slots=True)
@@ -43,19 +24,21 @@ class _Kept:
 
     keeper: BookKeeper
     audit: TopAudit
-    gap: int | None = None
+    gap: Gap | None = None
     asking: "asyncio.Task[None] | None" = None
     pause_s: float = 0.0
     read_at: int = 0
+    read_event: int = 0
 
 
 class Collector:
-    """Listen to a venue until told to stop; hand every readable book and every trade to a sink.
+    """Listen to a venue until told to stop; hand every readable book, every trade and every gap to a sink.
 
     A lost connection is opened again after a pause that doubles up to ``longest_pause_s``, and starts over
     after a message. Snapshots are asked for when a book wants one, at most four requests at a time over all
     symbols, with the same pauses, and none while the venue wants quiet. A book that the exchange's own best
-    prices contradict is given up.
+    prices contradict is given up. What fails otherwise (a sink that cannot take more) ends `run`, and `run`
+    may be called again: the books begin where a lost connection would have left them.
 
     Parameters
     ----------
@@ -94,15 +77,22 @@ class Collector:
         require_positive("first_pause_s", first_pause_s)
         require_positive("longest_pause_s", longest_pause_s)
         self.venue, self.symbols, self.sink = venue, tuple(symbols), sink
-        self.gaps: list[Gap] = []
         self.counts: Counter[str] = Counter()
+        self.gap_causes: Counter[str] = Counter()
         self.lag_ns = 0
         self._now = now
         self._first, self._longest = first_pause_s, longest_pause_s
         self._kept = {symbol: _Kept(BookKeeper(symbol, levels=levels), TopAudit()) for symbol in symbols}
         self._requests = asyncio.Semaphore(REQUESTS_AT_ONCE)
         self._quiet_until = 0.0
-        self._heard = False
+        self._heard = self._known = False
+        self._closed: deque[Gap] = deque(maxlen=GAPS_REMEMBERED)
+        self._failed: asyncio.Future[Any] | None = None
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """The last 10,000 gaps that closed, and after them those that are open."""
+        return [*self._closed, *(kept.gap for kept in self._kept.values() if kept.gap is not None)]
 
     @property
     def keepers(self) -> dict[str, BookKeeper]:
@@ -122,37 +112,47 @@ class Collector:
         UnknownName
             The venue does not trade a symbol.
         """
-        await self._checked(stop)
+        ending: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
+        self._failed = asyncio.get_running_loop().create_future()
+        listening: asyncio.Future[Any] | None = None
         pause = self._first
-        ending = asyncio.ensure_future(stop.wait())
         try:
+            await self._checked(ending)
             while not stop.is_set():
                 self._heard = False
                 listening = asyncio.ensure_future(self._listen())
-                await asyncio.wait({listening, ending}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({listening, ending, self._failed}, return_when=asyncio.FIRST_COMPLETED)
                 if stop.is_set():
-                    await _cancelled(listening)
                     return
-                self._disconnected(listening)
+                if self._failed.done():
+                    self._failed.result()
+                self._lost(listening)
                 pause = self._first if self._heard else min(2 * pause, self._longest)
-                await asyncio.wait({ending}, timeout=pause)
+                await asyncio.wait({ending, self._failed}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _cancelled(ending)
-            for kept in self._kept.values():
-                if kept.asking is not None:
-                    await _cancelled(kept.asking)
+            await self._ended(listening, ending)
+            if not stop.is_set():
+                self._disconnected()
 
-    async def _checked(self, stop: asyncio.Event) -> None:
+    async def _checked(self, ending: "asyncio.Future[Any]") -> None:
         pause = self._first
-        while not stop.is_set():
+        while not (ending.done() or self._known):
             try:
                 await self.venue.check(self.symbols)
             except TryLater as later:
                 self.counts["requests_refused"] += 1
-                await asyncio.sleep(later.pause_s or pause)
+                await asyncio.wait({ending}, timeout=later.pause_s or pause)
                 pause = min(2 * pause, self._longest)
             else:
-                return
+                self._known = True
+
+    async def _ended(self, *tasks: "asyncio.Future[Any] | None") -> None:
+        asking = [kept.asking for kept in self._kept.values()]
+        for kept in self._kept.values():
+            kept.asking = None
+        for task in (*tasks, *asking, self._failed):
+            if task is not None:
+                await _cancelled(task)
 
     async def _listen(self) -> None:
         async with self.venue.listen(self.symbols) as messages:
@@ -163,14 +163,18 @@ class Collector:
                 if self.counts["messages"] % BREATH == 0:
                     await asyncio.sleep(0)
 
-    def _disconnected(self, listening: "asyncio.Future[None]") -> None:
+    def _lost(self, listening: "asyncio.Future[None]") -> None:
         error = listening.exception()
         if error is not None and not isinstance(error, ConnectionError):
             raise error
         self.counts["disconnects"] += 1
+        self._disconnected()
+
+    def _disconnected(self) -> None:
         for kept in self._kept.values():
             kept.keeper.disconnect()
             kept.audit.begin_again()
+            self._open_gap(kept)
 
     def _take(self, payload: bytes) -> None:
         self.counts["messages"] += 1
@@ -193,20 +197,39 @@ class Collector:
     def _changed(self, kept: _Kept, changed: bool) -> None:
         keeper = kept.keeper
         if changed:
-            if kept.gap is not None:
-                self.gaps[kept.gap] = replace(self.gaps[kept.gap], ts_end=keeper.ts_local)
-                kept.gap = None
-            kept.read_at = keeper.ts_local
+            self._close_gap(kept)
+            kept.read_at, kept.read_event = keeper.ts_local, keeper.ts_event
             self.counts["books"] += 1
             self.sink.take_book(keeper)
             top = keeper.top(1)
             if not kept.audit.saw_book(keeper.last, top.bids[0], top.asks[0]):
                 self._contradicted(kept)
-        elif not keeper.live and kept.gap is None and kept.read_at:
-            kept.gap = len(self.gaps)
-            self.gaps.append(Gap(symbol=keeper.symbol, cause=keeper.cause, ts_begin=kept.read_at))
+        else:
+            self._open_gap(kept)
         if keeper.wants_snapshot and kept.asking is None:
             kept.asking = asyncio.ensure_future(self._ask(kept))
+            kept.asking.add_done_callback(self._asked)
+
+    def _open_gap(self, kept: _Kept) -> None:
+        keeper = kept.keeper
+        if keeper.live or kept.gap is not None or not kept.read_at:
+            return
+        kept.gap = Gap(
+            symbol=keeper.symbol,
+            cause=keeper.cause,
+            ts_begin=kept.read_at,
+            ts_event_begin=kept.read_event,
+        )
+        self.gap_causes[keeper.cause] += 1
+        self.sink.take_gap(kept.gap)
+
+    def _close_gap(self, kept: _Kept) -> None:
+        if kept.gap is not None:
+            keeper = kept.keeper
+            gap = replace(kept.gap, ts_end=keeper.ts_local, ts_event_end=keeper.ts_event)
+            kept.gap = None
+            self._closed.append(gap)
+            self.sink.take_gap(gap)
 
     def _contradicted(self, kept: _Kept) -> None:
         self.counts["contradicted"] += 1
@@ -215,19 +238,29 @@ class Collector:
         self._changed(kept, changed=False)
 
     async def _ask(self, kept: _Kept) -> None:
-        pause = kept.pause_s
-        try:
-            await asyncio.sleep(pause)
-            async with self._requests:
-                found = await self._request(kept.keeper.symbol)
-        except TryLater:
-            self.counts["requests_refused"] += 1
-            kept.pause_s = min(max(2 * pause, self._first), self._longest)
-        else:
-            kept.asking = None
-            self._snapshot_came(kept, found)
-            return
-        kept.asking = asyncio.ensure_future(self._ask(kept))
+        while True:
+            pause = kept.pause_s
+            try:
+                await asyncio.sleep(pause)
+                async with self._requests:
+                    found = await self._request(kept.keeper.symbol)
+            except TryLater:
+                self.counts["requests_refused"] += 1
+                kept.pause_s = min(max(2 * pause, self._first), self._longest)
+            except UnknownName:
+                # It was traded when the collector began: the others go on, and it may come back.
+                self.counts["symbols_gone"] += 1
+                kept.pause_s = self._longest
+            else:
+                kept.asking = None
+                self._snapshot_came(kept, found)
+                return
+
+    def _asked(self, task: "asyncio.Task[None]") -> None:
+        """Let a failure end `run` instead of being lost with its task."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self._failed is not None and not self._failed.done():
+            self._failed.set_exception(error)
 
     async def _request(self, symbol: str) -> DepthSnapshot | Refused:
         """Ask once; where the venue wanted a pause, nobody asks while it lasts."""
@@ -257,3 +290,5 @@ class Collector:
 async def _cancelled(task: "asyncio.Future[Any]") -> None:
     task.cancel()
     await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()  # a failure that the end has overtaken is not told twice

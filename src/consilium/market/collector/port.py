@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from consilium.market.book.keeper import BookKeeper
@@ -46,6 +47,30 @@ class TryLater(Exception):
         self.pause_s = pause_s
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A stretch in which a book could not be read.
+
+    Parameters
+    ----------
+    symbol
+        Whose.
+    cause
+        What made it unreadable, a name of `consilium.market.book.keeper.COUNTED`.
+    ts_begin, ts_end
+        UTC nanoseconds on arrival: the last readable book, and the first after it; None while it lasts.
+    ts_event_begin, ts_event_end
+        The same two books by the exchange's time, as they are kept.
+    """
+
+    symbol: str
+    cause: str
+    ts_begin: int
+    ts_end: int | None = None
+    ts_event_begin: int
+    ts_event_end: int | None = None
+
+
 class Sink(Protocol):
     """Who keeps what was collected."""
 
@@ -54,3 +79,6 @@ class Sink(Protocol):
 
     def take_trade(self, trade: TradeMessage) -> None:
         """Take a trade."""
+
+    def take_gap(self, gap: Gap) -> None:
+        """Take a gap twice: when it opens, and with its end before the book that closes it is handed over."""
