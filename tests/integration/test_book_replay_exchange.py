@@ -6,18 +6,22 @@ import time
 from dataclasses import dataclass, field, replace
 
 import aiohttp
+import numpy as np
 import pytest
 
 from book_exchange import KnownExchange, known_exchange, recording
 from consilium.domain.errors import UnknownName
 from consilium.market.book.keeper import BookKeeper, Top
 from consilium.market.book.messages import Level, TradeMessage
+from consilium.market.book.rebuild import rebuild
 from consilium.market.collector.binance import Binance
 from consilium.market.collector.collector import Collector
 from consilium.market.collector.port import Gap
 from consilium.market.replay.exchange import ReplayExchange
 from consilium.market.replay.faults import Faults
+from consilium.market.replay.simulated import simulated_recording
 from consilium.market.replay.tape import Tape
+from consilium.market.simulator import simulate_book
 
 LEVELS = 5
 
@@ -201,3 +205,59 @@ def test_snapshots_and_streams_answer_as_the_exchange_does() -> None:
 def _level(texts: list[str], sign: int) -> Level:
     price, size = texts
     return sign * round(float(price) * 1e8), round(float(size) * 1e8)
+
+
+def test_a_simulated_book_comes_back_from_the_wire_as_it_was_simulated() -> None:
+    simulated = simulate_book(symbol="SIM00USDT", snapshots=120, seed=4).book
+    lines = simulated_recording("SIM00USDT", snapshots=120, seed=4)
+    told = []
+
+    class Rows(Kept):
+        def take_book(self, keeper: BookKeeper) -> None:
+            told.append((keeper.ts_event, keeper.top(20)))
+
+    async def scene() -> Collector:
+        async with ReplayExchange([Tape("SIM00USDT", lines)], speed=20.0) as exchange:
+            return await collect(exchange, ["SIM00USDT"], Rows())
+
+    collector = asyncio.run(scene())
+    assert collector.gaps == []
+    assert collector.audits["SIM00USDT"].wrong == 0
+    assert len(told) > 100
+    for ts, top in told:
+        row = int(np.searchsorted(simulated.ts_event, ts))
+        for side, price, size in (
+            (top.bids, simulated.bid_price, simulated.bid_size),
+            (top.asks, simulated.ask_price, simulated.ask_size),
+        ):
+            np.testing.assert_allclose([abs(key) / 1e8 for key, _ in side], price[row], rtol=1e-12)
+            np.testing.assert_allclose([size / 1e8 for _, size in side], size[row], rtol=1e-12)
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_simulated_recording_obeys_the_sequence_rules(linked: bool) -> None:
+    rebuilt = rebuild(simulated_recording("SIM00USDT", snapshots=80, seed=2, linked=linked), "SIM00USDT")
+    assert len(rebuilt.books) == 79
+    assert rebuilt.counts["gap"] == rebuilt.shallow == rebuilt.audit.wrong == 0
+    assert rebuilt.audit.compared == 79
+    assert len(rebuilt.trades) == len(simulate_book(snapshots=80, seed=2).trades)
+
+
+def test_messages_dated_now_say_how_late_they_come() -> None:
+    known = known_exchange(11, diffs=40)
+    lags = []
+
+    class Lags(Kept):
+        def take_book(self, keeper: BookKeeper) -> None:
+            lags.append((keeper.ts_local - keeper.ts_event) / 1e6)
+            super().take_book(keeper)
+
+    async def scene() -> None:
+        tape = Tape("BTCUSDT", recording(known))
+        async with ReplayExchange([tape], speed=10.0, now=time.time_ns) as exchange:
+            await collect(exchange, ["BTCUSDT"], Lags())
+
+    asyncio.run(scene())
+    assert len(lags) > 20
+    assert min(lags) >= -1.0
+    assert max(lags) < 3_000.0

@@ -9,10 +9,10 @@ package aiohttp, which the extra ``exchange`` brings.
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from heapq import merge
-from itertools import repeat
+from itertools import chain, repeat
 from types import TracebackType
 from typing import Any
 
@@ -22,6 +22,7 @@ from aiohttp import web
 from consilium.domain.checks import require_at_least
 from consilium.domain.errors import ConsiliumError, InvalidValue, UnknownName
 from consilium.domain.time import SECOND_NS
+from consilium.market.replay.dates import Redated
 from consilium.market.replay.faults import Faults, FaultyWire
 from consilium.market.replay.listener import Listener
 from consilium.market.replay.tape import Played, Tape
@@ -53,6 +54,9 @@ class ReplayExchange:
         Connections to wait for before playing, >= 1.
     host, port
         Where to listen, by default a free port of the loopback address.
+    now
+        Returns UTC nanoseconds: the exchange's times become those at which messages are played. By default
+        they stay as recorded.
 
     Raises
     ------
@@ -71,11 +75,14 @@ class ReplayExchange:
         listeners: int = 1,
         host: str = "127.0.0.1",
         port: int = 0,
+        now: Callable[[], int] | None = None,
     ) -> None:
         if market not in PREFIXES:
             raise UnknownName("market", market, PREFIXES)
         require_at_least("speed", speed, 0.0)
         require_at_least("listeners", listeners, 1)
+        if now is not None and speed == FASTEST:
+            raise InvalidValue("messages dated now need a speed > 0", speed, "give one, or keep their dates")
         self.tapes = dict(tapes) if isinstance(tapes, Mapping) else {tape.symbol: tape for tape in tapes}
         if not self.tapes:
             raise InvalidValue("an exchange needs a tape", "none", "record one")
@@ -94,7 +101,14 @@ class ReplayExchange:
         self._opened = 0
         self._runner: web.AppRunner | None = None
         self._playing: asyncio.Task[None] | None = None
+        self._now = now
+        self._dated: Redated | None = None
         self._ts = 0
+
+    @property
+    def pending(self) -> int:
+        """Messages played that are still on their way to a listener."""
+        return sum(listener.pending for listener in self._listeners)
 
     @property
     def rest_url(self) -> str:
@@ -151,15 +165,18 @@ class ReplayExchange:
 
     async def _play(self) -> None:
         await self._enough.wait()
-        distinct = {id(tape): tape for tape in self.tapes.values()}.values()
+        distinct = list({id(tape): tape for tape in self.tapes.values()}.values())
         line = merge(
             *(zip(tape.messages, repeat(tape)) for tape in distinct),
             key=lambda item: item[0].ts_local,
         )
+        first = min(tape.messages[0].ts_local for tape in distinct)
+        if self._now is not None:
+            messages = chain.from_iterable(tape.messages for tape in distinct)
+            self._dated = Redated(messages, first=first, begun=self._now(), speed=self.speed)
         loop = asyncio.get_running_loop()
-        begun, first = loop.time(), 0
+        begun = loop.time()
         for i, (message, tape) in enumerate(line):
-            first = first or message.ts_local
             if self.speed:
                 due = begun + (message.ts_local - first) / SECOND_NS / self.speed
                 wait = due - loop.time()
@@ -173,13 +190,14 @@ class ReplayExchange:
         self.finished.set()
 
     async def _tell(self, message: Played, tape: Tape) -> None:
+        told = message.data if self._dated is None else self._dated(message.data)
         for symbol in self._names[id(tape)]:
             key = f"{symbol.lower()}@{message.kind}"
             heard = [listener for listener in self._listeners if key in listener.streams]
             if not heard:
                 continue
             self.counts["played"] += 1
-            data = message.data
+            data = told
             if symbol != tape.symbol:
                 data = data.replace(f'"s":"{tape.symbol}"'.encode(), f'"s":"{symbol}"'.encode())
             for listener in heard:
@@ -231,8 +249,8 @@ class ReplayExchange:
         return web.json_response({"symbols": [{"symbol": name, "status": "TRADING"} for name in symbols]})
 
     async def _time(self, _: web.Request) -> web.Response:
-        newest = max(tape.ts_event for tape in self.tapes.values())
-        return web.json_response({"serverTime": newest // 1_000_000})
+        newest = max(tape.ts_event for tape in self.tapes.values()) // 1_000_000
+        return web.json_response({"serverTime": self._dated.ms(newest) if self._dated else newest})
 
     async def _ping(self, _: web.Request) -> web.Response:
         return web.json_response({})

@@ -38,6 +38,11 @@ class Listener:
         self.streams: dict[str, str] = {}
         self._queue: asyncio.Queue[tuple[bytes | None, float]] = asyncio.Queue(MOST_QUEUED)
 
+    @property
+    def pending(self) -> int:
+        """Messages that wait to be sent."""
+        return self._queue.qsize()
+
     def subscribe(self, names: Iterable[str]) -> None:
         """Listen to streams by the names that the listener gives them."""
         for name in names:
