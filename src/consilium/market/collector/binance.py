@@ -17,6 +17,13 @@ ADDRESSES = {
     "usdm": ("https://fapi.binance.com", "wss://fstream.binance.com", "/fapi/v1"),
     "coinm": ("https://dapi.binance.com", "wss://dstream.binance.com", "/dapi/v1"),
 }
+SPEEDS = {
+    "spot": {"100ms": "depth@100ms", "1000ms": "depth"},
+    "usdm": {"100ms": "depth@100ms", "250ms": "depth", "500ms": "depth@500ms"},
+    "coinm": {"100ms": "depth@100ms", "250ms": "depth", "500ms": "depth@500ms"},
+}
+"""Name of the depth stream by market and speed; one of them is the exchange's default and goes unnamed."""
+
 BUSY = (418, 429)
 LARGEST_MESSAGE = 8 * 1024 * 1024
 
@@ -31,14 +38,14 @@ class Binance:
     rest_url, stream_url
         Other addresses, as of a replay exchange; Binance's own if "".
     speed
-        Of the depth stream, default ``100ms``.
+        Of the depth stream, default ``100ms``; see `SPEEDS`.
     timeout_s
         How long an answer, or silence on the stream, is waited for, > 0, default 10 s.
 
     Raises
     ------
     UnknownName
-        No such market.
+        No such market, or none of its speeds.
     """
 
     def __init__(
@@ -52,10 +59,12 @@ class Binance:
     ) -> None:
         if market not in ADDRESSES:
             raise UnknownName("market", market, ADDRESSES)
+        if speed not in SPEEDS[market]:
+            raise UnknownName(f"interval of {market}", speed, SPEEDS[market])
         rest, stream, self._prefix = ADDRESSES[market]
         self.name = f"binance_{market}"
         self._rest, self._stream = rest_url or rest, stream_url or stream
-        self._speed, self._timeout = speed, timeout_s
+        self._depth, self._timeout = SPEEDS[market][speed], timeout_s
         self._reader = StreamReader()
         self._session: aiohttp.ClientSession | None = None
 
@@ -73,9 +82,7 @@ class Binance:
     async def listen(self, symbols: Sequence[str]) -> AsyncIterator[AsyncIterator[bytes]]:
         """Connect to depth, best price and trade streams; raises ``ConnectionError`` if that fails."""
         streams = "/".join(
-            f"{symbol.lower()}@{kind}"
-            for symbol in symbols
-            for kind in (f"depth@{self._speed}", "bookTicker", "trade")
+            f"{symbol.lower()}@{kind}" for symbol in symbols for kind in (self._depth, "bookTicker", "trade")
         )
         try:
             async with self._open.ws_connect(

@@ -1,0 +1,1 @@
+"""Recording order books from an exchange, and serving recordings as an exchange."""
