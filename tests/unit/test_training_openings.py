@@ -49,6 +49,17 @@ def test_an_opening_tells_of_the_earlier_ones_that_overlap(table: RunTable) -> N
     )
 
 
+def test_the_table_tells_what_a_run_has_read(table: RunTable) -> None:
+    run, other = table.start("judge", {}), table.start("judge", {})
+    assert table.read_by(run.run_id) == ()
+    reads(run, 0, 10)
+    reads(other, 5, 6)
+    reads(run, 11, 20)
+    assert table.read_by(run.run_id) == ((0, 10), (11, 20))
+    with pytest.raises(InvalidValue, match="the run must be in the run table"):
+        table.read_by("000009-00000000")
+
+
 @pytest.mark.parametrize(
     ("first", "last", "symbols", "market"),
     [

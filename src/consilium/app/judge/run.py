@@ -23,6 +23,7 @@ from consilium.app.judge.controls import against_mirror, controls_section, datas
 from consilium.app.judge.economics import Trials, economics_section
 from consilium.app.judge.examination import Examination, examine
 from consilium.app.judge.forecasting import FEWEST_FOLDS, LOCKBOX_FOLDS, Developed, folds_of
+from consilium.app.judge.interruption import Looking, told_if_opened
 from consilium.app.judge.parts import (
     Lockbox,
     ablations_section,
@@ -64,6 +65,8 @@ def judge(
 
     Raises
     ------
+    LockboxLeftOpen
+        Ctrl-C or SIGTERM came when the lock-box was open already.
     ConsiliumError
         Data, names or settings that do not allow it; one line with the cure.
     """
@@ -76,8 +79,9 @@ def judge(
     )
     table = material.run_table()
     past = past_verdicts(table)
-    with registered("judge", material, table, config) as entry:
-        report = _Judgement(material, table, entry, progress).report(controls)
+    with told_if_opened(table) as looking, registered("judge", material, table, config) as entry:
+        looking.run_id = entry.row.run_id
+        report = _Judgement(material, table, entry, looking, progress).report(controls)
         entry.row.record(_headline(report))
     return entry.signed(report, table.trials()) | {"past": past}
 
@@ -90,11 +94,13 @@ class _Judgement:
         material: Material,
         table: RunTable,
         entry: Registered,
+        looking: Looking,
         progress: ProgressCall,
     ) -> None:
         self.request, self.observed, self.features = material.request, material.observed, material.features
         self.table, self.row, self.config_hash, self.progress = table, entry.row, entry.config_hash, progress
         self.seed, self.jobs = self.request.settings.training.seed, self.request.settings.training.jobs
+        self.looking = looking
         self.earlier: tuple[Opening, ...] = ()
         self.validated: dict[str, Any] = {}
 
@@ -109,7 +115,7 @@ class _Judgement:
             request,
             dataset,
             presets,
-            before_development=lambda split: self._record(None, split.ts_lockbox - 1),
+            before_development=self._develop,
             before_opening=self._open,
             consensuses=place_of(request.settings.data_dir, self.row.run_id),
             progress=progress,
@@ -120,6 +126,11 @@ class _Judgement:
             "unseen": list(found.split.unseen)
         }
         return {"schema": SCHEMA, "version": __version__} | sections | self._words(found, sections)
+
+    def _develop(self, split: Split) -> None:
+        """Write down that the outcomes of the development part are read now."""
+        self.looking.ts_lockbox = split.ts_lockbox
+        self._record(None, split.ts_lockbox - 1)
 
     def _open(self, split: Split, developed: Developed) -> None:
         """Cross-validate while the lock-box is closed; write down that it is opened now, and for what."""

@@ -149,6 +149,13 @@ def overlapping(
     return tuple(openings)
 
 
+def read_by(connection: sqlite3.Connection, run_id: str) -> tuple[tuple[int, int], ...]:
+    """Return the spans that a run has read; see `RunTable.read_by`."""
+    require_run(connection, run_id)
+    found = connection.execute("SELECT first, last FROM openings WHERE run_id = ? ORDER BY number", (run_id,))
+    return tuple((int(first), int(last)) for first, last in found)
+
+
 def require_run(connection: sqlite3.Connection, run_id: str) -> None:
     """Refuse a run that is not in the table."""
     if not connection.execute("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)).fetchone():

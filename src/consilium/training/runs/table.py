@@ -303,6 +303,17 @@ class RunTable:
         with self._connected() as connection:
             return openings.open_slice(connection, run_id, market, interval_ns, first, last, symbols)
 
+    def read_by(self, run_id: str) -> tuple[tuple[int, int], ...]:
+        """Return what a run has opened, oldest first: (first, last) as in `open_slice`.
+
+        Raises
+        ------
+        InvalidValue
+            A run that is not in the table.
+        """
+        with self._connected() as connection:
+            return openings.read_by(connection, run_id)
+
     def keep_returns(self, run_id: str, day: ArrayLike, daily: ArrayLike, name: str = "") -> None:
         """Keep the daily returns of one trial of a run; the same name again replaces them.
 
