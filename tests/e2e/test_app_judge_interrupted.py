@@ -82,7 +82,7 @@ def test_stopped_while_the_report_is_written_it_says_that_the_run_is_whole(tmp_p
     quick = ("--models", "lightgbm", "--features", "core14", "--folds", "1", "--json", "-")
     table = RunTable(tmp_path / "runs" / "runs.db", SystemClock())
     with started("backtest", "--data", DATA, *quick, cwd=tmp_path) as process:
-        # Nobody reads the pipe: a report longer than it holds keeps the command writing until the signal comes.
+        # Nobody reads the pipe: a report longer than it holds keeps the command writing until the signal.
         while process.poll() is None and [row.status for row in table.rows()] != ["ok"]:
             time.sleep(0.2)
         time.sleep(1.0)
