@@ -1,8 +1,8 @@
-"""Where books and trades come from: parquet files of recorded levels."""
+"""Where books and trades come from: the folder of a recorder, or parquet files of recorded levels."""
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from consilium.domain.errors import DataProblem
 from consilium.domain.time import SECOND_NS
+from consilium.market.book.archive import read_books, read_trades
 from consilium.market.book.checks import check_books, check_trades
+from consilium.market.book.recorded import RecordedFile, is_recorded
 from consilium.market.book.series import BookSeries
 from consilium.market.book.trades import TradeSeries
 from consilium.market.files import unreadable
 
+S = TypeVar("S", BookSeries, TradeSeries)
 MS_NS = 1_000_000
 LONGEST_SILENCE_NS = 5 * SECOND_NS
 _NAMED = re.compile(r"^(?P<venue>[a-z]+_(?:spot|usdm|coinm))_(?P<symbol>.+)_(?:l\d+|trades)_\d{8}$")
@@ -26,26 +29,45 @@ def load_book(
     symbol: str = "",
     venue: str = "",
     gap_ns: int = LONGEST_SILENCE_NS,
+    start: int | None = None,
+    end: int | None = None,
 ) -> BookSeries:
-    """Load the books of one symbol from a parquet file of levels, and check them.
+    """Load the books of one symbol from a recorder's folder or from one file, and check them.
 
-    The columns are ``exch_ms`` and, for j = 1..L, ``bid_px_j, bid_qty_j, ask_px_j, ask_qty_j``, best first.
+    A file is one of a recorder, or has the columns ``exch_ms`` and, for j = 1..L, ``bid_px_j, bid_qty_j,
+    ask_px_j, ask_qty_j``, best first.
 
     Parameters
     ----------
     path
-        The file; its name says symbol and venue: ``binance_spot_btcusdt_l20_20240808``.
+        The folder or the file; the name of the latter says symbol and venue:
+        ``binance_spot_btcusdt_l20_20240808``.
     symbol, venue
-        Say them instead.
+        Of a folder, which one, if it holds several; of a file, what its name does not say.
     gap_ns
-        A longer silence between two books begins a new session, > 0, default 5 s.
+        In a file of levels a longer silence between two books begins a session, > 0, default 5 s. Files of
+        a recorder know their sessions: they rise at each gap.
+    start, end
+        Only books with ``start <= ts_event < end``, UTC nanoseconds; None for all.
 
     Raises
     ------
+    UnknownName
+        The folder does not hold that symbol.
     DataProblem
-        The file is missing, damaged, lacks a column, or holds a book that cannot be.
+        The file is missing, damaged, lacks a column, or holds a book that cannot be; the folder holds
+        several symbols and none is named, or nothing in that time.
     """
     path = Path(path)
+    if path.is_dir():
+        series = read_books(path, symbol, venue, start, end)
+        check_books(series)
+        return series
+    if (recorded := _recorded(path)) is not None:
+        head = recorded.head
+        series = recorded.books(start, end).series(symbol or head.symbol, venue or head.venue)
+        check_books(series)
+        return series
     table = _read(path)
     levels = _levels(path, table.columns)
     times = _whole(path, table, "exch_ms", pl.Int64) * MS_NS
@@ -67,20 +89,27 @@ def load_book(
         **sides,
     )
     check_books(series)
-    return series
+    return _between(series, start, end)
 
 
-def load_trades(path: Path | str, *, symbol: str = "", venue: str = "") -> TradeSeries:
-    """Load the trades of one symbol from a parquet file, and check them.
+def load_trades(
+    path: Path | str, *, symbol: str = "", venue: str = "", start: int | None = None, end: int | None = None
+) -> TradeSeries:
+    """Load the trades of one symbol from a recorder's folder or from one file, and check them.
 
-    The columns are ``exch_ms, price, qty, buyer_is_maker``; symbol and venue as in `load_book`.
-
-    Raises
-    ------
-    DataProblem
-        The file is missing, damaged, lacks a column, or holds a trade that cannot be.
+    A file is one of a recorder, or has the columns ``exch_ms, price, qty, buyer_is_maker``. The parameters
+    and what is raised are those of `load_book`.
     """
     path = Path(path)
+    if path.is_dir():
+        trades = read_trades(path, symbol, venue, start, end)
+        check_trades(trades)
+        return trades
+    if (recorded := _recorded(path)) is not None:
+        head = recorded.head
+        trades = recorded.trades(start, end).series(symbol or head.symbol, venue or head.venue)
+        check_trades(trades)
+        return trades
     table = _read(path)
     named_symbol, named_venue = _named(path)
     trades = TradeSeries(
@@ -92,7 +121,20 @@ def load_trades(path: Path | str, *, symbol: str = "", venue: str = "") -> Trade
         taker_buy=~_whole(path, table, "buyer_is_maker", pl.Boolean),
     )
     check_trades(trades)
-    return trades
+    return _between(trades, start, end)
+
+
+def _recorded(path: Path) -> RecordedFile | None:
+    try:
+        return RecordedFile(path) if is_recorded(path) else None
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def _between(series: S, start: int | None, end: int | None) -> S:
+    first = None if start is None else int(np.searchsorted(series.ts_event, start))
+    last = None if end is None else int(np.searchsorted(series.ts_event, end))
+    return series.slice(first, last)
 
 
 def _read(path: Path) -> pl.DataFrame:

@@ -1,0 +1,243 @@
+"""What is kept of one symbol: its newest books, its trades, and what of them is on the disk."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from consilium.domain.errors import DataProblem
+from consilium.domain.time import DAY_NS
+from consilium.market.book.archive import day_folder, newest_files
+from consilium.market.book.keeper import BookKeeper
+from consilium.market.book.messages import TradeMessage
+from consilium.market.book.recorded import Head, book_file, trade_file
+from consilium.market.book.scaled_rows import Rows
+from consilium.market.collector.durable import write_durably
+from consilium.market.collector.gap_log import GapLog
+from consilium.market.collector.port import Gap
+from consilium.market.collector.ring import BookRing
+from consilium.market.collector.trade_queue import Missing, TradeQueue
+
+Between = tuple[int | None, int | None]
+COUNTED = {
+    "books": "books taken",
+    "trades": "trades taken",
+    "gaps": "lines of the gap log",
+    "files": "files written",
+    "bytes_books": "bytes of the files of books",
+    "bytes_trades": "bytes of the files of trades",
+    "bytes_raw": "bytes of the same books and trades as plain numbers",
+    "shallow": "books with fewer certain levels than asked for",
+    "old_books": "books not newer than the last one: recorded before, or dated back",
+    "duplicate_trades": "trades seen before, and those that came after they were given up",
+    "missing_trades": "trades that never came, by their numbers",
+    "write_failures": "times that the disk took no file",
+    "dropped_books": "books that left the ring before the disk took them",
+    "dropped_trades": "trades that were let go because too many waited",
+    "leftovers": "files of a killed run that were half-written, and taken away",
+    "unreadable_files": "files passed over when the last recorded row was looked for",
+}
+
+
+class SymbolStream:
+    """Take the books and trades of one symbol, and write them where the last run stopped.
+
+    Parameters
+    ----------
+    folder, venue, symbol, interval
+        As of `consilium.market.collector.recording.Recorder`.
+    ring
+        For its books.
+    every
+        The most books of a file.
+    gaps
+        Where gaps are logged.
+    counts
+        Under the names of `COUNTED`.
+    min_free_bytes
+        No file is written that would leave fewer.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        ring: BookRing,
+        *,
+        every: int,
+        gaps: GapLog,
+        counts: Counter[str],
+        min_free_bytes: int,
+        interval: str = "",
+    ) -> None:
+        self.ring, self.symbol, self.venue = ring, ring.symbol, ring.venue
+        self._folder, self._gaps, self._counts = folder, gaps, counts
+        self._free, self._interval, self._every = min_free_bytes, interval, every
+        books, trades = self._newest_head("books"), self._newest_head("trades")
+        self.trades = TradeQueue(None if trades is None else (trades.last_id, trades.last_ts))
+        self._session = -1 if books is None else books.last_session
+        self._newest = (-1, -1) if books is None else (books.last_ts, books.last_id)
+        self._last_written: Between = (None, None if books is None else books.last_ts)
+        self._lost = "" if books is None else "restart"
+        self._keeper: BookKeeper | None = None
+        self._keeper_session = -1
+        self._broken = False
+        self._open_gap: Gap | None = None
+        self._begun: dict[str, tuple[Path, int]] = {}
+
+    def _newest_head(self, kind: str) -> Head | None:
+        for found in newest_files(self._folder, kind, self.venue, self.symbol):
+            if not isinstance(found, DataProblem):
+                return found.head
+            self._counts["unreadable_files"] += 1
+        return None
+
+    def is_new(self, keeper: BookKeeper) -> bool:
+        """Return whether a book is newer than all that were taken; one that is not is counted."""
+        new = (keeper.ts_event, keeper.last) > self._newest
+        self._counts["old_books"] += not new
+        return new
+
+    def turns_day(self, keeper: BookKeeper) -> bool:
+        """Return whether books wait that are of an earlier day."""
+        return bool(self.ring.unwritten) and keeper.ts_event // DAY_NS != self._newest[0] // DAY_NS
+
+    def take_book(self, keeper: BookKeeper) -> None:
+        """Take the book that a keeper holds now; it must be new."""
+        if self._broken or self._keeper is not keeper or self._keeper_session != keeper.session:
+            self._session += 1
+            self._keeper, self._keeper_session, self._broken = keeper, keeper.session, False
+        levels, certain = self.ring.levels, keeper.certain
+        self._counts["books"] += 1
+        self._counts["shallow"] += certain < levels
+        self._newest = keeper.ts_event, keeper.last
+        top = keeper.top(levels)
+        if self.ring.add(keeper.ts_event, keeper.ts_local, self._session, keeper.last, certain, top):
+            self._counts["dropped_books"] += 1
+            if self._lost != "disk":
+                self._lost = "disk"
+                self.ring.begin_again()
+                self._session += 1
+
+    def take_trade(self, trade: TradeMessage) -> None:
+        """Take a trade; one seen before is counted and left out."""
+        if not self.trades.add(trade):
+            self._counts["duplicate_trades"] += 1
+            return
+        self._counts["trades"] += 1
+        over = self.trades.shed()
+        if over is not None:
+            self._counts["dropped_trades"] += over.last - over.first + 1
+            self._log_trades("disk", over)
+        self._settle(trade.ts_local)
+
+    def take_gap(self, gap: Gap) -> None:
+        """Take a gap that opens or closes: the next book begins a session."""
+        self._broken = True
+        self._open_gap = gap if gap.ts_end is None else None
+        if gap.ts_end is not None:
+            self._log("books", gap.cause, (gap.ts_begin, gap.ts_end), (gap.ts_event_begin, gap.ts_event_end))
+
+    def end(self) -> None:
+        """Log what is still open: nothing more will come."""
+        gap, self._open_gap = self._open_gap, None
+        if gap is not None:
+            self._log("books", gap.cause, (gap.ts_begin, None), (gap.ts_event_begin, None))
+
+    def write_books(self) -> None:
+        """Write all books that wait, a file for each day.
+
+        Raises
+        ------
+        OutputProblem
+            They cannot be written, and wait on.
+        """
+        ring = self.ring
+        while ring.unwritten:
+            rows = ring.rows(ring.written, min(ring.total, ring.written + self._every))
+            rows = rows.slice(0, _same_day(rows))
+            if self._lost:
+                begin, event = self._last_written
+                self._log("books", self._lost, (begin, int(rows.ts_local[0])), (event, int(rows.ts_event[0])))
+                self._lost = ""
+            body = book_file(rows, venue=self.venue, symbol=self.symbol, interval=self._interval)
+            ring.written = self._put("books", rows, body, ring.written + len(rows))
+            self._last_written = int(rows.ts_local[-1]), int(rows.ts_event[-1])
+            self._counts["bytes_raw"] += len(rows) * 8 * (5 + 4 * ring.levels)
+
+    def write_trades(self, *, settle: bool = False) -> None:
+        """Write the trades that wait, up to the first hole that may still be filled.
+
+        Parameters
+        ----------
+        settle
+            Wait for no hole.
+
+        Raises
+        ------
+        OutputProblem
+            They cannot be written, and wait on.
+        """
+        if settle:
+            self._settle(None)
+        while self.trades.writable:
+            trades = self.trades.ready()
+            trades = trades.slice(0, _same_day(trades))
+            body = trade_file(trades, venue=self.venue, symbol=self.symbol, interval=self._interval)
+            self.trades.written(self._put("trades", trades, body, int(trades.trade_id[-1])))
+            self._counts["bytes_raw"] += len(trades) * 8 * 6
+
+    def _settle(self, ts_local: int | None) -> None:
+        for missing in self.trades.settle(ts_local):
+            self._counts["missing_trades"] += missing.last - missing.first + 1
+            self._log_trades("missing", missing)
+
+    def _put(self, kind: str, rows: Rows, body: bytes, upto: int) -> int:
+        """Write a file; return up to where rows are on the disk now."""
+        # an interrupt may have come between a file and the note that it is there
+        path, before = self._begun.pop(kind, (None, 0))
+        if path is not None and path.exists():
+            return before
+        self._gaps.write()
+        folder = day_folder(self._folder, kind, self.venue, self.symbol, int(rows.ts_event[0]))
+        path = _unused(folder, f"{rows.ts_event[0]}_{len(rows)}")
+        self._begun[kind] = path, upto
+        write_durably(path, body, min_free_bytes=self._free)
+        del self._begun[kind]
+        self._counts["files"] += 1
+        self._counts[f"bytes_{kind}"] += len(body)
+        return upto
+
+    def _log_trades(self, cause: str, missing: Missing) -> None:
+        self._log(
+            "trades",
+            cause,
+            (missing.ts_begin or None, missing.ts_end),
+            (missing.ts_event_begin, missing.ts_event_end),
+            first_id=missing.first,
+            last_id=missing.last,
+        )
+
+    def _log(self, kind: str, cause: str, local: Between, event: Between, **more: Any) -> None:
+        self._counts["gaps"] += 1
+        gap = {"kind": kind, "venue": self.venue, "symbol": self.symbol, "cause": cause}
+        times = {
+            "ts_begin": local[0],
+            "ts_end": local[1],
+            "ts_event_begin": event[0],
+            "ts_event_end": event[1],
+        }
+        self._gaps.add(gap | times | more)
+
+
+def _same_day(rows: Rows) -> int:
+    """Return how many rows from the first on are of its UTC day."""
+    other = (rows.ts_event // DAY_NS != rows.ts_event[0] // DAY_NS).nonzero()[0]
+    return int(other[0]) if len(other) else len(rows)
+
+
+def _unused(folder: Path, name: str) -> Path:
+    """Return a path that is free: books that share a time may make a name twice."""
+    path, again = folder / f"{name}.parquet", 1
+    while path.exists():
+        again += 1
+        path = folder / f"{name}_{again}.parquet"
+    return path
