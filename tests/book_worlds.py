@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from consilium.domain import Fill, Order, OrderEvent, OrderKind, Side
+from consilium.domain import Fill, Funding, Instrument, Order, OrderEvent, OrderKind, Side
 from consilium.market.book.series import BookSeries
 from consilium.market.book.trades import TradeSeries
 from consilium.market.simulator import BookHabits, SimulatedBook, simulate_book
-from consilium.trading.book_broker import BookBroker
-from consilium.trading.broker import Happening
+from consilium.trading.book.broker import BookBroker
+from consilium.trading.book.execution import BookExecution
+from consilium.trading.book.register import BookHappening
 
 MS = 1_000_000
 SYMBOL = "SIM00"
@@ -66,21 +67,41 @@ def order(
     )
 
 
-def play(broker: BookBroker, orders: Sequence[Order], until_ms: int) -> list[Happening]:
+def listed(
+    cash: float,
+    book: BookSeries,
+    trades: TradeSeries,
+    execution: BookExecution | None = None,
+    instrument: Instrument | None = None,
+    funding: Sequence[Funding] = (),
+) -> BookBroker:
+    """A broker with one market."""
+    broker = BookBroker(cash, execution)
+    broker.attach(instrument or Instrument(symbol=book.symbol), book, trades, funding)
+    return broker
+
+
+def quantity(broker: BookBroker, symbol: str = SYMBOL) -> float:
+    """What is held, short < 0."""
+    held = broker.positions().get(symbol)
+    return held.quantity if held is not None else 0.0
+
+
+def play(broker: BookBroker, orders: Sequence[Order], until_ms: int) -> list[BookHappening]:
     """Send orders at their times and let the market run to the end."""
-    said: list[Happening] = []
+    said: list[BookHappening] = []
     for one in orders:
         said += broker.advance(one.ts_event)
         said += broker.submit(one)
     return said + broker.advance(until_ms * MS)
 
 
-def fills(said: Sequence[Happening], name: str | None = None) -> list[Fill]:
+def fills(said: Sequence[BookHappening], name: str | None = None) -> list[Fill]:
     """The fills, of one order if named."""
     return [h for h in said if isinstance(h, Fill) and name in (None, h.order_id)]
 
 
-def reasons(said: Sequence[Happening]) -> list[tuple[str, str, str]]:
+def reasons(said: Sequence[BookHappening]) -> list[tuple[str, str, str]]:
     """Order, status and reason of all that was no fill."""
     return [(h.order_id, h.status.value, h.reason) for h in said if isinstance(h, OrderEvent)]
 

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from book_worlds import MS, SYMBOL, fills, holed, random_market, reasons
+from book_worlds import MS, SYMBOL, fills, holed, listed, quantity, random_market, reasons
 from consilium.domain import Fill, Instrument, Liquidity, Order, OrderKind, Policy, Side
 from consilium.market.book.series import BookSeries
 from consilium.market.book.trades import TradeSeries
 from consilium.trading import BacktestResult, SignalSeries
-from consilium.trading.book_backtest import run_book_backtest
-from consilium.trading.book_broker import BookBroker
-from consilium.trading.book_execution import BookExecution
-from consilium.trading.broker import Happening
+from consilium.trading.book.backtest import run_book_backtest
+from consilium.trading.book.broker import BookBroker
+from consilium.trading.book.execution import BookExecution
+from consilium.trading.book.register import BookHappening
 from consilium.trading.portfolio import Portfolio
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -65,13 +65,13 @@ def _instrument() -> Instrument:
 
 def _run(
     book: BookSeries, trades: TradeSeries, orders: Sequence[Order], execution: BookExecution
-) -> tuple[list[Happening], BookBroker, Portfolio]:
+) -> tuple[list[BookHappening], BookBroker, Portfolio]:
     """Send orders, withdraw every third a second later, and keep a second set of books beside."""
-    broker, portfolio = BookBroker(CASH, book, trades, execution, _instrument()), Portfolio(CASH)
+    broker, portfolio = listed(CASH, book, trades, execution, _instrument()), Portfolio(CASH)
     sides = {one.order_id: one.side.sign for one in orders}
-    said: list[Happening] = []
+    said: list[BookHappening] = []
 
-    def hear(happenings: Sequence[Happening]) -> None:
+    def hear(happenings: Sequence[BookHappening]) -> None:
         for happening in happenings:
             said.append(happening)
             if isinstance(happening, Fill):
@@ -97,15 +97,15 @@ def test_cash_and_position_are_conserved_in_both_sets_of_books(seed: int) -> Non
     said, broker, portfolio = _run(book, trades, orders, execution)
     assert portfolio.cash == broker.cash
     held = portfolio.holdings[SYMBOL].quantity if SYMBOL in portfolio.holdings else 0.0
-    assert held == broker.quantity
+    assert held == quantity(broker)
     signs = {one.order_id: one.side.sign for one in orders}
     cash = CASH - sum(signs[f.order_id] * f.price * f.quantity + f.fee for f in fills(said))
     assert broker.cash == pytest.approx(cash, abs=1e-6)
-    assert broker.quantity == pytest.approx(
+    assert quantity(broker) == pytest.approx(
         sum(signs[f.order_id] * f.quantity for f in fills(said)), abs=1e-9
     )
     assert broker.cash >= 0.0
-    assert broker.quantity >= 0.0
+    assert quantity(broker) >= 0.0
 
 
 @given(SEEDS)
@@ -152,13 +152,13 @@ def test_at_no_time_are_the_takers_of_one_book_given_more_than_it_shows(seed: in
     for fill in fills(said):
         if fill.liquidity is Liquidity.TAKER:
             total[_row(book, fill.ts_event), signs[fill.order_id], fill.price] += fill.quantity
-    for (row, side, price), quantity in total.items():
+    for (row, side, price), taken in total.items():
         prices, sizes = (
             (book.ask_price[row], book.ask_size[row])
             if side is Side.BUY
             else (book.bid_price[row], book.bid_size[row])
         )
-        assert quantity <= sizes[prices == price].sum() + 1e-9
+        assert taken <= sizes[prices == price].sum() + 1e-9
 
 
 @given(SEEDS)
@@ -190,8 +190,8 @@ def test_of_two_orders_at_one_price_the_later_is_never_filled_before_the_earlier
         for name, later in (("first", 0), ("second", int(rng.integers(0, 60))))
     ]
     execution = BookExecution(latency_ns=0, queue_ahead=float(rng.choice([0, 0.5, 1])))
-    broker = BookBroker(CASH, book, trades, execution)
-    said: list[Happening] = []
+    broker = listed(CASH, book, trades, execution)
+    said: list[BookHappening] = []
     for one in orders:
         said += broker.advance(one.ts_event)
         said += broker.submit(one)
@@ -221,7 +221,7 @@ def test_further_back_in_the_queue_is_never_filled_earlier(seed: int) -> None:
     )
     courses = []
     for share in (0.0, 0.3, 1.0):
-        broker = BookBroker(CASH, book, trades, BookExecution(latency_ns=0, queue_ahead=share))
+        broker = listed(CASH, book, trades, BookExecution(latency_ns=0, queue_ahead=share))
         broker.advance(one.ts_event)
         broker.submit(one)
         got = fills(broker.advance(int(book.ts_event[-1])))

@@ -4,11 +4,23 @@ from collections.abc import Sequence
 
 import pytest
 
-from book_worlds import MS, SYMBOL, BookRow, TradeRow, fills, hand_book, hand_trades, order, play, reasons
+from book_worlds import (
+    MS,
+    SYMBOL,
+    BookRow,
+    TradeRow,
+    fills,
+    hand_book,
+    hand_trades,
+    listed,
+    order,
+    play,
+    reasons,
+)
 from consilium.domain import Instrument, InvalidValue, Liquidity, Side
 from consilium.domain.ports import Broker
-from consilium.trading.book_broker import BookBroker
-from consilium.trading.book_execution import FRONT, BookExecution
+from consilium.trading.book.broker import BookBroker
+from consilium.trading.book.execution import FRONT, BookExecution
 
 BUY, SELL = Side.BUY, Side.SELL
 BIDS = [(100.0, 5.0), (99.0, 10.0), (98.0, 20.0)]
@@ -28,7 +40,7 @@ def _broker(
 ) -> BookBroker:
     instrument = Instrument(symbol=SYMBOL, **{"maker_fee": 0.0002, "taker_fee": 0.001, **terms})  # type: ignore[arg-type]
     book = hand_book(rows, session=session)
-    return BookBroker(cash, book, hand_trades(trades), execution, instrument)
+    return listed(cash, book, hand_trades(trades), execution, instrument)
 
 
 def _holding(quantity: float, trades: Sequence[TradeRow] = ()) -> BookBroker:
@@ -287,7 +299,7 @@ def test_quantities_are_whole_lots_and_limits_are_rounded_away_from_the_market()
 @pytest.mark.parametrize(
     ("wish", "reason"),
     [
-        ({"tif": "DAY"}, "unsupported_tif"),
+        ({"tif": "GTD"}, "unsupported_tif"),
         ({"reduce_only": True}, "nothing_to_reduce"),
         ({"quantity": 0.001}, "below_lot"),
         ({"quantity": 0.01}, "below_min_notional"),
@@ -318,9 +330,9 @@ def test_a_rebate_is_paid_to_the_maker() -> None:
     assert broker.cash == 10_000.0 - 100.0 + 0.01
 
 
-def test_a_perpetual_is_refused() -> None:
-    with pytest.raises(InvalidValue, match="spot"):
-        _broker(market="perp")
+def test_contracts_paid_in_the_coin_are_refused() -> None:
+    with pytest.raises(InvalidValue, match="paid in the coin"):
+        _broker(market="perp", venue="binance_coinm")
 
 
 @pytest.mark.parametrize(("name", "value"), [("latency_ns", -1), ("max_age_ns", 0), ("queue_ahead", 1.5)])

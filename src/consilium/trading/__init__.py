@@ -1,9 +1,9 @@
 """From consensus to fills inside the limits: risk gate, broker, portfolio, backtest."""
 
 from consilium.trading.backtest import BacktestResult, prepare, run_backtest
-from consilium.trading.book_backtest import run_book_backtest
-from consilium.trading.book_broker import BookBroker
-from consilium.trading.book_execution import BookExecution
+from consilium.trading.book.backtest import run_book_backtest
+from consilium.trading.book.broker import BookBroker
+from consilium.trading.book.execution import BookExecution
 from consilium.trading.books import UnitBook, run_unit_book
 from consilium.trading.broker import PaperBroker
 from consilium.trading.execution import CostModel, round_trip_cost

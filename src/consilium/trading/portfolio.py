@@ -42,11 +42,11 @@ class Trade:
     Parameters
     ----------
     quantity
-        All that was bought, in base units.
+        All that the entries traded, in base units; a short's is < 0.
     entry_price, exit_price
         Mean prices, weighted by quantity.
     fees, net_pnl
-        In quote units; the profit is after fees.
+        In quote units; the profit is after fees. Funding that was paid counts as a fee.
     """
 
     symbol: str
@@ -60,16 +60,20 @@ class Trade:
 
 
 class Holding:
-    """A long position while it is open; money in quote units, quantities in base units."""
+    """A position while it is open, short where ``quantity`` < 0; money in quote units, else base units.
+
+    ``entered`` is all that the entries traded, with its sign; ``entered_value`` and ``left_value`` what the
+    entries and the exits were worth, >= 0.
+    """
 
     __slots__ = (
-        "bought",
+        "entered",
+        "entered_value",
         "entry",
         "fees",
+        "left_value",
         "mark",
-        "paid",
         "quantity",
-        "received",
         "stop",
         "stranded",
         "symbol",
@@ -84,9 +88,9 @@ class Holding:
         self.mark = 0.0
         self.stop: float | None = None
         self.stranded = False
-        self.bought = 0.0
-        self.paid = 0.0
-        self.received = 0.0
+        self.entered = 0.0
+        self.entered_value = 0.0
+        self.left_value = 0.0
         self.fees = 0.0
 
     def trade(self, ts_exit: int) -> Trade:
@@ -95,20 +99,21 @@ class Holding:
             symbol=self.symbol,
             ts_entry=self.ts_entry,
             ts_exit=ts_exit,
-            quantity=self.bought,
-            entry_price=self.paid / self.bought,
-            exit_price=self.received / self.bought,
+            quantity=self.entered,
+            entry_price=self.entered_value / abs(self.entered),
+            exit_price=self.left_value / abs(self.entered),
             fees=self.fees,
-            net_pnl=self.received - self.paid - self.fees,
+            net_pnl=(self.left_value - self.entered_value) * (1 if self.entered > 0.0 else -1) - self.fees,
         )
 
 
 class Portfolio:
-    """Cash and positions of one spot account, and the law that they are conserved.
+    """Cash and positions of one account, and the law that they are conserved.
 
     ``cash + sum q mark = deposits + realised gains - fees + sum q (mark - entry)`` after every event. Cash is
-    rounded to 1e-8 after each event. ``nav = (equity - locked - reserve) / units`` starts at 1: deposits and
-    transfers change units, so they are neither profit nor loss. Drawdown is from the 30-day peak of nav.
+    rounded to 1e-8 after each event. A short position has q < 0: cash counts it as sold and paid for.
+    ``nav = (equity - locked - reserve) / units`` starts at 1: deposits and transfers change units, so they
+    are neither profit nor loss. Drawdown is from the 30-day peak of nav.
 
     Parameters
     ----------
@@ -157,7 +162,10 @@ class Portfolio:
         self._last_loss_ts = -1
 
     def apply(self, symbol: str, sign: int, fill: Fill) -> Trade | None:
-        """Book a fill (sign +1 bought, -1 sold) and return the round trip that it ended, if it did."""
+        """Book a fill (sign +1 bought, -1 sold) and return the round trip that it ended, if it did.
+
+        A fill may not carry a position through zero: its exits only reduce.
+        """
         value = fill.price * fill.quantity
         self.cash = round(self.cash - sign * value - fill.fee, CASH_DIGITS)
         self.fees += fill.fee
@@ -167,43 +175,53 @@ class Portfolio:
             self._pnl_day, self._pnl_today = day, 0.0
         self._pnl_today -= fill.fee
         ended = None
-        if sign > 0:
-            self._bought(symbol, fill, value)
+        holding = self.holdings.get(symbol)
+        if holding is None or sign * holding.quantity > 0.0:
+            self._entered(symbol, sign, fill, value)
         else:
-            ended = self._sold(symbol, fill, value)
+            ended = self._left(holding, sign, fill, value)
         self._events += 1
         self._check()
         return ended
 
-    def _bought(self, symbol: str, fill: Fill, value: float) -> None:
+    def _entered(self, symbol: str, sign: int, fill: Fill, value: float) -> None:
         holding = self.holdings.get(symbol)
         if holding is None:
             holding = self.holdings[symbol] = Holding(symbol, fill.ts_event)
-        total = holding.quantity + fill.quantity
-        holding.entry = (holding.quantity * holding.entry + value) / total
-        holding.quantity = total
+        held = abs(holding.quantity)
+        total = held + fill.quantity
+        holding.entry = (held * holding.entry + value) / total
+        holding.quantity = sign * total
         holding.mark = fill.price
-        holding.bought += fill.quantity
-        holding.paid += value
+        holding.entered += sign * fill.quantity
+        holding.entered_value += value
         holding.fees += fill.fee
 
-    def _sold(self, symbol: str, fill: Fill, value: float) -> Trade | None:
-        holding = self.holdings[symbol]
-        gain = value - holding.entry * fill.quantity
+    def _left(self, holding: Holding, sign: int, fill: Fill, value: float) -> Trade | None:
+        gain = -sign * (value - holding.entry * fill.quantity)
         self._realised += gain
         self._pnl_today += gain
-        left = left_over(holding.quantity, fill.quantity)
+        left = left_over(abs(holding.quantity), fill.quantity)
         holding.mark = fill.price
-        holding.received += value
+        holding.left_value += value
         holding.fees += fill.fee
         if left > 0.0:
-            holding.quantity = left
+            holding.quantity = -sign * left
             return None
-        del self.holdings[symbol]
+        del self.holdings[holding.symbol]
         trade = holding.trade(fill.ts_event)
         self.trades.append(trade)
         self._count(trade)
         return trade
+
+    def pay(self, symbol: str, amount: float) -> None:
+        """Book funding of a perpetual: ``amount`` in quote units, > 0 where we paid."""
+        self.cash = round(self.cash - amount, CASH_DIGITS)
+        self.fees += amount
+        if symbol in self.holdings:
+            self.holdings[symbol].fees += amount
+        self._events += 1
+        self._check()
 
     def _count(self, trade: Trade) -> None:
         if trade.net_pnl > 0:
@@ -305,7 +323,7 @@ class Portfolio:
     @property
     def gross(self) -> float:
         """Value of all positions at mark, in quote units."""
-        return sum(holding.quantity * holding.mark for holding in self.holdings.values())
+        return sum(abs(holding.quantity) * holding.mark for holding in self.holdings.values())
 
     @property
     def active(self) -> int:
@@ -319,7 +337,7 @@ class Portfolio:
                 symbol=symbol,
                 quantity=holding.quantity,
                 entry_price=holding.entry,
-                margin=holding.quantity * holding.mark,
+                margin=abs(holding.quantity) * holding.mark,
                 stop=holding.stop,
             )
             for symbol, holding in sorted(self.holdings.items())

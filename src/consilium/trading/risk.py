@@ -8,7 +8,7 @@ from consilium.domain import Order, OrderKind, Policy
 from consilium.domain.checks import require_fraction
 from consilium.trading.causes import by_operator
 from consilium.trading.days import day_of_close
-from consilium.trading.portfolio import Portfolio
+from consilium.trading.portfolio import Holding, Portfolio
 from consilium.trading.tape import Tape
 
 SLACK = 1.0 + 1e-9
@@ -203,8 +203,10 @@ def open_risk(portfolio: Portfolio) -> float:
     A position without a stop risks its whole entry value; a stop above the entry risks nothing. A stranded
     one is left out: no stop works without bars, and it must not hold all other symbols back.
     """
-    return sum(
-        max(holding.entry - (holding.stop or 0.0), 0.0) * holding.quantity
-        for holding in portfolio.holdings.values()
-        if not holding.stranded
-    )
+    return sum(_at_stake(holding) for holding in portfolio.holdings.values() if not holding.stranded)
+
+
+def _at_stake(holding: Holding) -> float:
+    if holding.stop is None:
+        return holding.entry * abs(holding.quantity)
+    return max((holding.entry - holding.stop) * holding.quantity, 0.0)

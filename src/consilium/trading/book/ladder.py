@@ -1,68 +1,55 @@
 """Fills from a recorded book: walking its levels, and waiting in the queue of one."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from math import inf, isnan
 
-from consilium.domain import Instrument, InvalidValue, Order, OrderKind, Side
-from consilium.domain.checks import require_at_least, require_fraction
-from consilium.trading.execution import floor_quantity
+from consilium.domain import DAY_NS, Order, OrderKind, Side
+from consilium.trading.days import day_of_open
+from consilium.trading.execution import floor_quantity, round_price
 
-FRONT, BACK = 0.0, 1.0
 SAME_PRICE = 1e-9
 """Relative distance below which two prices are the same level."""
 
 Level = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BookExecution:
-    """How orders meet a recorded book.
-
-    Parameters
-    ----------
-    latency_ns
-        From the signal to the exchange, for orders and withdrawals alike, >= 0; default 50 ms.
-    max_age_ns
-        A book older than this fills nothing, > 0; default 1 s.
-    queue_ahead
-        Share of the level's recorded size that stands before a new resting order: 1 (``BACK``, the default)
-        joins behind all of it, 0 (``FRONT``) before.
-    fee_scale
-        Factor on the instrument's fees, >= 0.
-    """
-
-    latency_ns: int = 50_000_000
-    max_age_ns: int = 1_000_000_000
-    queue_ahead: float = BACK
-    fee_scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        require_at_least("latency_ns", self.latency_ns, 0.0)
-        if self.max_age_ns <= 0:
-            raise InvalidValue("max_age_ns must be > 0", self.max_age_ns, "give the age of the oldest book")
-        require_fraction("queue_ahead", self.queue_ahead)
-        require_at_least("fee_scale", self.fee_scale, 0.0)
-
-    def fee_rate(self, instrument: Instrument, *, maker: bool) -> float:
-        """Return the fee as a fraction of the traded value; a rebate is negative."""
-        return (instrument.maker_fee if maker else instrument.taker_fee) * self.fee_scale
-
-
 class BookOrder:
     """An order at the recorded exchange: what is left of it and, once it rests, what stands before it.
 
     ``ahead`` is the size of others at its level that must go first; infinite while the level is out of sight.
+    A stop has no limit until it is set off, unless it has a ``limit_price``. Prices are rounded away from the
+    market, so that rounding never makes an order easier to fill.
     """
 
-    __slots__ = ("ahead", "limit", "order", "remaining", "sign")
+    __slots__ = ("ahead", "expires", "limit", "order", "remaining", "set_off", "sign", "stop")
 
-    def __init__(self, order: Order, quantity: float, limit: float) -> None:
+    def __init__(self, order: Order, lot_size: float = 0.0, tick_size: float = 0.0) -> None:
         self.order = order
-        self.remaining = quantity
+        self.remaining = floor_quantity(order.quantity, lot_size)
         self.sign = 1 if order.side is Side.BUY else -1
-        self.limit = limit if order.kind is OrderKind.LIMIT else inf * self.sign
+        self.limit = inf * self.sign
+        if order.limit_price is not None and order.kind is not OrderKind.MARKET:
+            self.limit = round_price(order.limit_price, tick_size, up=self.sign < 0)
+        self.stop = 0.0
+        if order.stop_price is not None and order.kind is OrderKind.STOP:
+            self.stop = round_price(order.stop_price, tick_size, up=self.sign > 0)
+        self.set_off = False
         self.ahead = inf
+        self.expires = (day_of_open(order.ts_event) + 1) * DAY_NS if order.tif == "DAY" else None
+
+    @property
+    def limited(self) -> bool:
+        """Whether it names a price that no fill of it may be worse than."""
+        return abs(self.limit) != inf
+
+    @property
+    def worst(self) -> float:
+        """The price at which it may have to be paid: its limit, or else its stop; infinite without either."""
+        return self.limit if self.limited or not self.stop else self.stop
+
+    def reached_by(self, price: float) -> bool:
+        """Whether a price is at its stop or beyond."""
+        return self.sign * (price - self.stop) >= -SAME_PRICE * price
 
     def crosses(self, price: float) -> bool:
         """Whether a trade at a price is at or better than the limit."""
@@ -140,7 +127,13 @@ class Ladder:
 
 
 def walk(
-    levels: Iterable[Level], order: BookOrder, lot_size: float, cash: float, fee_rate: float
+    levels: Iterable[Level],
+    order: BookOrder,
+    *,
+    lot_size: float = 0.0,
+    unpaid: float = 0.0,
+    cash: float = inf,
+    unit_cost: float = 1.0,
 ) -> list[Level]:
     """Return the fills of an order that takes: level by level, none beyond the limit, the book or the cash.
 
@@ -152,31 +145,34 @@ def walk(
         Its remaining quantity and limit.
     lot_size
         Smallest step of quantity.
+    unpaid
+        Quantity that needs no cash, because it makes a position smaller.
     cash
-        Quote units that a buy may spend, fees included.
-    fee_rate
-        Fraction of the traded value.
+        Quote units that the rest may bind.
+    unit_cost
+        What a unit of value binds: 1 and the fee where it is paid in full.
 
     Examples
     --------
     >>> order = Order(order_id="1", symbol="BTCUSDT", side="BUY", quantity=3.0, ts_event=0)
-    >>> walk([(10.0, 2.0), (11.0, 5.0)], BookOrder(order, 3.0, 0.0), 0.0, 1_000.0, 0.001)
+    >>> walk([(10.0, 2.0), (11.0, 5.0)], BookOrder(order))
     [(10.0, 2.0), (11.0, 1.0)]
+    >>> walk([(10.0, 2.0), (11.0, 5.0)], BookOrder(order), cash=25.5)
+    [(10.0, 2.0), (11.0, 0.4999999999995)]
     """
     fills = []
     left = order.remaining
     for price, size in levels:
         if left <= 0.0 or not order.crosses(price):
             break
-        quantity = min(left, size)
-        affordable = inf
-        if order.sign > 0:
-            affordable = max(cash, 0.0) / (price * (1.0 + fee_rate)) * (1.0 - 1e-12)
-        quantity = floor_quantity(min(quantity, affordable), lot_size)
+        affordable = unpaid + max(cash, 0.0) / (price * unit_cost) * (1.0 - 1e-12)
+        quantity = floor_quantity(min(left, size, affordable), lot_size)
         if quantity > 0.0:
             fills.append((price, quantity))
             left -= quantity
-            cash -= price * quantity * (1.0 + fee_rate)
+            paid = max(quantity - unpaid, 0.0)
+            unpaid = max(unpaid - quantity, 0.0)
+            cash -= price * paid * unit_cost
         if affordable < size:
             break
     return fills
@@ -198,7 +194,7 @@ def queue_through(resting: Iterable[BookOrder], price: float, size: float) -> li
     Examples
     --------
     >>> first, second = (BookOrder(Order(order_id=name, symbol="BTCUSDT", side="BUY", kind="limit",
-    ...     limit_price=10.0, quantity=2.0, ts_event=0), 2.0, 10.0) for name in "ab")
+    ...     limit_price=10.0, quantity=2.0, ts_event=0)) for name in "ab")
     >>> first.ahead = second.ahead = 4.0
     >>> [(o.order.order_id, q) for o, q in queue_through([first, second], 10.0, 7.0)]
     [('a', 2.0), ('b', 1.0)]

@@ -20,9 +20,9 @@ from consilium.domain.checks import require_at_least, require_fraction, require_
 from consilium.market.book.series import BookSeries
 from consilium.market.book.trades import TradeSeries
 from consilium.trading.backtest import BacktestResult
-from consilium.trading.book_broker import BookBroker
-from consilium.trading.book_execution import BookExecution
-from consilium.trading.broker import Happening
+from consilium.trading.book.broker import BookBroker
+from consilium.trading.book.execution import BookExecution
+from consilium.trading.book.register import BookHappening, FundingPaid
 from consilium.trading.causes import CONSENSUS, cause_id
 from consilium.trading.execution import floor_quantity
 from consilium.trading.portfolio import ConservationBroken, Portfolio, Trade
@@ -111,8 +111,12 @@ def run_book_backtest(
     kind = OrderKind(entry)
     if kind not in ENTRIES:
         raise InvalidValue("an entry must be a market or a limit order", kind.value, "use one of the two")
+    terms = Instrument(symbol=book.symbol, venue=book.venue) if instrument is None else instrument
+    broker = BookBroker(initial_cash, execution)
+    broker.attach(terms, book, trades)
     run = _Run(
-        BookBroker(initial_cash, book, trades, execution, instrument),
+        broker,
+        terms,
         RiskGate(policy, limits=limits),
         Strategy(horizon=horizon, notional=notional),
         kind=kind,
@@ -140,6 +144,7 @@ class _Run:
     def __init__(
         self,
         broker: BookBroker,
+        instrument: Instrument,
         gate: RiskGate,
         strategy: Strategy,
         *,
@@ -154,13 +159,14 @@ class _Run:
         self.gate = gate
         self.strategy = strategy
         self.portfolio = Portfolio(broker.cash)
-        self._symbol = broker.instrument.symbol
+        self._instrument = instrument
+        self._symbol = instrument.symbol
         self._kind, self._patience, self._stop = kind, patience_ns, stop
         self._orders: list[Order] = []
         self._events: list[OrderEvent] = []
         self._fills: list[Fill] = []
         self._trades: list[Trade] = []
-        self._sides: dict[str, Side] = {}
+        self._sent: dict[str, Order] = {}
         self._entry: Order | None = None
         self._withdrawn = False
         self._exit_id = ""
@@ -196,11 +202,13 @@ class _Run:
             holding.mark = mid
         self.portfolio.settle(ts)
 
-    def absorb(self, happenings: list[Happening]) -> None:
+    def absorb(self, happenings: list[BookHappening]) -> None:
         """Book what the exchange said."""
         for happening in happenings:
             if isinstance(happening, Fill):
                 self._book(happening)
+            elif isinstance(happening, FundingPaid):
+                self.portfolio.pay(happening.symbol, happening.amount)
             else:
                 self._events.append(happening)
         if self.portfolio.cash != self.broker.cash:
@@ -216,7 +224,8 @@ class _Run:
 
     def _book(self, fill: Fill) -> None:
         self._fills.append(fill)
-        portfolio, side = self.portfolio, self._sides[fill.order_id]
+        portfolio = self.portfolio
+        side = (self.broker.forced.get(fill.order_id) or self._sent[fill.order_id]).side
         ended = portfolio.apply(self._symbol, side.sign, fill)
         if ended is not None:
             self._trades.append(ended)
@@ -243,14 +252,14 @@ class _Run:
             return
         limit = bid if self._kind is OrderKind.LIMIT else None
         price = bid if limit is not None else ask
-        quantity = floor_quantity(notional / price, self.broker.instrument.lot_size)
+        quantity = floor_quantity(notional / price, self._instrument.lot_size)
         if quantity <= 0.0:
             gate.refuse("no_size")
             return
         order = Order(
             order_id=f"o{len(self._orders) + 1}",
             symbol=self._symbol,
-            venue=self.broker.instrument.venue,
+            venue=self._instrument.venue,
             side=Side.BUY,
             kind=self._kind,
             quantity=quantity,
@@ -279,7 +288,7 @@ class _Run:
         order = Order(
             order_id=f"o{len(self._orders) + 1}",
             symbol=self._symbol,
-            venue=self.broker.instrument.venue,
+            venue=self._instrument.venue,
             side=Side.SELL,
             quantity=holding.quantity,
             reduce_only=True,
@@ -297,7 +306,7 @@ class _Run:
 
     def _send(self, order: Order) -> None:
         self._orders.append(order)
-        self._sides[order.order_id] = order.side
+        self._sent[order.order_id] = order
         self.absorb(list(self.broker.submit(order)))
 
     def result(

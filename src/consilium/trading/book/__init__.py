@@ -1,0 +1,1 @@
+"""Trading on recorded order books: fills by walking levels, queues, stops, perpetuals."""

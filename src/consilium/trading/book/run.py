@@ -1,0 +1,252 @@
+"""A backtest on recorded books: bars and signals as on candles, orders filled by what the books show."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from consilium.domain import DataProblem, Direction, Funding, Instrument, OrderStatus, Policy, to_iso
+from consilium.market.book.series import BookSeries
+from consilium.market.book.trades import TradeSeries
+from consilium.market.candles import CandleSeries
+from consilium.trading.backtest import BacktestResult, prepare
+from consilium.trading.book.broker import BookBroker
+from consilium.trading.book.desk import BookDesk
+from consilium.trading.book.execution import BookExecution
+from consilium.trading.book.service import BookTrading, EntryOrders
+from consilium.trading.risk import RiskGate
+from consilium.trading.signals import Signals, SignalSeries, as_series
+from consilium.trading.strategy import Strategy
+from consilium.trading.tape import Tape
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RecordedMarket:
+    """What was recorded of one symbol.
+
+    Parameters
+    ----------
+    book, trades
+        Of one symbol.
+    funding
+        Of a perpetual, oldest first; empty for the execution's rate every 8 h.
+    """
+
+    book: BookSeries
+    trades: TradeSeries
+    funding: tuple[Funding, ...] = ()
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Time of the first and of the last book."""
+        return int(self.book.ts_event[0]), int(self.book.ts_event[-1])
+
+
+def run_on_books(
+    markets: Mapping[str, RecordedMarket],
+    panel: Mapping[str, CandleSeries] | Mapping[str, Tape],
+    signals: Signals,
+    *,
+    policy: Policy,
+    horizon: int,
+    execution: BookExecution | None = None,
+    entries: EntryOrders | None = None,
+    limits: bool = True,
+    instruments: Mapping[str, Instrument] | None = None,
+    initial_cash: float = 10_000.0,
+    notional: float | None = None,
+    participation: float = 0.01,
+    start_ts: int | None = None,
+    delay_ns: int = 0,
+    progress: Progress | None = None,
+) -> BacktestResult:
+    """Trade signals as `run_backtest` does, with every order walked through the recorded books.
+
+    Bars give the average true range, the volumes and the instants at which the account is valued; signals may
+    come at any time. Sizes, limits, horizon and protective stops are those of a backtest on candles. All
+    orders arrive ``execution.latency_ns`` after the time at which they were decided.
+
+    Parameters
+    ----------
+    markets
+        Books and trades by symbol.
+    panel
+        Bars of the same symbols.
+    signals
+        Signal series, or consensuses.
+    policy, horizon, limits, initial_cash, notional, start_ts
+        As in `run_backtest`.
+    execution
+        Latency, queue, triggers, scale of fees.
+    entries
+        Market or limit orders, and how long these wait; whether DOWN may open.
+    instruments
+        Terms by symbol; default fees .001 and no rounding.
+    participation
+        Share of the median bar volume that one entry may be.
+    delay_ns
+        Time by which every signal comes later, >= 0.
+    progress
+        Called with instants done and instants in all, a hundred times or less.
+
+    Raises
+    ------
+    DataProblem
+        A symbol without books, or an actionable signal outside the time of its books.
+    UnknownName
+        A signal for a symbol that is not in the panel.
+
+    Examples
+    --------
+    >>> from consilium.market.book.bars import bars_from_trades
+    >>> from consilium.market.simulator import simulate_book
+    >>> made = simulate_book(symbol="SIM00", snapshots=600, seed=3)
+    >>> bars = bars_from_trades(made.trades, 10**9)
+    >>> up = SignalSeries(symbol="SIM00", ts_event=bars.ts_close[20:21], direction=np.array([2]),
+    ...     actionable=np.array([True]))
+    >>> market = RecordedMarket(book=made.book, trades=made.trades)
+    >>> result = run_on_books({"SIM00": market}, {"SIM00": bars}, [up], policy=Policy(), horizon=5,
+    ...     notional=1_000.0)
+    >>> [order.cause_id.split(":")[0] for order in result.orders], len(result.trades)
+    (['consensus', 'protect', 'horizon'], 1)
+    """
+    execution = BookExecution() if execution is None else execution
+    tapes = _tapes(panel)
+    series = as_series(signals, tapes)
+    _require_cover(markets, tapes, series, start_ts, delay_ns)
+    broker = BookBroker(initial_cash, execution)
+    trading = BookTrading(
+        broker,
+        RiskGate(policy, limits=limits, participation=participation),
+        Strategy(horizon=horizon, notional=notional),
+        entries,
+    )
+    for symbol, tape in tapes.items():
+        market = markets[symbol]
+        terms = (instruments or {}).get(symbol) or Instrument(symbol=symbol, venue=market.book.venue)
+        broker.attach(terms, market.book, market.trades, market.funding)
+        trading.desks[symbol] = BookDesk(tape, broker.market(symbol))
+    agenda = _agenda(tapes, series, delay_ns, start_ts)
+    ts, equity = _run(trading, agenda, progress)
+    return _result(trading, ts, equity, initial_cash, sum(len(i.bars) for i in agenda))
+
+
+def _tapes(panel: Mapping[str, CandleSeries] | Mapping[str, Tape]) -> dict[str, Tape]:
+    series = {symbol: item for symbol, item in panel.items() if isinstance(item, CandleSeries)}
+    if series or not panel:
+        return prepare(series)
+    return {symbol: item.rewound() for symbol, item in sorted(panel.items()) if isinstance(item, Tape)}
+
+
+def _require_cover(
+    markets: Mapping[str, RecordedMarket],
+    tapes: Mapping[str, Tape],
+    signals: Mapping[str, SignalSeries],
+    start_ts: int | None,
+    delay_ns: int,
+) -> None:
+    """Refuse to trade where no book was recorded."""
+    for symbol in tapes:
+        if symbol not in markets:
+            raise DataProblem(
+                "every symbol needs recorded books",
+                f"none of {symbol}, books of {', '.join(sorted(markets)) or 'none'}",
+                "give its books, or name the symbols that have some",
+            )
+    for symbol, series in signals.items():
+        times = series.ts_event[series.actionable] + delay_ns
+        times = times[times >= start_ts] if start_ts is not None else times
+        first, last = markets[symbol].span
+        outside = times[(times < first) | (times > last)]
+        if len(outside):
+            raise DataProblem(
+                f"the books of {symbol} must cover the time of its signals",
+                f"books from {to_iso(first)} to {to_iso(last)}, a signal at {to_iso(int(outside[0]))}",
+                "give books of that time, or signals of the books' time",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Instant:
+    """A time with the bars that close then and the signals that come then, by symbol."""
+
+    ts: int
+    bars: list[tuple[str, int]]
+    signals: list[tuple[str, int]]
+
+
+def _agenda(
+    tapes: Mapping[str, Tape], signals: Mapping[str, SignalSeries], delay_ns: int, start_ts: int | None
+) -> list[_Instant]:
+    instants: dict[int, _Instant] = {}
+    for symbol, tape in tapes.items():
+        for i, ts_open in enumerate(tape.ts_open):
+            ts = ts_open + tape.interval_ns
+            instants.setdefault(ts, _Instant(ts, [], [])).bars.append((symbol, i))
+    for symbol, series in signals.items():
+        moves = series.actionable & (series.direction != Direction.FLAT)
+        times, directions = series.ts_event[moves] + delay_ns, series.direction[moves]
+        for ts, direction in zip(times.tolist(), directions.tolist(), strict=True):
+            instants.setdefault(ts, _Instant(ts, [], [])).signals.append((symbol, direction))
+    agenda = sorted(
+        (instant for ts, instant in instants.items() if start_ts is None or ts >= start_ts),
+        key=lambda instant: instant.ts,
+    )
+    if not any(instant.bars for instant in agenda):
+        raise DataProblem("a backtest needs bars from start_ts on", f"start_ts={start_ts}", "start earlier")
+    if start_ts is not None:
+        for tape in tapes.values():
+            tape.i = int(np.searchsorted(tape.ts_open, start_ts - tape.interval_ns)) - 1
+    return agenda
+
+
+def _run(
+    trading: BookTrading, agenda: list[_Instant], progress: Progress | None
+) -> tuple[list[int], list[float]]:
+    times: list[int] = []
+    equity: list[float] = []
+    step = max(1, len(agenda) // 100)
+    for done, instant in enumerate(agenda, 1):
+        trading.run_to(instant.ts)
+        for symbol, i in instant.bars:
+            trading.desks[symbol].tape.i = i
+        worth = trading.settle(instant.ts)
+        if instant.bars:
+            times.append(instant.ts)
+            equity.append(worth)
+        for symbol, direction in instant.signals:
+            trading.signal(trading.desks[symbol], direction, instant.ts)
+        trading.leave(instant.ts)
+        if progress is not None and done % step == 0:
+            progress(done, len(agenda))
+    trading.close_down(agenda[-1].ts)
+    return times, equity
+
+
+def _result(
+    trading: BookTrading, times: list[int], equity: list[float], initial_cash: float, bars: int
+) -> BacktestResult:
+    rejections = trading.gate.refusals.copy()
+    for event in trading.events:
+        if event.status is OrderStatus.REJECTED and not event.reason.startswith("cancel_of_"):
+            rejections[event.reason] += 1
+    rejections.update({f"trade_on_{why}": n for why, n in trading.broker.passed_over.items()})
+    portfolio = trading.portfolio
+    return BacktestResult(
+        ts=np.array(times, dtype=np.int64),
+        equity=np.array(equity, dtype=np.float64),
+        initial_cash=initial_cash,
+        orders=tuple(trading.orders),
+        order_events=tuple(trading.events),
+        fills=tuple(trading.fills),
+        trades=tuple(trading.trades),
+        positions=portfolio.positions(),
+        halts=tuple(trading.gate.halts),
+        rejections=dict(sorted(rejections.items())),
+        stranded=(),
+        fees=portfolio.fees,
+        traded_value=portfolio.traded_value,
+        bars=bars,
+    )
