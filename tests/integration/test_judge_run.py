@@ -12,7 +12,7 @@ from consilium.app.backtest.request import BacktestRequest
 from consilium.app.bootstrap import SystemClock
 from consilium.app.judge.run import SCHEMA, judge
 from consilium.app.settings import Settings, Training
-from consilium.domain import DAY_NS, InvalidValue
+from consilium.domain import DAY_NS, DataProblem
 from consilium.market.simulator import simulate
 from consilium.training.runs import RunTable, market_of
 
@@ -191,9 +191,10 @@ def test_too_few_outcomes_are_said_in_words_and_not_in_a_number(tmp_path: Path) 
 
 
 def test_a_history_too_short_for_the_folds_leaves_the_lockbox_closed(tmp_path: Path) -> None:
-    with pytest.raises(InvalidValue, match="longer history"):
+    with pytest.raises(DataProblem, match="longer history"):
         judge(request(tmp_path, data="simulate:symbols=2,bars=420"), controls=False)
     table = RunTable(tmp_path / "runs.db", SystemClock())
-    assert [row.status for row in table.rows("judge")] == ["failed"]
+    (row,) = table.rows("judge")
+    assert (row.status, table.read_by(row.run_id)) == ("failed", ())
     found = judge(request(tmp_path, data="simulate:symbols=2,bars=1000"), controls=False)
     assert found["split"]["lockbox"]["openings"] == 0

@@ -1,6 +1,6 @@
 """Walk-forward: every model forecasts each test part having seen only what was known before it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import joblib
@@ -14,6 +14,7 @@ from consilium.training.forecasts import FoldSummary, Forecasts, ModelFailure
 from consilium.training.scaler import WINSOR
 from consilium.training.splits import CALIBRATION_FRACTION, MIN_TIMES, STOP_FRACTION, Fold, walk_forward_folds
 from consilium.training.trainer import (
+    ClassMeans,
     Factory,
     TrainedModel,
     class_means,
@@ -24,7 +25,7 @@ from consilium.training.trainer import (
     train_on,
 )
 
-__all__ = ["train_final", "walk_forward"]
+__all__ = ["cut_folds", "train_final", "walk_forward"]
 
 Rows = NDArray[np.int64]
 Progress = Callable[[int, int, str], None]
@@ -39,6 +40,41 @@ class _Cell:
     probabilities: NDArray[np.float64]
     spoke: NDArray[np.bool_]
     figures: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    """One model on one fold; it may run in another process."""
+
+    dataset: Dataset
+    fold: Fold
+    factory: Factory
+    name: str
+    index: int
+    seed: int
+    max_fit_rows: int | None
+    winsor: float | None
+
+    def run(self) -> _Cell | ModelFailure:
+        dataset, test = self.dataset, self.fold.test
+        try:
+            trained = train_on(
+                dataset,
+                self.fold,
+                self.factory,
+                name=self.name,
+                seed=self.seed,
+                max_fit_rows=self.max_fit_rows,
+                winsor=self.winsor,
+            )
+            probabilities, spoke = forecast(dataset, test, trained)
+            figures = _figures(dataset, test, probabilities, trained) | _calls(dataset, self.fold, trained)
+        except Exception as error:  # noqa: BLE001 - whatever a plug-in raises must not stop the other models
+            text = " ".join(str(error).split()) or type(error).__name__
+            return ModelFailure(model=self.name, fold=self.index, error=text)
+        return _Cell(
+            model=self.name, fold=self.index, probabilities=probabilities, spoke=spoke, figures=figures
+        )
 
 
 def walk_forward(
@@ -103,7 +139,45 @@ def walk_forward(
         raise InvalidValue("walk_forward needs at least 1 model", 0, "name one")
     if jobs < 1:
         raise InvalidValue("jobs must be >= 1", jobs, "use the number of cores")
-    cuts = walk_forward_folds(
+    cuts = cut_folds(
+        dataset,
+        folds=folds,
+        first_fraction=first_fraction,
+        stop_fraction=stop_fraction,
+        calibration_fraction=calibration_fraction,
+        learn=learn,
+        ts_first_test=ts_first_test,
+    )
+    tasks = [
+        _Task(dataset, fold, factory, name, index, derive_seed(seed, name, index), max_fit_rows, winsor)
+        for index, fold in enumerate(cuts)
+        for name, factory in models.items()
+    ]
+    cells, failures = _carried_out(tasks, jobs, progress or _unheard)
+    failed = set() if keep_failed else {failure.model for failure in failures}
+    staying = [name for name in models if name not in failed] if cells else []
+    if not staying:
+        raise DataProblem(
+            "at least 1 model must train in every fold", _first_line(failures), "see the error of the model"
+        )
+    return _merge(dataset, cuts, _without_gaps(dataset, cuts, staying, cells), failures)
+
+
+def cut_folds(
+    dataset: Dataset,
+    *,
+    folds: int = 5,
+    first_fraction: float = 0.4,
+    stop_fraction: float = STOP_FRACTION,
+    calibration_fraction: float = CALIBRATION_FRACTION,
+    learn: NDArray[np.bool_] | None = None,
+    ts_first_test: int | None = None,
+) -> tuple[Fold, ...]:
+    """Cut a dataset into the folds of `walk_forward`; nothing is trained.
+
+    Parameters and errors are those of `walk_forward` and `walk_forward_folds`.
+    """
+    return walk_forward_folds(
         dataset.ts_event,
         dataset.ts_matured,
         labelled=dataset.labelled if learn is None else dataset.labelled & learn,
@@ -114,34 +188,43 @@ def walk_forward(
         judged_times=MIN_TIMES,
         ts_first_test=ts_first_test,
     )
-    tasks = [
-        joblib.delayed(_run_cell)(
-            dataset, fold, factory, name, index, derive_seed(seed, name, index), max_fit_rows, winsor
-        )
-        for index, fold in enumerate(cuts)
-        for name, factory in models.items()
-    ]
+
+
+def _unheard(done: int, total: int, text: str) -> None:
+    """Tell nobody."""
+
+
+def _carried_out(
+    tasks: Sequence[_Task], jobs: int, progress: Progress
+) -> tuple[dict[tuple[str, int], _Cell], tuple[ModelFailure, ...]]:
+    """Return the cells by model and fold, and what failed in the order of the tasks."""
     cells: dict[tuple[str, int], _Cell] = {}
-    failures: list[ModelFailure] = []
+    failures: dict[tuple[str, int], ModelFailure] = {}
+    folds = 1 + max(task.index for task in tasks)
     for done, result in enumerate(_results(tasks, jobs), start=1):
         if isinstance(result, ModelFailure):
-            failures.append(result)
+            failures[result.model, result.fold] = result
         else:
             cells[result.model, result.fold] = result
-        if progress is not None:
-            progress(done, len(tasks), f"{result.model}, fold {result.fold + 1} of {len(cuts)}")
-    failures.sort(key=lambda failure: (failure.fold, list(models).index(failure.model)))
-    failed = set() if keep_failed else {failure.model for failure in failures}
-    names = [name for name in models if name not in failed] if cells else []
-    if not names:
-        raise DataProblem(
-            "at least 1 model must train in every fold", _first_line(failures), "see the error of the model"
-        )
-    for name in names:
-        for index, fold in enumerate(cuts):
-            if (name, index) not in cells:
-                cells[name, index] = _silent_cell(dataset, fold, name, index)
-    return _merge(dataset, cuts, names, cells, tuple(failures))
+        progress(done, len(tasks), f"{result.model}, fold {result.fold + 1} of {folds}")
+    places = ((task.name, task.index) for task in tasks)
+    return cells, tuple(failures[place] for place in places if place in failures)
+
+
+def _without_gaps(
+    dataset: Dataset,
+    cuts: Sequence[Fold],
+    names: Sequence[str],
+    cells: Mapping[tuple[str, int], _Cell],
+) -> dict[str, list[_Cell]]:
+    """Return the cells of the models that stay, fold by fold; climatology where one failed."""
+    return {
+        name: [
+            cells.get((name, index)) or _silent_cell(dataset, fold, name, index)
+            for index, fold in enumerate(cuts)
+        ]
+        for name in names
+    }
 
 
 def _silent_cell(dataset: Dataset, fold: Fold, name: str, index: int) -> _Cell:
@@ -155,45 +238,19 @@ def _silent_cell(dataset: Dataset, fold: Fold, name: str, index: int) -> _Cell:
     )
 
 
-def _first_line(failures: list[ModelFailure]) -> str:
+def _first_line(failures: Sequence[ModelFailure]) -> str:
     return f"{failures[0].model} in fold {failures[0].fold + 1}: {failures[0].error}"
 
 
-def _results(tasks: list[object], jobs: int) -> Iterator[_Cell | ModelFailure]:
+def _results(tasks: Sequence[_Task], jobs: int) -> Iterator[_Cell | ModelFailure]:
     if jobs == 1:
-        for function, arguments, named in tasks:  # type: ignore[misc]
-            yield function(*arguments, **named)  # type: ignore[has-type]
+        for task in tasks:
+            yield task.run()
         return
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
-
-
-def _run_cell(
-    dataset: Dataset,
-    fold: Fold,
-    factory: Factory,
-    name: str,
-    index: int,
-    seed: int,
-    max_fit_rows: int | None,
-    winsor: float | None,
-) -> _Cell | ModelFailure:
-    try:
-        trained = train_on(
-            dataset, fold, factory, name=name, seed=seed, max_fit_rows=max_fit_rows, winsor=winsor
+        yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
+            joblib.delayed(task.run)() for task in tasks
         )
-        probabilities, spoke = forecast(dataset, fold.test, trained)
-        figures = _figures(dataset, fold.test, probabilities, trained) | _calls(dataset, fold, trained)
-    except Exception as error:  # noqa: BLE001 - whatever a plug-in raises must not stop the other models
-        text = " ".join(str(error).split()) or type(error).__name__
-        return ModelFailure(model=name, fold=index, error=text)
-    return _Cell(
-        model=name,
-        fold=index,
-        probabilities=probabilities,
-        spoke=spoke,
-        figures=figures,
-    )
 
 
 def _calls(dataset: Dataset, fold: Fold, trained: TrainedModel) -> dict[str, float]:
@@ -232,49 +289,53 @@ def _figures(
 def _merge(
     dataset: Dataset,
     cuts: tuple[Fold, ...],
-    names: list[str],
-    cells: Mapping[tuple[str, int], _Cell],
+    parts: Mapping[str, list[_Cell]],
     failures: tuple[ModelFailure, ...],
 ) -> Forecasts:
+    """Lay the folds one after the other."""
     starts = np.cumsum([0, *(len(fold.test) for fold in cuts)])
     means = [class_means(dataset.y[fold.fit], dataset.realised_return[fold.fit]) for fold in cuts]
-    summaries = []
-    for index, fold in enumerate(cuts):
-        here = [cells[name, index] for name in names]
-        summaries.append(
-            FoldSummary(
-                index=index,
-                start=int(starts[index]),
-                stop=int(starts[index + 1]),
-                ts_start=int(dataset.ts_event[fold.fit[0]]),
-                ts_stop=fold.ts_stop,
-                ts_calibration=fold.ts_calibration,
-                ts_test=fold.ts_test,
-                ts_end=fold.ts_end,
-                fit_rows=len(fold.fit),
-                stop_rows=len(fold.stop),
-                calibration_rows=len(fold.calibration),
-                test_rows=len(fold.test),
-                prior=means[index].prior,
-                mean_down=means[index].down,
-                mean_flat=means[index].flat,
-                mean_up=means[index].up,
-                typical_move=float(np.abs(dataset.realised_return[fold.calibration]).mean()),
-                models={cell.model: cell.figures for cell in here},
-            )
-        )
-    parts = {name: [cells[name, index] for index in range(len(cuts))] for name in names}
+    expected = {
+        name: np.concatenate([means[c.fold].expected_return(c.probabilities) for c in cells])
+        for name, cells in parts.items()
+    }
+    summaries = [
+        _summary(dataset, fold, means[index], index, int(starts[index]), [c[index] for c in parts.values()])
+        for index, fold in enumerate(cuts)
+    ]
     return Forecasts(
         rows=np.concatenate([fold.test for fold in cuts]),
-        probabilities={m: np.concatenate([c.probabilities for c in parts[m]]) for m in names},
-        expected_return={
-            m: np.concatenate([means[c.fold].expected_return(c.probabilities) for c in parts[m]])
-            for m in names
-        },
-        skilled={m: np.concatenate([c.spoke for c in parts[m]]) for m in names},
+        probabilities={name: np.concatenate([c.probabilities for c in parts[name]]) for name in parts},
+        expected_return=expected,
+        skilled={name: np.concatenate([c.spoke for c in parts[name]]) for name in parts},
         climatology=np.concatenate(
-            [means[index].climatology(len(fold.test)) for index, fold in enumerate(cuts)]
+            [mean.climatology(len(fold.test)) for mean, fold in zip(means, cuts, strict=True)]
         ),
         folds=tuple(summaries),
         failures=failures,
+    )
+
+
+def _summary(
+    dataset: Dataset, fold: Fold, means: ClassMeans, index: int, start: int, cells: Sequence[_Cell]
+) -> FoldSummary:
+    return FoldSummary(
+        index=index,
+        start=start,
+        stop=start + len(fold.test),
+        ts_start=int(dataset.ts_event[fold.fit[0]]),
+        ts_stop=fold.ts_stop,
+        ts_calibration=fold.ts_calibration,
+        ts_test=fold.ts_test,
+        ts_end=fold.ts_end,
+        fit_rows=len(fold.fit),
+        stop_rows=len(fold.stop),
+        calibration_rows=len(fold.calibration),
+        test_rows=len(fold.test),
+        prior=means.prior,
+        mean_down=means.down,
+        mean_flat=means.flat,
+        mean_up=means.up,
+        typical_move=float(np.abs(dataset.realised_return[fold.calibration]).mean()),
+        models={cell.model: cell.figures for cell in cells},
     )

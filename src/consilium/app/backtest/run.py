@@ -1,6 +1,7 @@
 """One backtest from candles to verdict."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from consilium.app.backtest.sections import (
 )
 from consilium.app.bootstrap import factories
 from consilium.app.consensus_store import ConsensusKeeper, place_of
+from consilium.app.history import measured
 from consilium.app.observe import Observed
 from consilium.app.openings import open_outcomes
 from consilium.app.stages import ProgressCall, silent
@@ -39,7 +41,7 @@ from consilium.training.judge.economics import trading_verdict
 from consilium.training.judge.verdict import Verdict
 from consilium.training.labels import LabelSpec
 from consilium.training.runs import Run
-from consilium.training.walkforward import walk_forward
+from consilium.training.walkforward import cut_folds, walk_forward
 
 SCHEMA = "consilium.backtest/1"
 
@@ -82,7 +84,12 @@ def _carry_out(
     row: Run,
 ) -> dict[str, Any]:
     progress("features and labels", 0, 1)
-    dataset = build_dataset(observed.panel, features, LabelSpec(horizon=request.horizon))
+    training = request.settings.training
+    cut = partial(cut_folds, folds=training.folds, first_fraction=training.first_fraction)
+    what = f"a backtest in {training.folds} fold{'' if training.folds == 1 else 's'}"
+    with measured(observed.panel, features, request.horizon, cut, what):
+        dataset = build_dataset(observed.panel, features, LabelSpec(horizon=request.horizon))
+        cut(dataset)
     progress("features and labels", 1, 1)
     forecasts = forecast(request, dataset, progress)
     keeper = ConsensusKeeper(dataset, forecasts)

@@ -14,7 +14,7 @@ from consilium.domain import ConsiliumError, DataProblem, half_brier, log_loss
 from consilium.training.dataset import Dataset
 from consilium.training.forecasts import Forecasts
 from consilium.training.judge import mean_by_timestamp
-from consilium.training.walkforward import walk_forward
+from consilium.training.walkforward import cut_folds, walk_forward
 
 FEWEST_FOLDS = 5
 LOCKBOX_FOLDS = 4
@@ -67,6 +67,26 @@ def develop(request: BacktestRequest, dataset: Dataset, progress: ProgressCall =
 def folds_of(request: BacktestRequest) -> int:
     """Return the folds of the development part: those of the settings, five at least."""
     return max(FEWEST_FOLDS, request.settings.training.folds)
+
+
+def cut_all(request: BacktestRequest, dataset: Dataset) -> None:
+    """Make sure that development and lock-box can be cut into their folds; nothing is trained or read.
+
+    Raises
+    ------
+    DataProblem, InvalidValue
+        A history that is too short for them.
+    """
+    split = Split.of(dataset)
+    first_fraction = request.settings.training.first_fraction
+    cut_folds(split.development(), folds=folds_of(request), first_fraction=first_fraction)
+    cut_folds(
+        split.dataset,
+        folds=LOCKBOX_FOLDS,
+        first_fraction=first_fraction,
+        learn=split.seen,
+        ts_first_test=split.ts_lockbox,
+    )
 
 
 def open_lockbox(request: BacktestRequest, split: Split, progress: ProgressCall = silent) -> Forecasts:

@@ -1,6 +1,7 @@
 """The judge: registered, developed, opened once, compared, taken apart, controlled, and put into words."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,11 @@ from consilium.app.backtest.sections import (
 )
 from consilium.app.bootstrap import factories
 from consilium.app.consensus_store import place_of
+from consilium.app.history import measured
 from consilium.app.judge.controls import against_mirror, controls_section, dataset_start, run_controls
 from consilium.app.judge.economics import Trials, economics_section
 from consilium.app.judge.examination import Examination, examine
-from consilium.app.judge.forecasting import FEWEST_FOLDS, LOCKBOX_FOLDS, Developed, folds_of
+from consilium.app.judge.forecasting import FEWEST_FOLDS, LOCKBOX_FOLDS, Developed, cut_all, folds_of
 from consilium.app.judge.interruption import Looking, told_if_opened
 from consilium.app.judge.parts import (
     Lockbox,
@@ -108,7 +110,11 @@ class _Judgement:
         """Carry out the protocol."""
         request, progress = self.request, self.progress
         progress("features and labels", 0, 1)
-        dataset = build_dataset(self.observed.panel, self.features, LabelSpec(horizon=request.horizon))
+        cut = partial(cut_all, request)
+        what = f"a judgement in {folds_of(request)} + {LOCKBOX_FOLDS} folds"
+        with measured(self.observed.panel, self.features, request.horizon, cut, what):
+            dataset = build_dataset(self.observed.panel, self.features, LabelSpec(horizon=request.horizon))
+            cut(dataset)
         progress("features and labels", 1, 1)
         presets = (request.gates, *(name for name in PRESETS if name != request.gates))
         found = examine(
