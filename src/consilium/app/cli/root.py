@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from consilium import __version__
-from consilium.app.cli import backtest, data, explain, judge, learn, replay
+from consilium.app.cli import backtest, collect, data, explain, judge, learn, replay
 
 app = typer.Typer(
     name="consilium",
@@ -23,6 +23,8 @@ app.command("judge")(judge.judge)
 app.command("explain")(explain.explain)
 app.command("train")(learn.train)
 app.command("predict")(learn.predict)
+app.command("collect")(collect.collect)
+app.command("collect-status")(collect.collect_status)
 app.command("replay")(replay.replay)
 app.command("download-data")(data.download_data)
 data_app.command("check")(data.check)

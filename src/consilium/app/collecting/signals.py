@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 
@@ -27,7 +27,8 @@ def ends_on_signals(stop: asyncio.Event, lost: Callable[[], str]) -> Iterator[No
     def handle(number: int, frame: FrameType | None) -> None:
         del number, frame
         if stop.is_set():
-            os.write(sys.stderr.fileno(), f"error: ended at once: {lost()}\n".encode())
+            with suppress(Exception):  # whatever cannot be told must not delay the end
+                os.write(sys.stderr.fileno(), f"error: ended at once: {lost()}\n".encode())
             os._exit(1)
         stop.set()
         loop.call_soon_threadsafe(lambda: None)

@@ -1,5 +1,6 @@
 """Binance behind the port of the collector: spot, USD-M and COIN-M futures. Needs the extra ``exchange``."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -25,6 +26,11 @@ SPEEDS = {
 """Name of the depth stream by market and speed; one of them is the exchange's default and goes unnamed."""
 
 BUSY = (418, 429)
+SYMBOLS_IN_ADDRESS = 50
+SYMBOLS_A_REQUEST = 50
+PAUSE_BETWEEN_S = 0.25
+"""An address has its length and a connection takes five requests a second: many symbols join one by one."""
+
 LARGEST_MESSAGE = 8 * 1024 * 1024
 
 
@@ -81,9 +87,7 @@ class Binance:
     @asynccontextmanager
     async def listen(self, symbols: Sequence[str]) -> AsyncIterator[AsyncIterator[bytes]]:
         """Connect to depth, best price and trade streams; raises ``ConnectionError`` if that fails."""
-        streams = "/".join(
-            f"{symbol.lower()}@{kind}" for symbol in symbols for kind in (self._depth, "bookTicker", "trade")
-        )
+        streams = "/".join(self._streams(symbols[:SYMBOLS_IN_ADDRESS]))
         try:
             async with self._open.ws_connect(
                 f"{self._stream}/stream?streams={streams}",
@@ -91,9 +95,17 @@ class Binance:
                 max_msg_size=LARGEST_MESSAGE,
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
             ) as socket:
+                for i in range(SYMBOLS_IN_ADDRESS, len(symbols), SYMBOLS_A_REQUEST):
+                    names = self._streams(symbols[i : i + SYMBOLS_A_REQUEST])
+                    await socket.send_json({"method": "SUBSCRIBE", "params": names, "id": i})
+                    await asyncio.sleep(PAUSE_BETWEEN_S)
                 yield self._messages(socket)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ConnectionError(f"{type(error).__name__} {error}") from error
+
+    def _streams(self, symbols: Sequence[str]) -> list[str]:
+        kinds = (self._depth, "bookTicker", "trade")
+        return [f"{symbol.lower()}@{kind}" for symbol in symbols for kind in kinds]
 
     async def _messages(self, socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[bytes]:
         async for message in socket:
@@ -105,6 +117,10 @@ class Binance:
     def read(self, payload: bytes, ts_local: int) -> Message | None:
         """Read one message; a bad one becomes `Refused`."""
         return self._reader.read(payload, ts_local)
+
+    def forget(self) -> None:
+        """Let go of the texts of numbers that were read before: they are read again when they come."""
+        self._reader = StreamReader()
 
     async def snapshot(self, symbol: str, ts_local: int) -> DepthSnapshot | Refused:
         """Ask for the best 1,000 levels of both sides."""

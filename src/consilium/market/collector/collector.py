@@ -10,7 +10,7 @@ from consilium.domain.checks import require_positive
 from consilium.domain.errors import InvalidValue, UnknownName
 from consilium.market.book.audit import TopAudit
 from consilium.market.book.keeper import BookKeeper
-from consilium.market.book.messages import DepthSnapshot, Diff, Refused, TradeMessage
+from consilium.market.book.messages import BestPrices, DepthSnapshot, Diff, Refused, TradeMessage
 from consilium.market.collector.port import Gap, Sink, TryLater, Venue
 
 BREATH = 50
@@ -29,6 +29,7 @@ class _Kept:
     pause_s: float = 0.0
     read_at: int = 0
     read_event: int = 0
+    messages: int = 0
 
 
 class Collector:
@@ -38,7 +39,8 @@ class Collector:
     after a message. Snapshots are asked for when a book wants one, at most four requests at a time over all
     symbols, with the same pauses, and none while the venue wants quiet. A book that the exchange's own best
     prices contradict is given up. What fails otherwise (a sink that cannot take more) ends `run`, and `run`
-    may be called again: the books begin where a lost connection would have left them.
+    may be called again: the books begin where a lost connection would have left them. ``trouble`` says what
+    last went wrong with the exchange.
 
     Parameters
     ----------
@@ -85,7 +87,8 @@ class Collector:
         self._kept = {symbol: _Kept(BookKeeper(symbol, levels=levels), TopAudit()) for symbol in symbols}
         self._requests = asyncio.Semaphore(REQUESTS_AT_ONCE)
         self._quiet_until = 0.0
-        self._heard = self._known = False
+        self.trouble = ""
+        self._heard = self._known = self._connected = False
         self._closed: deque[Gap] = deque(maxlen=GAPS_REMEMBERED)
         self._failed: asyncio.Future[Any] | None = None
 
@@ -98,6 +101,11 @@ class Collector:
     def keepers(self) -> dict[str, BookKeeper]:
         """The books, by symbol."""
         return {symbol: kept.keeper for symbol, kept in self._kept.items()}
+
+    @property
+    def heard(self) -> dict[str, int]:
+        """Messages that came by now, of all streams, by symbol."""
+        return {symbol: kept.messages for symbol, kept in self._kept.items()}
 
     @property
     def audits(self) -> dict[str, TopAudit]:
@@ -140,7 +148,7 @@ class Collector:
             try:
                 await self.venue.check(self.symbols)
             except TryLater as later:
-                self.counts["requests_refused"] += 1
+                self._refused(later)
                 await asyncio.wait({ending}, timeout=later.pause_s or pause)
                 pause = min(2 * pause, self._longest)
             else:
@@ -157,6 +165,7 @@ class Collector:
     async def _listen(self) -> None:
         async with self.venue.listen(self.symbols) as messages:
             self.counts["connections"] += 1
+            self._connected = True
             async for payload in messages:
                 self._heard = True
                 self._take(payload)
@@ -167,7 +176,9 @@ class Collector:
         error = listening.exception()
         if error is not None and not isinstance(error, ConnectionError):
             raise error
-        self.counts["disconnects"] += 1
+        self.trouble = str(error or "the exchange closed the connection")
+        self.counts["disconnects" if self._connected else "connections_refused"] += 1
+        self._connected = False
         self._disconnected()
 
     def _disconnected(self) -> None:
@@ -186,13 +197,18 @@ class Collector:
             kept = self._kept.get(message.symbol)
             if kept is None:
                 self.counts["foreign"] += 1
-            elif isinstance(message, Diff):
-                self.lag_ns = now - message.ts_event
-                self._changed(kept, kept.keeper.take_diff(message))
-            elif isinstance(message, TradeMessage):
-                self.sink.take_trade(message)
-            elif not kept.audit.saw_best(message):
-                self._contradicted(kept)
+            else:
+                kept.messages += 1
+                self._take_in(kept, message, now)
+
+    def _take_in(self, kept: _Kept, message: Diff | BestPrices | TradeMessage, now: int) -> None:
+        if isinstance(message, Diff):
+            self.lag_ns = now - message.ts_event
+            self._changed(kept, kept.keeper.take_diff(message))
+        elif isinstance(message, TradeMessage):
+            self.sink.take_trade(message)
+        elif not kept.audit.saw_best(message):
+            self._contradicted(kept)
 
     def _changed(self, kept: _Kept, changed: bool) -> None:
         keeper = kept.keeper
@@ -244,8 +260,8 @@ class Collector:
                 await asyncio.sleep(pause)
                 async with self._requests:
                     found = await self._request(kept.keeper.symbol)
-            except TryLater:
-                self.counts["requests_refused"] += 1
+            except TryLater as later:
+                self._refused(later)
                 kept.pause_s = min(max(2 * pause, self._first), self._longest)
             except UnknownName:
                 # It was traded when the collector began: the others go on, and it may come back.
@@ -261,6 +277,10 @@ class Collector:
         error = None if task.cancelled() else task.exception()
         if error is not None and self._failed is not None and not self._failed.done():
             self._failed.set_exception(error)
+
+    def _refused(self, later: TryLater) -> None:
+        self.counts["requests_refused"] += 1
+        self.trouble = str(later)
 
     async def _request(self, symbol: str) -> DepthSnapshot | Refused:
         """Ask once; where the venue wanted a pause, nobody asks while it lasts."""
