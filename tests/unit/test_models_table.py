@@ -2,19 +2,28 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from consilium.domain import ArtefactRefused, UnknownName
-from consilium.models import BASELINES, FORECASTERS, load_forecaster, make_forecaster, model_names
+from consilium.domain import ArtefactRefused, UnknownName, UsageError
+from consilium.models import (
+    BASELINES,
+    DEFAULT_POOL,
+    FORECASTERS,
+    load_forecaster,
+    make_forecaster,
+    model_names,
+)
 
 
 def test_listing_the_models_imports_no_learner() -> None:
     code = (
         "import sys, consilium.models as m; m.model_names();"
-        "print(sorted({'xgboost', 'lightgbm', 'sklearn', 'scipy'} & set(sys.modules)))"
+        "learners = {'xgboost', 'lightgbm', 'sklearn', 'scipy', 'torch', 'safetensors'};"
+        "print(sorted(learners & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -23,6 +32,12 @@ def test_listing_the_models_imports_no_learner() -> None:
 def test_every_name_makes_a_model_of_that_name() -> None:
     names = model_names()
     assert set(FORECASTERS) | set(BASELINES) | {"fallback"} <= set(names)
+    networks = {name for name in names if name not in DEFAULT_POOL and name in FORECASTERS}
+    if find_spec("torch") is None:
+        for name in networks:
+            with pytest.raises(UsageError, match=r"needs the package torch; .* 'consilium\[torch\]'$"):
+                make_forecaster(name)
+        names = tuple(name for name in names if name not in networks)
     assert [make_forecaster(name).name for name in names] == list(names)
 
 

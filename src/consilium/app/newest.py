@@ -14,7 +14,7 @@ from consilium.domain import Consensus, ConsiliumError, DataProblem, FeatureWind
 from consilium.ensemble import Gates, account, action, make_gates
 from consilium.market.candles import CandleSeries
 from consilium.market.features import compute_features
-from consilium.models import FORECASTERS, make_forecaster
+from consilium.models import DEFAULT_POOL, make_forecaster
 from consilium.training.labels import LabelSpec
 from consilium.training.volatility import daily_volatility
 
@@ -57,7 +57,7 @@ def predict(
         history that is long enough.
     """
     _same_question(pool)
-    names = tuple(pool.artefacts) or tuple(FORECASTERS)
+    names = tuple(pool.artefacts) or DEFAULT_POOL
     ensemble = make_ensemble(settings, names, rule=rule, trust=trust, gates=_gates(settings, pool, gates))
     spoken: list[Consensus] = []
 

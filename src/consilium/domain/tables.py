@@ -15,6 +15,8 @@ _EXTRA_OF = {
     "aiohttp": "exchange",
     "arch": "judge",
     "numba": "fast",
+    "safetensors": "torch",
+    "torch": "torch",
 }
 
 

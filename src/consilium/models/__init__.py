@@ -10,8 +10,13 @@ from consilium.domain import Forecaster, UnknownName, canonical_model, lookup, n
 FORECASTERS = {
     "xgboost": "consilium.models.xgboost:XGBoostForecaster",
     "lightgbm": "consilium.models.lightgbm:LightGBMForecaster",
+    "nhits": "consilium.models.nhits:NHitsForecaster",
+    "patchtst": "consilium.models.patchtst:PatchTSTForecaster",
 }
-"""Models of the pool."""
+"""Models of the pool; the networks need the extra ``torch``."""
+
+DEFAULT_POOL = ("xgboost", "lightgbm")
+"""Who speaks where no models are named: what learns without torch, in seconds."""
 
 BASELINES = {
     "prior": "consilium.models.prior:PriorForecaster",
@@ -34,7 +39,7 @@ def model_names() -> tuple[str, ...]:
     Examples
     --------
     >>> model_names()[:3]
-    ('xgboost', 'lightgbm', 'prior')
+    ('xgboost', 'lightgbm', 'nhits')
     """
     return names_in(FORECASTERS | BASELINES | FALLBACKS, GROUP)
 
@@ -107,6 +112,7 @@ def _class_of(name: str) -> Any:
 
 __all__ = [
     "BASELINES",
+    "DEFAULT_POOL",
     "FALLBACKS",
     "FORECASTERS",
     "GROUP",

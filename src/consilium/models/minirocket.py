@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from consilium.domain import ArtefactRefused, InvalidValue
+from consilium.domain import ArtefactRefused
 from consilium.models.layers.forecaster import Floats, Labels, Rows, ThreeClassForecaster, Validation
 from consilium.models.layers.inputs import CLASSES
 from consilium.models.layers.ridge import RidgeClassifier, fit_ridge
@@ -79,16 +79,6 @@ class MiniRocketForecaster(ThreeClassForecaster):
             ("n_threads", 1),
         ):
             require_count(self.name, parameter, getattr(self, parameter), least)
-
-    def _checked(self, X: Any) -> Rows:
-        rows = super()._checked(X)
-        if rows.shape[1] != self.window:
-            raise InvalidValue(
-                f"{self.name} reads windows of {self.window} rows",
-                f"shape {rows.shape}",
-                "cut windows of that length or set window",
-            )
-        return rows
 
     def _learn(self, rows: Rows, labels: Labels, weights: Floats, validation: Validation, /) -> None:
         self.mean_, self.scale_ = _standard_units(rows)

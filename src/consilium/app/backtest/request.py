@@ -12,7 +12,7 @@ from consilium.domain import InvalidValue, Policy, UnknownName, UsageError, cano
 from consilium.domain.time import length_ns
 from consilium.ensemble import DEFAULT_TRUST, PRESETS, RULES, TRUST, make_trust
 from consilium.market.features import FEATURE_SETS, feature_names
-from consilium.models import BASELINES, FORECASTERS
+from consilium.models import BASELINES, DEFAULT_POOL, FORECASTERS
 
 SMALL_FEATURES = {"small": "core14", "full": "candle62"}
 """Feature set of each preset of `download-data`: 500 bars are too few for the long windows."""
@@ -40,7 +40,7 @@ class BacktestRequest:
     books: tuple[str, ...] = ()
     bar: str = ""
     symbols: tuple[str, ...] | None = None
-    models: tuple[str, ...] = tuple(FORECASTERS)
+    models: tuple[str, ...] = DEFAULT_POOL
     baselines: tuple[str, ...] = tuple(BASELINES)
     rule: str = "smart_vote"
     trust: str = DEFAULT_TRUST
@@ -141,7 +141,7 @@ def _check_trust_options(trust: str, models: Iterable[str], options: Mapping[str
 def _checked_models(models: Iterable[str] | None) -> tuple[str, ...]:
     known = names_in(FORECASTERS, "consilium.models")
     if models is None:
-        return tuple(FORECASTERS)
+        return DEFAULT_POOL
     chosen = tuple(_known("model", canonical_model(name), known) for name in models)
     for name in chosen:
         if chosen.count(name) > 1:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from consilium.domain import ArtefactRefused, stated_directions
+from consilium.domain import ArtefactRefused, InvalidValue, stated_directions
 from consilium.models.layers.inputs import (
     CLASSES,
     NotFitted,
@@ -57,6 +57,7 @@ class ThreeClassForecaster(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     name: ClassVar[str]
     files: ClassVar[tuple[str, ...]] = ()
     max_fit_rows: ClassVar[int | None] = None
+    min_fit_rows: ClassVar[int] = 1
     window: int = 1
 
     classes_: Labels
@@ -204,7 +205,14 @@ class ThreeClassForecaster(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """Take back `_state` and `_payload`."""
 
     def _checked(self, X: Any) -> Rows:
-        return checked_rows(X, 2 if self.window == 1 else 3)
+        rows = checked_rows(X, 2 if self.window == 1 else 3)
+        if self.window > 1 and rows.shape[1] != self.window:
+            raise InvalidValue(
+                f"{self.name} reads windows of {self.window} rows",
+                f"shape {rows.shape}",
+                "cut windows of that length or set window",
+            )
+        return rows
 
     def _checked_validation(self, validation: tuple[ArrayLike, ArrayLike] | None) -> Validation:
         if validation is None:

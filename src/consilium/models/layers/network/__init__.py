@@ -1,0 +1,1 @@
+"""Parts of the five networks; everything in here needs the extra ``torch``."""

@@ -1,0 +1,185 @@
+"""Self-attention and the blocks of an encoder."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own habit
+
+from consilium.domain import InvalidValue
+from consilium.models.layers.network.module import Layer
+
+
+class SelfAttention(Layer):
+    """``softmax(Q K' / sqrt(d/H)) V`` for H heads, and a projection.
+
+    Parameters
+    ----------
+    width
+        d, a multiple of ``heads``.
+    heads
+        H, >= 1.
+    dropout
+        Share of attention weights dropped in training, in [0, 1).
+
+    Examples
+    --------
+    >>> SelfAttention(8, 2)(torch.ones(3, 5, 8)).shape
+    torch.Size([3, 5, 8])
+
+    References
+    ----------
+    Vaswani et al. (2017), eq. 1.
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        require_divisible(width, heads)
+        self.heads = heads
+        self.dropout = dropout
+        self.joint = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.joint.weight)
+        nn.init.zeros_(self.joint.bias)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, tokens: Tensor, only: int | None = None) -> Tensor:
+        """Return (n, P, d) from tokens (n, P, d), or (n, 1, d) for the one token that is asked for."""
+        query, key, value = self.joint(tokens).chunk(3, dim=-1)
+        if only is not None:
+            query = _one(query, only)
+        dropped = self.dropout if self.training else 0.0
+        query, key, value = self._split(query), self._split(key), self._split(value)
+        mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropped)
+        result: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        return result
+
+    def _split(self, part: Tensor) -> Tensor:
+        n, tokens, width = part.shape
+        return part.reshape(n, tokens, self.heads, width // self.heads).transpose(1, 2)
+
+
+class TokenBatchNorm(Layer):
+    """Batch normalisation of each of the d numbers over all tokens of a batch."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return tokens (n, P, d), normalised."""
+        result: Tensor = self.norm(tokens.transpose(1, 2)).transpose(1, 2)
+        return result
+
+
+class EncoderBlock(Layer):
+    """Attention and a feed-forward net, each with a shortcut.
+
+    ``pre_layer``: ``x + f(LN(x))``; ``post_batch``: ``BN(x + f(x))``.
+
+    Parameters
+    ----------
+    width, heads
+        d and H.
+    inner
+        Width of the feed-forward net.
+    dropout
+        In [0, 1).
+    norm
+        ``pre_layer`` or ``post_batch``.
+
+    Examples
+    --------
+    >>> block = EncoderBlock(8, 2, 16).eval()
+    >>> tokens = torch.randn(3, 5, 8)
+    >>> torch.allclose(block(tokens, only=-1), block(tokens)[:, -1:], atol=1e-6)
+    True
+
+    References
+    ----------
+    Xiong et al. (2020), figure 1b; Nie et al. (2023), section 3.1, for batch normalisation.
+    """
+
+    def __init__(
+        self, width: int, heads: int, inner: int, dropout: float = 0.0, norm: str = "pre_layer"
+    ) -> None:
+        super().__init__()
+        self.pre = norm == "pre_layer"
+        self.attention = SelfAttention(width, heads, dropout)
+        self.feed = nn.Sequential(
+            nn.Linear(width, inner), nn.GELU(), nn.Dropout(dropout), nn.Linear(inner, width)
+        )
+        self.norm_attention: nn.Module = nn.LayerNorm(width) if self.pre else TokenBatchNorm(width)
+        self.norm_feed: nn.Module = nn.LayerNorm(width) if self.pre else TokenBatchNorm(width)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor, only: int | None = None) -> Tensor:
+        """Return (n, P, d), or (n, 1, d) for the one token that is read out: all tokens are attended to."""
+        kept: Tensor = tokens if only is None else _one(tokens, only)
+        if self.pre:
+            kept = kept + self.drop(self.attention(self.norm_attention(tokens), only))
+            kept = kept + self.drop(self.feed(self.norm_feed(kept)))
+        else:
+            kept = self.norm_attention(kept + self.drop(self.attention(tokens, only)))
+            kept = self.norm_feed(kept + self.drop(self.feed(kept)))
+        return kept
+
+
+class Encoder(Layer):
+    """Several blocks; the last one computes only what is read out.
+
+    Parameters
+    ----------
+    layers
+        Blocks, >= 1.
+    width, heads, inner, dropout, norm
+        Of each block.
+    final_norm
+        Whether a layer norm follows the last block.
+
+    Examples
+    --------
+    >>> Encoder(2, 8, 2, 16)(torch.ones(3, 5, 8), only=0).shape
+    torch.Size([3, 1, 8])
+    """
+
+    def __init__(
+        self,
+        layers: int,
+        width: int,
+        heads: int,
+        inner: int,
+        dropout: float = 0.0,
+        norm: str = "pre_layer",
+        *,
+        final_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(EncoderBlock(width, heads, inner, dropout, norm) for _ in range(layers))
+        self.norm: nn.Module = nn.LayerNorm(width) if final_norm else nn.Identity()
+
+    def forward(self, tokens: Tensor, only: int | None = None) -> Tensor:
+        """Return (n, P, d), or (n, 1, d) where one token is read out."""
+        last = len(self.blocks) - 1
+        for place, block in enumerate(self.blocks):
+            tokens = block(tokens, only if place == last else None)
+        result: Tensor = self.norm(tokens)
+        return result
+
+
+def _one(tokens: Tensor, place: int) -> Tensor:
+    return torch.narrow(tokens, 1, place % tokens.shape[1], 1)
+
+
+def require_divisible(width: int, heads: int) -> None:
+    """Refuse a width that the heads cannot share evenly.
+
+    Examples
+    --------
+    >>> require_divisible(128, 7)
+    Traceback (most recent call last):
+    ...
+    consilium.domain.errors.InvalidValue: width must be a multiple of the heads; got 128 for 7 heads: ...
+    """
+    if heads < 1 or width % heads:
+        raise InvalidValue(
+            "width must be a multiple of the heads", f"{width} for {heads} heads", "correct one of them"
+        )
