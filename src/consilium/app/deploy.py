@@ -104,7 +104,7 @@ def train(
         Data too short for the folds, or no model could be trained.
     """
     chosen = factories(models, ())
-    dataset = build_dataset(observed.panel, features, LabelSpec(horizon=horizon))
+    dataset = build_dataset(observed.panel, features, LabelSpec(horizon=horizon), observed.books)
     chosen = factories(models, dataset.feature_names)
     training = settings.training
     config = {
@@ -201,6 +201,12 @@ class Pool:
     def coverage(self) -> str:
         """How many of the models that were there could be loaded: full, partial or none."""
         return coverage(len(self.artefacts), len(self.artefacts) + len(self.refused))
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """All features that the models read, each once."""
+        names = (name for artefact in self.artefacts.values() for name in artefact.model.feature_names)
+        return tuple(dict.fromkeys(names))
 
 
 def load_pool(folder: Path, models: Sequence[str] | None = None) -> Pool:

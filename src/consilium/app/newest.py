@@ -11,9 +11,10 @@ from consilium.app.deploy import Pool
 from consilium.app.observe import Observed
 from consilium.app.settings import Settings
 from consilium.domain import Consensus, ConsiliumError, DataProblem, FeatureWindow, Prediction, to_iso
+from consilium.domain.time import length_text
 from consilium.ensemble import Gates, account, action, make_gates
 from consilium.market.candles import CandleSeries
-from consilium.market.features import compute_features
+from consilium.market.features import BookColumns, compute_features, compute_matrix, of_books
 from consilium.models import DEFAULT_POOL, make_forecaster
 from consilium.training.labels import LabelSpec
 from consilium.training.volatility import daily_volatility
@@ -71,7 +72,7 @@ def predict(
     left_out: dict[str, str] = {}
     for symbol, series in observed.panel.items():
         try:
-            predictions = _predictions(settings, series, pool)
+            predictions = _predictions(settings, series, pool, observed.books.get(symbol))
         except ShortHistory as error:
             left_out[symbol] = str(error)
             first = error
@@ -135,7 +136,9 @@ def _volatility(series: CandleSeries) -> float | None:
     return volatility if np.isfinite(volatility) else None
 
 
-def _predictions(settings: Settings, series: CandleSeries, pool: Pool) -> list[Prediction]:
+def _predictions(
+    settings: Settings, series: CandleSeries, pool: Pool, books: BookColumns | None
+) -> list[Prediction]:
     if not pool.artefacts:
         return [_fallback(settings, series)]
     computed: dict[tuple[str, ...], np.ndarray[Any, np.dtype[np.float64]]] = {}
@@ -144,13 +147,13 @@ def _predictions(settings: Settings, series: CandleSeries, pool: Pool) -> list[P
         model = artefact.model
         if series.interval_ns != model.interval_ns:
             raise ConsiliumError(
-                f"{name} forecasts bars of {model.interval_ns // 60_000_000_000} minutes",
-                f"{series.symbol} with bars of {series.interval_ns // 60_000_000_000} minutes",
+                f"{name} forecasts bars of {length_text(model.interval_ns)}",
+                f"{series.symbol} with bars of {length_text(series.interval_ns)}",
                 "give candles of the interval that it was trained on",
             )
         if model.feature_names not in computed:
-            computed[model.feature_names] = compute_features(series, model.feature_names)
-        newest = _newest(series, computed[model.feature_names], model.window)
+            computed[model.feature_names] = compute_matrix(series, model.feature_names, books)
+        newest = _newest(series, computed[model.feature_names], model.window, of_books(model.feature_names))
         probabilities, expected = artefact.predict(newest)
         predictions.append(
             Prediction(
@@ -167,10 +170,14 @@ def _predictions(settings: Settings, series: CandleSeries, pool: Pool) -> list[P
 
 
 def _newest(
-    series: CandleSeries, features: np.ndarray[Any, np.dtype[np.float64]], window: int
+    series: CandleSeries,
+    features: np.ndarray[Any, np.dtype[np.float64]],
+    window: int,
+    maskable: np.ndarray[Any, np.dtype[np.bool_]],
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     rows = features[-window:]
-    if len(rows) < window or not np.isfinite(rows).all():
+    needed = slice(None) if maskable.all() else ~maskable
+    if len(rows) < window or not np.isfinite(rows[:, needed]).all():
         raise ShortHistory(
             "the features of the newest bar need a longer history",
             f"{len(series)} bars of {series.symbol}",
@@ -181,7 +188,7 @@ def _newest(
 
 def _fallback(settings: Settings, series: CandleSeries) -> Prediction:
     horizon = settings.training.horizon
-    rows = _newest(series, compute_features(series, FALLBACK_FEATURES), 1)
+    rows = _newest(series, compute_features(series, FALLBACK_FEATURES), 1, of_books(FALLBACK_FEATURES))
     probabilities = make_forecaster(FALLBACK, feature_names=FALLBACK_FEATURES).predict_proba(rows)[0]
     return Prediction(
         model=FALLBACK,

@@ -1,21 +1,23 @@
-"""Where a run's candles come from: a file, the bundled sample, or the simulator."""
+"""Where a run's candles and books come from: files, recordings, the bundled sample, or the simulator."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
+from consilium.app.recorded import bars_of, join_books, recordings_at
+from consilium.app.simulated import has_books, is_simulated, simulated_books, simulated_candles
+from consilium.app.stages import ProgressCall, silent
 from consilium.domain import DataProblem, UnknownName, UsageError
+from consilium.domain.time import SECOND_NS, length_ns
+from consilium.market.book.recordings import Recordings, is_recording
 from consilium.market.candles import COLUMNS, CandleSeries
-from consilium.market.features import feature_names, warm_up
+from consilium.market.features import BookColumns, feature_names, of_books, warm_up
 from consilium.market.plan import PLAN
-from consilium.market.simulator import simulate
 from consilium.market.sources import Loaded, load_candles, sample_candles
 
 SHORT_HISTORY = 2
 """A history shorter than this many warm-ups of candle62 is read with core14."""
-
-SIMULATE_KEYS = {"symbols": int, "bars": int, "signal_ic": float, "kind": str, "seed": int}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +32,20 @@ class Observed:
         One line each; empty if the data are clean.
     source
         What was read, for the report.
+    recordings
+        Books and trades; None where no books were given.
+    books
+        Features of the books at the closes of the bars, by symbol; empty until `with_books`.
     """
 
     panel: Mapping[str, CandleSeries]
     findings: tuple[str, ...]
     source: str
+    recordings: Recordings | None = None
+    books: Mapping[str, BookColumns] = field(default_factory=dict)
 
     def digest(self) -> str:
-        """Hash the times and numbers of all series: SHA-256, 64 hex digits."""
+        """Hash the times and numbers of all series and book features: SHA-256, 64 hex digits."""
         state = sha256()
         for symbol in sorted(self.panel):
             series = self.panel[symbol]
@@ -45,6 +53,9 @@ class Observed:
             state.update(series.ts_open.tobytes())
             for column in COLUMNS:
                 state.update(getattr(series, column).tobytes())
+        for symbol in sorted(self.books):
+            state.update(symbol.encode())
+            state.update(self.books[symbol].values.tobytes())
         return state.hexdigest()
 
     @property
@@ -52,43 +63,119 @@ class Observed:
         """Bars of all symbols together."""
         return sum(len(series) for series in self.panel.values())
 
+    def with_books(self, names: Sequence[str], progress: ProgressCall = silent) -> "Observed":
+        """Compute the features of books, if any of some features is one, and say what they cover.
 
-def observe(data: str, symbols: Sequence[str] | None, *, repair: bool = False, seed: int = 7) -> Observed:
-    """Read candles.
+        Parameters
+        ----------
+        names
+            Features that are wanted.
+        progress
+            Called after each symbol.
+
+        Raises
+        ------
+        DataProblem
+            A book that cannot be, or books that say next to nothing of the bars.
+        """
+        if self.books or not of_books(names).any():
+            return self
+        books, said = join_books(self.panel, self.recordings, progress)
+        return replace(self, books=books, findings=(*self.findings, *said))
+
+
+def observe(
+    data: str,
+    symbols: Sequence[str] | None,
+    *,
+    repair: bool = False,
+    seed: int = 7,
+    books: Sequence[str] = (),
+    bar: str = "",
+) -> Observed:
+    """Read candles, or build them from recorded trades.
 
     Parameters
     ----------
     data
         A path, ``sample``, or ``simulate`` with settings, as in
-        ``simulate:symbols=5,bars=4000,signal_ic=0.05`` (kind: market, random_walk or garch).
+        ``simulate:symbols=5,bars=4000,signal_ic=0.05`` (kind: market, random_walk or garch) or
+        ``simulate:kind=book,symbols=2,bars=4000,strength=0.6``.
     symbols
         Which of them; None means all.
     seed
         Of the simulator.
+    books
+        Files and folders of recorded books; ``simulate`` for those of a simulated market of kind book.
+    bar
+        Length of the bars that are built from trades, such as 1s; empty where the data are candles.
 
     Raises
     ------
     UsageError
-        The path does not exist, or a setting of the simulator is unknown.
+        The path does not exist, a setting of the simulator is unknown, or bars are asked of candles.
     DataProblem
         Nothing usable is left.
     UnknownName
         A symbol that the data do not hold.
     """
+    if has_books(data):
+        market = simulated_books(data, seed, length_ns(bar) if bar else SECOND_NS)
+        panel, findings = bars_of(market, symbols, length_ns(bar) if bar else SECOND_NS)
+        return Observed(
+            panel=panel, findings=findings, source=data, recordings=market if _own(books) else None
+        )
+    if bar:
+        found = recordings_at((str(_recorded(data)), *books))
+        panel, findings = bars_of(found, symbols, length_ns(bar))
+        return Observed(
+            panel=panel,
+            findings=findings,
+            source=Path(data).name,
+            recordings=found if books else None,
+        )
+    observed = _observe_candles(data, symbols, repair=repair, seed=seed)
+    return replace(observed, recordings=recordings_at(books)) if books else observed
+
+
+def _own(books: Sequence[str]) -> bool:
+    for path in books:
+        if path != "simulate":
+            raise UsageError(
+                "a simulated market has books of its own", f"--books {path}", "use --books simulate"
+            )
+    return bool(books)
+
+
+def _recorded(data: str) -> Path:
+    if data == "sample" or is_simulated(data):
+        raise UsageError(
+            "--bar builds bars from trades",
+            f"--data {data}, which has none",
+            "give recorded trades, or --data simulate:kind=book",
+        )
+    path = _existing(data)
+    if not is_recording(path):
+        raise UsageError(
+            "--bar builds bars from trades",
+            f"'{data}' without recorded trades",
+            "give the trades or the folder of a recorder, or leave --bar out for candles",
+        )
+    return path
+
+
+def _observe_candles(data: str, symbols: Sequence[str] | None, *, repair: bool, seed: int) -> Observed:
     panel: Mapping[str, CandleSeries]
     if data == "sample":
         loaded = sample_candles()
         panel, findings, source = loaded.series, loaded.findings, "sample"
         panel = _chosen(panel, symbols)
-    elif data == "simulate" or data.startswith("simulate:"):
-        panel, findings, source = _simulated(data, seed), (), data
+    elif is_simulated(data):
+        panel, findings, source = simulated_candles(data, seed), (), data
         panel = _chosen(panel, symbols)
     else:
-        path = Path(data)
-        if not path.exists():
-            raise UsageError(
-                "data must be a file, a folder, `sample` or `simulate`", f"'{data}'", "check the path"
-            )
+        path = _existing(data)
+        _require_candles(path)
         downloaded = (path / PLAN).exists()
         loaded = load_candles(path, symbols, repair=repair, drop_last=not downloaded)
         panel, findings, source = loaded.series, loaded.findings, path.name
@@ -97,6 +184,14 @@ def observe(data: str, symbols: Sequence[str] | None, *, repair: bool = False, s
             "a run needs at least one usable symbol", "none", "repair the data or name other symbols"
         )
     return Observed(panel=panel, findings=tuple(str(finding) for finding in findings), source=source)
+
+
+def _require_candles(path: Path) -> None:
+    recorded = path.is_dir() and ((path / "books").is_dir() or (path / "trades").is_dir())
+    if recorded or (path.suffix == ".parquet" and path.is_file() and is_recording(path)):
+        raise UsageError(
+            "recorded trades need a length of bar", f"'{path}' without --bar", "add for example --bar 1s"
+        )
 
 
 def survey(data: str, symbols: Sequence[str] | None, *, repair: bool = False) -> Loaded:
@@ -138,16 +233,3 @@ def _chosen(panel: Mapping[str, CandleSeries], symbols: Sequence[str] | None) ->
         if symbol not in panel:
             raise UnknownName("symbol", symbol, panel)
     return {symbol: panel[symbol] for symbol in symbols}
-
-
-def _simulated(data: str, seed: int) -> Mapping[str, CandleSeries]:
-    settings: dict[str, object] = {"symbols": 4, "bars": 4000, "seed": seed}
-    for part in filter(None, data.partition(":")[2].split(",")):
-        key, _, text = part.partition("=")
-        if key not in SIMULATE_KEYS:
-            raise UnknownName("simulator setting", key, SIMULATE_KEYS)
-        try:
-            settings[key] = SIMULATE_KEYS[key](text)
-        except ValueError:
-            raise UsageError(f"{key} must be a number", repr(text), "write for example bars=4000") from None
-    return simulate(**settings).series  # type: ignore[arg-type]

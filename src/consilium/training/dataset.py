@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from consilium.domain import DataProblem, InvalidValue
 from consilium.domain.time import length_text
 from consilium.market.candles import CandleSeries
-from consilium.market.features import compute_features, feature_names, features_hash
+from consilium.market.features import (
+    BookColumns,
+    compute_matrix,
+    feature_names,
+    features_hash,
+    of_books,
+)
 from consilium.training.labels import LabelDefinition, Labels, make_labels
 from consilium.training.volatility import daily_volatility
 
@@ -47,7 +53,7 @@ class Dataset:
     volatility
         Shape (N,), daily volatility, a fraction.
     matrix
-        Shape (M, F), the features of every bar.
+        Shape (M, F), the features of every bar; NaN in all columns of books where a bar is masked.
     position
         Shape (N,), the row's place in ``matrix``.
     run
@@ -75,6 +81,11 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.ts_event)
+
+    @property
+    def maskable(self) -> NDArray[np.bool_]:
+        """Columns of books, which are masked where a bar has none, shape (F,)."""
+        return of_books(self.feature_names)
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
@@ -172,7 +183,10 @@ def _common_interval(panel: Mapping[str, CandleSeries]) -> int:
 
 
 def build_dataset(
-    panel: Mapping[str, CandleSeries], feature_set: str | Sequence[str], spec: LabelDefinition
+    panel: Mapping[str, CandleSeries],
+    feature_set: str | Sequence[str],
+    spec: LabelDefinition,
+    books: Mapping[str, BookColumns] | None = None,
 ) -> Dataset:
     """Compute features and labels of a panel and order the rows by time.
 
@@ -181,9 +195,12 @@ def build_dataset(
     panel
         Candles by symbol, all with the same interval.
     feature_set
-        Name of a feature set (``core14``, ``candle62``), or names of features.
+        Name of a feature set (``core14``, ``candle62``, ``full112``), or names of features.
     spec
         Definition of the label.
+    books
+        Features of books at the closes of bars, by symbol. A bar without them is masked: it is a row all the
+        same, unless all features are of books.
 
     Returns
     -------
@@ -198,6 +215,7 @@ def build_dataset(
     """
     names = feature_names(feature_set) if isinstance(feature_set, str) else tuple(feature_set)
     interval = _common_interval(panel)
+    needed = slice(None) if of_books(names).all() else ~of_books(names)
     symbols = tuple(sorted(panel))
     starts = np.cumsum([0, *(len(panel[symbol]) for symbol in symbols)])
     matrix = np.empty((int(starts[-1]), len(names)), dtype=np.float64)
@@ -205,8 +223,8 @@ def build_dataset(
     columns: list[dict[str, NDArray[np.int64] | NDArray[np.float64]]] = []
     for index, symbol in enumerate(symbols):
         here = slice(int(starts[index]), int(starts[index + 1]))
-        matrix[here] = compute_features(panel[symbol], names)
-        finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(matrix[here]), axis=1)
+        matrix[here] = compute_matrix(panel[symbol], names, (books or {}).get(symbol))
+        finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(matrix[here][:, needed]), axis=1)
         run[here] = _run_lengths(finite)
         labels = make_labels(panel[symbol], spec)
         columns.append(_columns(panel[symbol], labels, run[here], index, here.start))

@@ -153,7 +153,7 @@ class TrainedModel:
 
 
 def _raw(forecaster: Forecaster, scaler: Scaler | None, X: NDArray[np.float64]) -> NDArray[np.float64]:
-    p = np.asarray(forecaster.predict_proba(X if scaler is None else scaler.transform(X)), dtype=np.float64)
+    p = np.asarray(forecaster.predict_proba(_read(X, scaler)), dtype=np.float64)
     if p.shape != (len(X), 3) or not np.all(np.isfinite(p)) or np.any(p < 0):
         raise InvalidValue(
             "predict_proba must return finite probabilities >= 0 of shape (n, 3)",
@@ -275,7 +275,7 @@ def train_on(
                 )
         scaler = None
         if not reads_raw_features(forecaster):
-            scaler = Scaler.fit(dataset.inputs(fold.fit), winsor=winsor)
+            scaler = Scaler.fit(dataset.inputs(fold.fit), winsor=winsor, maskable=dataset.maskable)
         limit = _limit(forecaster, len(dataset.feature_names), max_fit_rows)
         learn, stop = (
             (_scaled(dataset, chosen, forecaster.window, scaler), dataset.y[chosen])
@@ -319,8 +319,12 @@ def _learning_parts(fold: Fold) -> dict[str, Rows]:
 
 
 def _scaled(dataset: Dataset, rows: Rows, window: int, scaler: Scaler | None) -> NDArray[np.float64]:
-    X = dataset.inputs(rows, window)
-    return X if scaler is None else scaler.transform(X)
+    return _read(dataset.inputs(rows, window), scaler)
+
+
+def _read(X: NDArray[np.float64], scaler: Scaler | None) -> NDArray[np.float64]:
+    """Return what a forecaster reads; one that reads features in their own units reads no masked ones."""
+    return np.nan_to_num(X) if scaler is None else scaler.transform(X)
 
 
 def forecast(

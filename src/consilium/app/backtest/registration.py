@@ -11,6 +11,7 @@ from consilium.app.bootstrap import SystemClock, factories
 from consilium.app.observe import Observed, fitting_features, observe
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import digest
+from consilium.market.features import feature_names
 from consilium.training.labels import LabelSpec
 from consilium.training.runs import Run, RunTable
 
@@ -27,7 +28,7 @@ class Material:
     request
         What was asked for.
     observed
-        The candles.
+        The candles, and the features of books if the set has any.
     features
         Name of the feature set: the one that was asked for, or the one that fits the history.
     """
@@ -38,7 +39,7 @@ class Material:
 
     @classmethod
     def read(cls, request: BacktestRequest, progress: ProgressCall = silent) -> "Material":
-        """Make sure that all models can be made, and read the candles.
+        """Make sure that all models can be made, and read the candles and what is wanted of books.
 
         Raises
         ------
@@ -48,12 +49,17 @@ class Material:
         factories((*request.models, *request.baselines), ())
         progress("read candles", 0, 1)
         observed = observe(
-            request.data, request.symbols, repair=request.repair, seed=request.settings.training.seed
+            request.data,
+            request.symbols,
+            repair=request.repair,
+            seed=request.settings.training.seed,
+            books=request.books,
+            bar=request.bar,
         )
         progress("read candles", 1, 1)
-        return cls(
-            request=request, observed=observed, features=request.features or fitting_features(observed)
-        )
+        features = request.features or fitting_features(observed)
+        observed = observed.with_books(feature_names(features), progress)
+        return cls(request=request, observed=observed, features=features)
 
     def registration(self, **facts: Any) -> dict[str, Any]:
         """Return what is registered: the request, the label, the universe, and ``facts``."""

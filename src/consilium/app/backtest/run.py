@@ -88,7 +88,8 @@ def _carry_out(
     cut = partial(cut_folds, folds=training.folds, first_fraction=training.first_fraction)
     what = f"a backtest in {training.folds} fold{'' if training.folds == 1 else 's'}"
     with measured(observed.panel, features, request.horizon, cut, what):
-        dataset = build_dataset(observed.panel, features, LabelSpec(horizon=request.horizon))
+        spec = LabelSpec(horizon=request.horizon)
+        dataset = build_dataset(observed.panel, features, spec, observed.books)
         cut(dataset)
     progress("features and labels", 1, 1)
     forecasts = forecast(request, dataset, progress)

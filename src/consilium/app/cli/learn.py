@@ -41,6 +41,7 @@ def train(
     from consilium.app.cli.progress import progress_bar
     from consilium.app.files import require_writable, write_json
     from consilium.app.observe import fitting_features, observe
+    from consilium.market.features import feature_names
 
     request = request_of(
         data,
@@ -61,12 +62,21 @@ def train(
     if json_file is not None:
         require_writable(json_file)
     with progress_bar(quiet=quiet) as progress:
-        observed = observe(data, request.symbols, repair=repair, seed=request.settings.training.seed)
+        observed = observe(
+            data,
+            request.symbols,
+            repair=repair,
+            seed=request.settings.training.seed,
+            books=request.books,
+            bar=request.bar,
+        )
+        chosen = request.features or fitting_features(observed)
+        observed = observed.with_books(feature_names(chosen), progress)
         result = deploy.train(
             request.settings,
             observed,
             request.models,
-            features=request.features or fitting_features(observed),
+            features=chosen,
             horizon=request.horizon,
             folder=folder,
             progress=progress,
@@ -168,9 +178,17 @@ def predict(
     settings = request.settings
     if json_file is not None:
         require_writable(json_file)
-    observed = observe(data, request.symbols, repair=repair, seed=settings.training.seed)
+    observed = observe(
+        data,
+        request.symbols,
+        repair=repair,
+        seed=settings.training.seed,
+        books=request.books,
+        bar=request.bar,
+    )
     folder = models_dir or settings.data_dir / "models"
     pool = deploy.load_pool(folder, None if models == "all" else request.models)
+    observed = observed.with_books(pool.feature_names)
     found = predict_newest(
         settings, observed, pool, rule=request.rule, trust=request.trust, gates=request.gates
     )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import Any
 
@@ -17,6 +17,7 @@ from consilium.app.settings import Settings
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import HOUR_NS, ConsiliumError, half_brier
 from consilium.market.candles import CandleSeries
+from consilium.market.features import BookColumns
 from consilium.market.simulator import simulate
 from consilium.training.dataset import Dataset, build_dataset
 from consilium.training.judge.bootstrap import DRAWS
@@ -46,6 +47,8 @@ class World:
         What it is.
     panel
         Candles by symbol.
+    books
+        Features of their books, where there are books.
     shifted
         Whether labels are moved by a day.
     ic
@@ -54,6 +57,7 @@ class World:
 
     name: str
     panel: Mapping[str, CandleSeries]
+    books: Mapping[str, BookColumns] = field(default_factory=dict)
     shifted: bool = False
     ic: float = 0.0
 
@@ -94,9 +98,9 @@ def garch(seed: int, interval_ns: int = HOUR_NS, size: tuple[int, int] = (SYMBOL
     return World(name="GARCH without signal", panel=bars.series)
 
 
-def shifted(panel: Mapping[str, CandleSeries]) -> World:
+def shifted(panel: Mapping[str, CandleSeries], books: Mapping[str, BookColumns] | None = None) -> World:
     """Real bars whose labels are those of the day after, within blocks."""
-    return World(name=SHIFTED, panel=panel, shifted=True)
+    return World(name=SHIFTED, panel=panel, books=books or {}, shifted=True)
 
 
 def planted(
@@ -122,7 +126,7 @@ def run_control(
         Name of the feature set.
     """
     bare = replace(request, baselines=())
-    dataset = build_dataset(world.panel, features, LabelSpec(horizon=request.horizon))
+    dataset = build_dataset(world.panel, features, LabelSpec(horizon=request.horizon), world.books)
     if world.shifted:
         dataset = shift_labels(dataset, next(iter(world.panel.values())).bars_per_day)
     found = examine(bare, dataset, (bare.gates,), progress=progress)
@@ -209,6 +213,7 @@ def run_controls(
     panel: Mapping[str, CandleSeries],
     features: str,
     progress: ProgressCall = silent,
+    books: Mapping[str, BookColumns] | None = None,
 ) -> list[dict[str, Any]]:
     """Run one seed of each control, in as many processes as training takes.
 
@@ -220,6 +225,10 @@ def run_controls(
         Its bars before the lock-box, whose labels are shifted.
     features
         Name of the feature set.
+    progress
+        Called after each world.
+    books
+        Features of the books of those bars; the other worlds have none, and their columns are masked.
 
     Returns
     -------
@@ -230,7 +239,7 @@ def run_controls(
     chosen = dict(sorted(panel.items(), key=lambda item: (-len(item[1]), item[0]))[:SYMBOLS])
     worlds = [
         random_walk(seed, interval_ns),
-        shifted(chosen),
+        shifted(chosen, books),
         garch(seed, interval_ns),
         *(planted(ic, seed, interval_ns) for ic in PLANTED),
     ]

@@ -113,7 +113,8 @@ class _Judgement:
         cut = partial(cut_all, request)
         what = f"a judgement in {folds_of(request)} + {LOCKBOX_FOLDS} folds"
         with measured(self.observed.panel, self.features, request.horizon, cut, what):
-            dataset = build_dataset(self.observed.panel, self.features, LabelSpec(horizon=request.horizon))
+            spec, observed = LabelSpec(horizon=request.horizon), self.observed
+            dataset = build_dataset(observed.panel, self.features, spec, observed.books)
             cut(dataset)
         progress("features and labels", 1, 1)
         presets = (request.gates, *(name for name in PRESETS if name != request.gates))
@@ -301,7 +302,8 @@ class _Judgement:
             for symbol, series in self.observed.panel.items()
             if symbol not in split.unseen and series.ts_close[0] < split.ts_lockbox
         }
-        return controls_section(run_controls(self.request, panel, self.features, self.progress))
+        books = self.observed.books
+        return controls_section(run_controls(self.request, panel, self.features, self.progress, books))
 
     def _words(self, found: Examination, sections: Mapping[str, Any]) -> dict[str, Any]:
         primary, request = found.primary, self.request

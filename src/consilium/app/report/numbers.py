@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from consilium.domain import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
+from consilium.domain.time import length_text
 
 NOTHING = "–"
 FIGURE_TITLES = {
@@ -73,10 +73,7 @@ def duration(interval_ns: int) -> str:
     >>> duration(3_600 * 10**9), duration(15 * 60 * 10**9)
     ('1 h', '15 min')
     """
-    for unit, name in ((DAY_NS, "d"), (HOUR_NS, "h"), (MINUTE_NS, "min"), (SECOND_NS, "s")):
-        if interval_ns >= unit and interval_ns % unit == 0:
-            return f"{interval_ns // unit} {name}"
-    return f"{interval_ns:,} ns"
+    return length_text(interval_ns)
 
 
 def after_label(text: str, label: str) -> str:

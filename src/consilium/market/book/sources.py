@@ -80,7 +80,7 @@ def load_book(
             ("ask_size", "ask_qty"),
         )
     }
-    named_symbol, named_venue = _named(path)
+    named_symbol, named_venue = market_named(path)
     series = BookSeries(
         symbol=symbol or named_symbol,
         venue=venue or named_venue,
@@ -111,7 +111,7 @@ def load_trades(
         check_trades(trades)
         return trades
     table = _read(path)
-    named_symbol, named_venue = _named(path)
+    named_symbol, named_venue = market_named(path)
     trades = TradeSeries(
         symbol=symbol or named_symbol,
         venue=venue or named_venue,
@@ -188,6 +188,13 @@ def _whole(path: Path, table: pl.DataFrame, name: str, dtype: type[pl.DataType])
     return column.to_numpy()
 
 
-def _named(path: Path) -> tuple[str, str]:
+def market_named(path: Path) -> tuple[str, str]:
+    """Return symbol and venue as the name of a file says them.
+
+    Examples
+    --------
+    >>> market_named(Path("binance_usdm_ethusdt_l20_20240808.parquet")), market_named(Path("mine.parquet"))
+    (('ETHUSDT', 'binance_usdm'), ('MINE', ''))
+    """
     found = _NAMED.match(path.stem)
     return (found["symbol"].upper(), found["venue"]) if found else (path.stem.upper(), "")

@@ -14,7 +14,13 @@ from consilium.market.features.catalogue import (
     warm_up,
 )
 from consilium.market.features.compute import compute_features, compute_panel
-from consilium.market.features.full import compute_full112, join_book
+from consilium.market.features.full import (
+    BookColumns,
+    compute_full112,
+    compute_matrix,
+    join_book,
+    of_books,
+)
 from consilium.market.features.spec import FeatureSpec
 from consilium.market.features.stream import FeatureStream
 
@@ -22,16 +28,19 @@ __all__ = [
     "BOOK50",
     "FEATURES",
     "FEATURE_SETS",
+    "BookColumns",
     "BookFeatureStream",
     "FeatureSpec",
     "FeatureStream",
     "compute_book_features",
     "compute_features",
     "compute_full112",
+    "compute_matrix",
     "compute_panel",
     "feature_names",
     "features_hash",
     "join_book",
+    "of_books",
     "warm_up",
     "warm_up_seconds",
 ]

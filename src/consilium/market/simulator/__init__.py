@@ -3,6 +3,7 @@
 from consilium.market.simulator.books import SimulatedBook, simulate_book
 from consilium.market.simulator.candles import KINDS, START_TS, Habits, Simulation, simulate
 from consilium.market.simulator.habits import BookHabits
+from consilium.market.simulator.recordings import SimulatedBooks
 
 __all__ = [
     "KINDS",
@@ -10,6 +11,7 @@ __all__ = [
     "BookHabits",
     "Habits",
     "SimulatedBook",
+    "SimulatedBooks",
     "Simulation",
     "simulate",
     "simulate_book",

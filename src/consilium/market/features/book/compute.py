@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from consilium.domain.checks import require_at_least
 from consilium.domain.errors import InvalidValue, UnknownName
@@ -58,7 +59,12 @@ def warm_up_seconds(names: Sequence[str] = BOOK50) -> int:
 
 
 def compute_book_features(
-    book: BookSeries, trades: TradeSeries, names: Sequence[str] = BOOK50, *, tick_size: float = 0.0
+    book: BookSeries,
+    trades: TradeSeries,
+    names: Sequence[str] = BOOK50,
+    *,
+    tick_size: float = 0.0,
+    rows: NDArray[np.int64] | None = None,
 ) -> FloatArray:
     """Return features of every snapshot; row t depends on snapshots up to t, and on trades up to its time.
 
@@ -76,11 +82,15 @@ def compute_book_features(
     tick_size
         Smallest step of price, >= 0; 0 (the default) takes the smallest gap between two prices of the
         session so far.
+    rows
+        Which snapshots to return features of, ascending, shape (q,); all n of them if None. All are looked
+        at, but only these are kept.
 
     Returns
     -------
     FloatArray
-        Shape (n, F). A column is NaN in the first ``warm_up_seconds`` of each session and finite after them.
+        Shape (n, F), or (q, F). A column is NaN in the first ``warm_up_seconds`` of each session and finite
+        after them.
 
     Raises
     ------
@@ -110,18 +120,22 @@ def compute_book_features(
             f"an empty side in row {empty[0]}",
             "leave such rows out",
         )
-    result = np.empty((len(book), len(names)))
+    wanted = np.arange(len(book)) if rows is None else rows
+    result = np.empty((len(wanted), len(names)))
     edges = [0, *(np.flatnonzero(np.diff(book.session)) + 1).tolist(), len(book)]
     for start, stop in pairwise(edges):
         if start < stop:
             session = _Session(book.slice(start, stop), trades, tick_size)
-            for row in range(0, stop - start, ROWS_AT_ONCE):
-                end = min(row + ROWS_AT_ONCE, stop - start)
-                result[start + row : start + end] = program.run(session.sources(row, end))
-            age = book.ts_event[start:stop] - book.ts_event[start]
+            for begin in range(start, stop, ROWS_AT_ONCE):
+                end = min(begin + ROWS_AT_ONCE, stop)
+                here = slice(*np.searchsorted(wanted, (begin, end)).tolist())
+                found = program.run(session.sources(begin - start, end - start))
+                result[here] = found[wanted[here] - begin]
+            here = slice(*np.searchsorted(wanted, (start, stop)).tolist())
+            age = book.ts_event[wanted[here]] - book.ts_event[start]
             for column, name in enumerate(names):
                 cold = np.searchsorted(age, BOOK[name].warm_up_seconds * SECOND_NS, side="left")
-                result[start : start + int(cold), column] = np.nan
+                result[here.start : here.start + int(cold), column] = np.nan
     return result
 
 

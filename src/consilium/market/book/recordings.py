@@ -1,0 +1,249 @@
+"""Recorded books and trades at some paths: whose they are, and one symbol's at a time."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import polars as pl
+
+from consilium.domain.errors import DataProblem, UnknownName
+from consilium.market.book.series import SIDES, BookSeries
+from consilium.market.book.sources import load_book, load_trades, market_named
+from consilium.market.book.trades import TradeSeries
+from consilium.market.files import unreadable
+
+Path_ = Path | str
+Columns = TypeVar("Columns", BookSeries, TradeSeries)
+
+
+class Recordings(Protocol):
+    """Books and trades of several symbols; each call reads one symbol's anew, so that memory holds one."""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Names in alphabetical order."""
+        ...
+
+    def book(self, symbol: str) -> BookSeries:
+        """Return the books of a symbol."""
+        ...
+
+    def trades(self, symbol: str) -> TradeSeries:
+        """Return the trades of a symbol."""
+        ...
+
+
+def plain_symbol(symbol: str) -> str:
+    """Return a symbol as it is compared: BTC/USDT, btc-usdt and BTCUSDT are one.
+
+    Examples
+    --------
+    >>> plain_symbol("btc/USDT"), plain_symbol("BTCUSD_PERP")
+    ('BTCUSDT', 'BTCUSD_PERP')
+    """
+    return symbol.upper().replace("/", "").replace("-", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """Where rows of one symbol lie: a file, or the folder of a recorder."""
+
+    kind: str
+    venue: str
+    symbol: str
+    path: Path
+    load: Callable[[], BookSeries | TradeSeries]
+
+
+class RecordedFiles:
+    """Recordings in files: parquet files of levels and of trades, folders of them, folders of a recorder.
+
+    Parameters
+    ----------
+    paths
+        Files and folders. Beside a file of levels its trades are found by the name
+        (``..._l20_20240808.parquet`` and ``..._trades_20240808.parquet``).
+
+    Raises
+    ------
+    DataProblem
+        Nothing recorded lies there, or a file is damaged.
+    """
+
+    def __init__(self, paths: Iterable[Path | str]) -> None:
+        self._parts: dict[str, list[_Part]] = {}
+        seen: set[tuple[str, Path]] = set()
+        for path in paths:
+            for part in _parts_at(Path(path)):
+                if (key := (part.kind + part.symbol, part.path.resolve())) not in seen:
+                    seen.add(key)
+                    self._parts.setdefault(plain_symbol(part.symbol), []).append(part)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Names in alphabetical order."""
+        return tuple(sorted(self._parts))
+
+    def has(self, kind: str, symbol: str) -> bool:
+        """Tell whether there are ``books`` or ``trades`` of a symbol."""
+        return any(part.kind == kind for part in self._parts.get(plain_symbol(symbol), ()))
+
+    def book(self, symbol: str) -> BookSeries:
+        """Return the books of a symbol; several files are put behind one another, a session each.
+
+        Raises
+        ------
+        DataProblem
+            None there, of two venues, or two files cover one time.
+        UnknownName
+            Nothing is recorded of the symbol.
+        """
+        parts = [part for part in self._load("books", symbol) if isinstance(part, BookSeries)]
+        return parts[0] if len(parts) == 1 else _joined_books(parts)
+
+    def trades(self, symbol: str) -> TradeSeries:
+        """Return the trades of a symbol.
+
+        Raises
+        ------
+        DataProblem
+            None there, of two venues, or two files cover one time.
+        UnknownName
+            Nothing is recorded of the symbol.
+        """
+        parts = [part for part in self._load("trades", symbol) if isinstance(part, TradeSeries)]
+        return parts[0] if len(parts) == 1 else _joined_trades(parts)
+
+    def _load(self, kind: str, symbol: str) -> list[BookSeries | TradeSeries]:
+        found = self._parts.get(plain_symbol(symbol))
+        if found is None:
+            raise UnknownName("recorded symbol", symbol, self._parts)
+        venues = sorted({part.venue for part in found if part.venue})
+        if len(venues) > 1:
+            raise DataProblem(
+                f"what is recorded of {symbol} must be of one venue",
+                " and ".join(venues),
+                "name the files of one of them",
+            )
+        chosen = [part for part in found if part.kind == kind]
+        if not chosen:
+            others = ", ".join(sorted({part.path.name for part in found}))
+            raise DataProblem(
+                f"{symbol} needs recorded {kind}",
+                f"only {others}",
+                f"name the file of its {kind} too, or a folder that holds books and trades",
+            )
+        loaded = [part.load() for part in chosen]
+        return sorted(loaded, key=lambda series: int(series.ts_event[0]))
+
+
+def is_recording(path: Path) -> bool:
+    """Tell whether a path holds recorded books or trades and not candles."""
+    try:
+        return bool(_parts_at(path))
+    except DataProblem:
+        return False
+
+
+def _parts_at(path: Path) -> list[_Part]:
+    if not path.exists():
+        raise DataProblem("a recording must exist", f"'{path}'", "check the path")
+    if path.is_file():
+        part = _part_of_file(path)
+        if part is None:
+            raise DataProblem(
+                f"{path.name} must hold books (bid_px_1, ...) or trades (price, qty, buyer_is_maker)",
+                "other columns",
+                "give a file of recorded levels or trades",
+            )
+        return [part, *_trades_beside(part)]
+    if (path / "books").is_dir() or (path / "trades").is_dir():
+        found = _parts_of_recorder(path)
+    else:
+        files = sorted(p for p in path.glob("*.parquet") if not p.name.startswith("."))
+        found = [part for part in map(_part_of_file, files) if part is not None]
+    if not found:
+        raise DataProblem(
+            f"'{path}' must hold recorded books or trades",
+            "none",
+            "give the folder of a recorder, or one of parquet files of levels and trades",
+        )
+    return found
+
+
+def _part_of_file(path: Path) -> _Part | None:
+    try:
+        columns = pl.read_parquet_schema(path).keys()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise unreadable(path, error) from error
+    symbol, venue = market_named(path)
+    if "bid_px_1" in columns:
+        return _Part(kind="books", venue=venue, symbol=symbol, path=path, load=partial(load_book, path))
+    if {"exch_ms", "price", "qty"} <= columns:
+        return _Part(kind="trades", venue=venue, symbol=symbol, path=path, load=partial(load_trades, path))
+    return None
+
+
+def _trades_beside(part: _Part) -> list[_Part]:
+    if part.kind != "books":
+        return []
+    name, _, day = part.path.stem.rpartition("_l")
+    beside = part.path.with_name(f"{name}_trades_{day.partition('_')[2]}{part.path.suffix}")
+    found = _part_of_file(beside) if name and beside.is_file() else None
+    return [found] if found is not None and found.kind == "trades" else []
+
+
+def _parts_of_recorder(folder: Path) -> list[_Part]:
+    parts = []
+    for kind, read in (("books", load_book), ("trades", load_trades)):
+        for place in sorted(folder.glob(f"{kind}/venue=*/symbol=*")):
+            venue = place.parent.name.removeprefix("venue=")
+            symbol = place.name.removeprefix("symbol=")
+            load = partial(read, folder, symbol=symbol, venue=venue)
+            parts.append(_Part(kind=kind, venue=venue, symbol=symbol, path=folder, load=load))
+    return parts
+
+
+def _in_order(parts: Sequence[Columns]) -> Sequence[Columns]:
+    for one, other in pairwise(parts):
+        if other.ts_event[0] < one.ts_event[-1]:
+            raise DataProblem(
+                f"recordings of {one.symbol} must follow one another",
+                f"one from {other.ts_event[0]} while another lasts until {one.ts_event[-1]}",
+                "name each time once",
+            )
+    return parts
+
+
+def _joined_books(parts: Sequence[BookSeries]) -> BookSeries:
+    first = _in_order(parts)[0]
+    levels = {part.levels for part in parts}
+    if len(levels) > 1:
+        raise DataProblem(
+            f"books of {first.symbol} must have equally many levels", sorted(levels), "name files that have"
+        )
+    sessions, after = [], 0
+    for part in parts:
+        sessions.append(part.session - part.session[0] + after)
+        after = int(sessions[-1][-1]) + 1
+    sides = {name: np.concatenate([getattr(part, name) for part in parts]) for name in SIDES}
+    return BookSeries(
+        symbol=first.symbol,
+        venue=first.venue,
+        ts_event=np.concatenate([part.ts_event for part in parts]),
+        session=np.concatenate(sessions),
+        **sides,
+    )
+
+
+def _joined_trades(parts: Sequence[TradeSeries]) -> TradeSeries:
+    first = _in_order(parts)[0]
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("ts_event", "price", "size", "taker_buy")
+    }
+    return TradeSeries(symbol=first.symbol, venue=first.venue, **columns)
