@@ -10,10 +10,11 @@ from consilium.app.simulated import has_books, is_simulated, simulated_books, si
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import DataProblem, UnknownName, UsageError
 from consilium.domain.time import SECOND_NS, length_ns
-from consilium.market.book.recordings import Recordings, is_recording
+from consilium.market.book.archive import is_archive
 from consilium.market.candles import COLUMNS, CandleSeries
 from consilium.market.features import BookColumns, feature_names, of_books, warm_up
 from consilium.market.plan import PLAN
+from consilium.market.recordings import Recordings, is_recording
 from consilium.market.sources import Loaded, load_candles, sample_candles
 
 SHORT_HISTORY = 2
@@ -187,8 +188,7 @@ def _observe_candles(data: str, symbols: Sequence[str] | None, *, repair: bool, 
 
 
 def _require_candles(path: Path) -> None:
-    recorded = path.is_dir() and ((path / "books").is_dir() or (path / "trades").is_dir())
-    if recorded or (path.suffix == ".parquet" and path.is_file() and is_recording(path)):
+    if is_archive(path) or (path.suffix == ".parquet" and path.is_file() and is_recording(path)):
         raise UsageError(
             "recorded trades need a length of bar", f"'{path}' without --bar", "add for example --bar 1s"
         )

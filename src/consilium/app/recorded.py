@@ -7,9 +7,9 @@ from consilium.app.stages import ProgressCall, silent
 from consilium.domain import DataProblem, UnknownName, UsageError
 from consilium.domain.time import length_text
 from consilium.market.book.bars import bars_from_trades
-from consilium.market.book.recordings import RecordedFiles, Recordings, plain_symbol
 from consilium.market.candles import CandleSeries
 from consilium.market.features import BookColumns
+from consilium.market.recordings import RecordedFiles, Recordings, plain_symbol
 
 FEWEST = 0.05
 """Share of the bars that books must cover: with fewer, models would learn a mask and not a market."""
@@ -55,14 +55,16 @@ def bars_of(
     for symbol in _chosen(recordings, symbols):
         try:
             trades = recordings.trades(symbol)
-            series = panel[symbol] = bars_from_trades(trades, interval_ns)
+            gaps = recordings.trade_gaps(symbol)
+            series = panel[symbol] = bars_from_trades(trades, interval_ns, gaps=gaps)
         except DataProblem as error:
             first = first or error
             said.append(f"{symbol}: left out: {error}")
             continue
         empty = int((series.volume == 0.0).sum())
         built = f"{len(series):,} bars of {length_text(interval_ns)} built from {len(trades):,} trades"
-        said.append(f"{symbol}: {built}; {empty:,} without a trade repeat the last close")
+        lost = f"; none where the recorder missed trades ({len(gaps):,} gaps)" if gaps else ""
+        said.append(f"{symbol}: {built}; {empty:,} without a trade repeat the last close{lost}")
     if first is not None and not panel:
         raise first
     return panel, tuple(said)

@@ -1,6 +1,9 @@
 """Bars built from public trades, for markets that are recorded and not downloaded."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from consilium.domain.errors import DataProblem, InvalidValue
 from consilium.domain.time import DAY_NS
@@ -9,7 +12,12 @@ from consilium.market.candles import CandleSeries
 
 
 def bars_from_trades(
-    trades: TradeSeries, interval_ns: int, *, start_ts: int | None = None, stop_ts: int | None = None
+    trades: TradeSeries,
+    interval_ns: int,
+    *,
+    start_ts: int | None = None,
+    stop_ts: int | None = None,
+    gaps: Sequence[tuple[int, int]] = (),
 ) -> CandleSeries:
     """Build bars from trades: first, highest, lowest and last price, and the sum of sizes.
 
@@ -26,6 +34,9 @@ def bars_from_trades(
         Length of a bar, > 0; 10^9 for seconds.
     start_ts, stop_ts
         What was recorded; the times of the first and the last trade if not given.
+    gaps
+        Stretches (begin, end), UTC nanoseconds, in which trades are missing: a bar that one reaches into is
+        not made.
 
     Raises
     ------
@@ -62,7 +73,7 @@ def bars_from_trades(
     price, size = trades.price[inside], trades.size[inside]
     begins = np.flatnonzero(np.diff(bar, prepend=bar[0] - 1))
     ends = np.append(begins[1:], len(bar)) - 1
-    rows = np.arange(int(bar[0]), end)
+    rows = _unbroken(np.arange(int(bar[0]), end), interval_ns, gaps)
     held = np.searchsorted(bar[begins], rows, side="right") - 1
     traded = bar[begins][held] == rows
     close = price[ends][held]
@@ -78,3 +89,12 @@ def bars_from_trades(
         volume=np.where(traded, np.add.reduceat(size, begins)[held], 0.0),
         bars_per_day=DAY_NS / interval_ns,
     )
+
+
+def _unbroken(
+    rows: NDArray[np.int64], interval_ns: int, gaps: Sequence[tuple[int, int]]
+) -> NDArray[np.int64]:
+    kept = np.ones(len(rows), dtype=np.bool_)
+    for begin, end in gaps:
+        kept &= ((rows + 1) * interval_ns <= begin) | (rows * interval_ns > end)
+    return rows[kept]

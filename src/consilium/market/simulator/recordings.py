@@ -87,3 +87,7 @@ class SimulatedBooks:
     def trades(self, symbol: str) -> TradeSeries:
         """Return the trades of a symbol."""
         return self.market(symbol).trades
+
+    def trade_gaps(self, symbol: str) -> list[tuple[int, int]]:
+        """Return nothing: no trade of a simulated market is missing."""
+        return []

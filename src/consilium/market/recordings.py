@@ -11,12 +11,20 @@ import numpy as np
 import polars as pl
 
 from consilium.domain.errors import DataProblem, UnknownName
+from consilium.market.book.archive import KINDS, is_archive, recorded_symbols
+from consilium.market.book.recorded import RecordedFile, is_recorded
 from consilium.market.book.series import SIDES, BookSeries
 from consilium.market.book.sources import load_book, load_trades, market_named
 from consilium.market.book.trades import TradeSeries
+from consilium.market.collector.gap_log import read_gaps
 from consilium.market.files import unreadable
 
 Path_ = Path | str
+FOREVER = int(np.iinfo(np.int64).max)
+LOADERS: dict[str, Callable[..., BookSeries | TradeSeries]] = {"books": load_book, "trades": load_trades}
+COLUMNS = {"books": {"exch_ms", "bid_px_1"}, "trades": {"exch_ms", "price", "qty"}}
+"""What tells a file of levels from one of trades."""
+
 Columns = TypeVar("Columns", BookSeries, TradeSeries)
 
 
@@ -34,6 +42,10 @@ class Recordings(Protocol):
 
     def trades(self, symbol: str) -> TradeSeries:
         """Return the trades of a symbol."""
+        ...
+
+    def trade_gaps(self, symbol: str) -> list[tuple[int, int]]:
+        """Return stretches of time, UTC nanoseconds, in which trades of a symbol are missing."""
         ...
 
 
@@ -118,6 +130,28 @@ class RecordedFiles:
         parts = [part for part in self._load("trades", symbol) if isinstance(part, TradeSeries)]
         return parts[0] if len(parts) == 1 else _joined_trades(parts)
 
+    def trade_gaps(self, symbol: str) -> list[tuple[int, int]]:
+        """Return the stretches that recorders logged as missing, by the exchange's time.
+
+        Raises
+        ------
+        DataProblem
+            A log is damaged.
+        """
+        found = []
+        for part in self._parts.get(plain_symbol(symbol), ()):
+            if part.kind != "trades" or not part.path.is_dir():
+                continue
+            for gap in read_gaps(part.path):
+                if (gap.get("kind"), gap.get("venue"), gap.get("symbol")) == (
+                    "trades",
+                    part.venue,
+                    part.symbol,
+                ):
+                    begin, end = gap.get("ts_event_begin"), gap.get("ts_event_end")
+                    found.append((0 if begin is None else int(begin), FOREVER if end is None else int(end)))
+        return found
+
     def _load(self, kind: str, symbol: str) -> list[BookSeries | TradeSeries]:
         found = self._parts.get(plain_symbol(symbol))
         if found is None:
@@ -161,7 +195,7 @@ def _parts_at(path: Path) -> list[_Part]:
                 "give a file of recorded levels or trades",
             )
         return [part, *_trades_beside(part)]
-    if (path / "books").is_dir() or (path / "trades").is_dir():
+    if is_archive(path):
         found = _parts_of_recorder(path)
     else:
         files = sorted(p for p in path.glob("*.parquet") if not p.name.startswith("."))
@@ -177,15 +211,18 @@ def _parts_at(path: Path) -> list[_Part]:
 
 def _part_of_file(path: Path) -> _Part | None:
     try:
+        if is_recorded(path):
+            head = RecordedFile(path).head
+            load = partial(LOADERS[head.kind], path)
+            return _Part(kind=head.kind, venue=head.venue, symbol=head.symbol, path=path, load=load)
         columns = pl.read_parquet_schema(path).keys()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable(path, error) from error
+    kind = next((kind for kind, needed in COLUMNS.items() if needed <= columns), None)
+    if kind is None:
+        return None
     symbol, venue = market_named(path)
-    if "bid_px_1" in columns:
-        return _Part(kind="books", venue=venue, symbol=symbol, path=path, load=partial(load_book, path))
-    if {"exch_ms", "price", "qty"} <= columns:
-        return _Part(kind="trades", venue=venue, symbol=symbol, path=path, load=partial(load_trades, path))
-    return None
+    return _Part(kind=kind, venue=venue, symbol=symbol, path=path, load=partial(LOADERS[kind], path))
 
 
 def _trades_beside(part: _Part) -> list[_Part]:
@@ -198,14 +235,17 @@ def _trades_beside(part: _Part) -> list[_Part]:
 
 
 def _parts_of_recorder(folder: Path) -> list[_Part]:
-    parts = []
-    for kind, read in (("books", load_book), ("trades", load_trades)):
-        for place in sorted(folder.glob(f"{kind}/venue=*/symbol=*")):
-            venue = place.parent.name.removeprefix("venue=")
-            symbol = place.name.removeprefix("symbol=")
-            load = partial(read, folder, symbol=symbol, venue=venue)
-            parts.append(_Part(kind=kind, venue=venue, symbol=symbol, path=folder, load=load))
-    return parts
+    return [
+        _Part(
+            kind=kind,
+            venue=venue,
+            symbol=symbol,
+            path=folder,
+            load=partial(LOADERS[kind], folder, symbol=symbol, venue=venue),
+        )
+        for kind in KINDS
+        for venue, symbol in recorded_symbols(folder, kind)
+    ]
 
 
 def _in_order(parts: Sequence[Columns]) -> Sequence[Columns]:
