@@ -64,7 +64,8 @@ def bars_from_trades(
     bar = ts // interval_ns
     inside = slice(int(np.searchsorted(bar, first)), int(np.searchsorted(bar, end)))
     bar = bar[inside]
-    if not len(bar):
+    rows = _unbroken(np.arange(int(bar[0]) if len(bar) else end, end), interval_ns, gaps)
+    if not len(rows):
         raise DataProblem(
             f"bars of {trades.symbol} need one whole bar with a trade",
             f"{len(ts)} trades from {ts[0]} to {ts[-1]}",
@@ -73,7 +74,6 @@ def bars_from_trades(
     price, size = trades.price[inside], trades.size[inside]
     begins = np.flatnonzero(np.diff(bar, prepend=bar[0] - 1))
     ends = np.append(begins[1:], len(bar)) - 1
-    rows = _unbroken(np.arange(int(bar[0]), end), interval_ns, gaps)
     held = np.searchsorted(bar[begins], rows, side="right") - 1
     traded = bar[begins][held] == rows
     close = price[ends][held]

@@ -67,8 +67,7 @@ class SimulatedBooks:
         UnknownName
             No such symbol.
         """
-        if symbol not in self.symbols:
-            raise UnknownName("symbol", symbol, self.symbols)
+        self._require(symbol)
         if symbol not in self._newest:
             self._newest = {
                 symbol: simulate_book(
@@ -90,4 +89,9 @@ class SimulatedBooks:
 
     def trade_gaps(self, symbol: str) -> list[tuple[int, int]]:
         """Return nothing: no trade of a simulated market is missing."""
+        self._require(symbol)
         return []
+
+    def _require(self, symbol: str) -> None:
+        if symbol not in self.symbols:
+            raise UnknownName("symbol", symbol, self.symbols)
