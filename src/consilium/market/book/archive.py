@@ -1,19 +1,20 @@
 """The folder of a recorder: where its files lie, and books and trades read back from many of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, unquote
 
 from consilium.domain.errors import DataProblem, UnknownName
 from consilium.domain.time import to_iso
-from consilium.market.book.recorded import RecordedFile
+from consilium.market.book.recorded import Head, RecordedFile
 from consilium.market.book.scaled_rows import Rows, ScaledBooks, joined
 from consilium.market.book.series import BookSeries
 from consilium.market.book.trades import TradeSeries
 from consilium.market.files import unreadable
 
 KINDS = ("books", "trades")
+JOINED = "_joined"
 R = TypeVar("R", bound=Rows)
 _ATTEMPTS = 5
 
@@ -176,16 +177,24 @@ def _require_order(symbol: str, books: ScaledBooks) -> None:
         )
 
 
-def newest_files(folder: Path, kind: str, venue: str, symbol: str) -> Iterator[RecordedFile | DataProblem]:
-    """Yield the files of a symbol from the newest on, or why one cannot be read."""
+def newest_head(folder: Path, kind: str, venue: str, symbol: str) -> tuple[Head | None, int]:
+    """Return what the file with the last row says of itself, and how many unreadable ones were passed over.
+
+    Only joined files may reach beyond one with a later name: the others are written one after another.
+    """
+    unreadable_files = 0
     for day in sorted(symbol_folder(folder, kind, venue, symbol).glob("day=*"), reverse=True):
+        found: list[Head] = []
         for path in sorted(day.glob("*.parquet"), key=_first_ts, reverse=True):
+            if found and not path.stem.endswith(JOINED):
+                continue
             try:
-                yield RecordedFile(path)
-            except DataProblem as problem:
-                yield problem
-            except OSError as error:
-                yield unreadable(path, error)
+                found.append(RecordedFile(path).head)
+            except (DataProblem, OSError):
+                unreadable_files += 1
+        if found:
+            return max(found, key=lambda head: (head.last_ts, head.last_id)), unreadable_files
+    return None, unreadable_files
 
 
 def _first_ts(path: Path) -> tuple[int, str]:

@@ -8,6 +8,7 @@ from consilium.domain.time import to_iso
 from consilium.market.book.series import BookSeries
 from consilium.market.book.trades import TradeSeries
 
+LEAST_FOR_TRAINING = 1_000
 CURE = "fetch the file again, or leave those rows out"
 
 
@@ -65,6 +66,26 @@ def check_trades(trades: TradeSeries) -> None:
                 f"{values[bad[0]]} in row {bad[0]}, {len(bad)} such rows",
                 CURE,
             )
+
+
+def require_enough_books(books: BookSeries, least: int = LEAST_FOR_TRAINING) -> None:
+    """Refuse to train on fewer books than a model of books needs.
+
+    Raises
+    ------
+    DataProblem
+        There are fewer than ``least``.
+
+    Examples
+    --------
+    >>> from consilium.market.simulator import simulate_book
+    >>> require_enough_books(simulate_book(snapshots=400, seed=1).book)
+    Traceback (most recent call last):
+        ...
+    consilium.domain.errors.DataProblem: training needs >= 1000 books of SIM00; got 400: record longer
+    """
+    if len(books) < least:
+        raise DataProblem(f"training needs >= {least} books of {books.symbol}", len(books), "record longer")
 
 
 def _positive(values: NDArray[np.float64]) -> NDArray[np.bool_]:

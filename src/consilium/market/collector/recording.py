@@ -165,7 +165,7 @@ class Recorder:
         stream = self._stream(keeper.symbol)
         if not stream.is_new(keeper):
             return
-        if stream.turns_day(keeper):
+        if stream.turns_day(keeper) or stream.ring.unwritten == self._ring:
             self._write(stream)
         stream.take_book(keeper)
         if stream.ring.unwritten >= self._every:
@@ -231,6 +231,7 @@ class Recorder:
     def _write(self, stream: SymbolStream) -> None:
         self._try((stream.symbol, "books"), stream.write_books)
         self._try((stream.symbol, "trades"), stream.write_trades)
+        self._try("gaps", self._gaps.write)
 
     def _try(self, what: object, write: Callable[[], None], *, now: bool = False) -> None:
         """Write, unless the disk failed a moment ago."""

@@ -4,9 +4,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from consilium.domain.errors import DataProblem
 from consilium.domain.time import DAY_NS
-from consilium.market.book.archive import day_folder, newest_files
+from consilium.market.book.archive import day_folder, newest_head
 from consilium.market.book.keeper import BookKeeper
 from consilium.market.book.messages import TradeMessage
 from consilium.market.book.recorded import Head, book_file, trade_file
@@ -84,11 +83,9 @@ class SymbolStream:
         self._begun: dict[str, tuple[Path, int]] = {}
 
     def _newest_head(self, kind: str) -> Head | None:
-        for found in newest_files(self._folder, kind, self.venue, self.symbol):
-            if not isinstance(found, DataProblem):
-                return found.head
-            self._counts["unreadable_files"] += 1
-        return None
+        head, passed_over = newest_head(self._folder, kind, self.venue, self.symbol)
+        self._counts["unreadable_files"] += passed_over
+        return head
 
     def is_new(self, keeper: BookKeeper) -> bool:
         """Return whether a book is newer than all that were taken; one that is not is counted."""
