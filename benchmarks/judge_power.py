@@ -96,12 +96,15 @@ def main() -> int:
     parser.add_argument("--larger", type=int, default=LARGER_SEEDS)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", choices=("all", "larger"), default="all")
+    parser.add_argument("--kind", help="measure this kind of world again and keep all others")
     chosen = parser.parse_args()
     begun = time.monotonic()
-    rows = [row for row in last_benchmark()["rows"] if chosen.only == "larger" and row["name"] in WORLDS]
-    if chosen.only == "all":
-        rows += measured(WORLDS, chosen.seeds, chosen.jobs)
-    rows += measured(LARGER, chosen.larger, chosen.jobs)
+    small = [kind for kind in WORLDS if chosen.kind in (None, kind) and chosen.only == "all"]
+    large = [kind for kind in LARGER if chosen.kind in (None, kind)]
+    found = {row["name"]: row for row in last_benchmark()["rows"]}
+    found |= {row["name"]: row for row in measured(small, chosen.seeds, chosen.jobs)}
+    found |= {row["name"]: row for row in measured(large, chosen.larger, chosen.jobs)}
+    rows = [found[kind] for kind in [*WORLDS, *LARGER] if kind in found]
     record = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "command": COMMAND,

@@ -42,6 +42,7 @@ WORLDS: dict[str, Callable[[int], World]] = {
 
 
 LARGER: dict[str, Callable[[int], World]] = {
+    "random walk, larger": partial(random_walk, size=LARGE),
     "GARCH without signal, larger": partial(garch, size=LARGE),
     **{f"planted signal, IC {ic:g}, larger": partial(planted, ic, size=LARGE) for ic in PLANTED},
 }
