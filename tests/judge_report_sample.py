@@ -29,6 +29,8 @@ from consilium.training.judge import (
 )
 from consilium.training.judge.permutation import BarReturns
 from consilium.training.judge.sharpe import deflated_sharpe
+from consilium.training.labels import LabelSpec
+from consilium.training.runs.openings import origin_of
 from report_sample import FIRST, MODELS, sample_report
 
 SYMBOLS = tuple(f"COIN{place:02d}USDT" for place in range(10))
@@ -136,12 +138,19 @@ def sample_judge_report(hours: int = 2_400, seed: int = 0, draws: int = 100) -> 
                 {
                     "run": f"0000{41 - k}-9799b7b3",
                     "ended": f"2024-0{9 - k}-01T08:15:00Z",
-                    "data": "candles.parquet",
+                    "data": data,
+                    "origin": origin_of(data),
                     "config_hash": digest(k),
                     "word": word,
                     "trading_word": "does not pay",
                 }
-                for k, word in enumerate(("not distinguishable", "worse", "better"))
+                for k, (word, data) in enumerate(
+                    (
+                        ("not distinguishable", "candles.parquet"),
+                        ("better", "simulate:signal_ic=0.4"),
+                        ("worse", "candles.parquet"),
+                    )
+                )
             ],
             "judgement": {
                 "word": found.word,
@@ -188,14 +197,17 @@ def _config(base: Mapping[str, Any]) -> dict[str, Any]:
         "trust": "fixed_share",
         "gates": "edge",
         "horizon": 4,
+        "label": LabelSpec(horizon=4).as_dict(),
         "label_id": "b94461e3f527",
+        "limits": True,
         "interval_ns": HOUR_NS,
         "universe": list(SYMBOLS),
         "comparators": ["climatology", "best single model on development (xgboost)", "equal-weight mean"],
         "alpha": 0.05,
         "settings": {
             "costs": {"maker_fee": 0.001, "taker_fee": 0.001, "half_spread": 0.0001, "participation": 0.01},
-            "ensemble": {"conformal": 0.2},
+            "ensemble": {"conformal": 0.2, "meta": True},
+            "paper": {"profile": "NORMAL"},
         },
     }
 

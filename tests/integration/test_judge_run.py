@@ -105,6 +105,7 @@ def test_a_lockbox_that_was_opened_before_is_counted_and_said(tmp_path: Path) ->
             "run": first["run"]["id"],
             "ended": again["past"][0]["ended"],
             "data": SMALL,
+            "origin": "simulated",
             "config_hash": first["config_hash"],
             "word": first["judgement"]["word"],
             "trading_word": first["judgement"]["trading_word"],

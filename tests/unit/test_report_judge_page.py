@@ -250,11 +250,41 @@ def test_what_was_registered_and_how_often_it_was_opened_is_told(
         "smart_vote · fixed_share · edge",
         "taker fee 0.10 %",
         "b94461e3f527",
+        "UP or DOWN if the return is beyond ± 0.8614 times the volatility of a bar (span 96 bars), else FLAT",
+        "Meta-labelling on",
+        "Conformal gate on; its sets are to hold 80.0 % of outcomes",
+        "Risk limits on, capital profile NORMAL",
     ):
-        assert fact in told
+        assert fact in told, fact
     assert "had been opened 2 times before" in told
     assert "000031-9799b7b3" in told
     assert "opened for the first time" in shown(bare_judge_report()).text
+
+
+def test_what_was_left_off_was_registered_too_and_what_is_unknown_is_a_dash(report: dict[str, Any]) -> None:
+    settings = {"ensemble": {"conformal": None, "meta": False}, "paper": {"profile": "MICRO"}}
+    label = {**report["config"]["label"], "floor": 0.0022}
+    config = {**report["config"], "settings": settings, "limits": False, "label": label}
+    told = shown({**report, "config": config}).text
+    assert "Meta-labelling off" in told
+    assert "Conformal gate off" in told
+    assert "Risk limits off Costs" in told
+    assert "at least 0.22 %, else FLAT" in told
+    bare = shown({**report, "config": {"label_id": "b94461e3f527"}}).text
+    assert "Label b94461e3f527 (names the rule" in bare
+    assert "Meta-labelling – Conformal gate – Risk limits – Costs –" in bare
+
+
+def test_past_verdicts_are_apart_by_where_their_data_came_from(report: dict[str, Any]) -> None:
+    told = shown(report).text.rsplit("Past verdicts", 1)[1].split("All of them stay here")[0]
+    real, simulated = told.split("Earlier verdicts on simulated markets")
+    assert "Earlier verdicts on real data, newest first" in real
+    assert "candles.parquet" in real
+    assert "simulate:" not in real
+    assert "simulate:signal_ic=0.4" in simulated
+    assert "candles.parquet" not in simulated
+    older = [{key: value for key, value in row.items() if key != "origin"} for row in report["past"]]
+    assert "on data of unknown origin" in shown({**report, "past": older}).text
 
 
 def test_the_time_line_draws_every_fold_inside_its_part(report: dict[str, Any], outline: Outline) -> None:

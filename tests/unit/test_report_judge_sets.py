@@ -57,7 +57,7 @@ def test_the_terminal_tells_all_months_in_one_line(report: dict[str, Any]) -> No
 
 def test_without_the_gate_nothing_is_said(report: dict[str, Any]) -> None:
     without = {**report, "consensus": {**report["consensus"], "conformal": None}}
-    assert "Conformal" not in text_of(without)
+    assert "Conformal sets" not in text_of(without)
     assert not any("Conformal" in line for line in printed(without))
 
 

@@ -105,9 +105,21 @@ def test_what_a_sceptic_asks_is_there(lines: list[str]) -> None:
         "which way in 2 % without signal, 48 % at IC 0.03, 92 % at IC 0.06",
         "one bar later",
         "without xgb",
-        "Earlier verdicts: not distinguishable 1, worse 1, better 1",
+        "Earlier verdicts on real data: not distinguishable 1, worse 1",
+        "Earlier verdicts on simulated markets: better 1",
     ):
         assert fact in text, fact
+
+
+def test_a_test_of_luck_without_a_figure_says_why() -> None:
+    (line,) = (line for line in printed(bare_judge_report()) if line.startswith("Luck"))
+    assert "deflated Sharpe – (needs > 0.95; fewer than 30 days)" in line
+    assert "PBO – (needs < 0.2; not applicable: 1 trials, 10 are needed)" in line
+    assert "permutation p – (needs < 0.05; too short)" in line
+    silent = printed({"schema": "consilium.judge/1", "economics": {"permutation": {"p_value": 0.2}}})
+    (line,) = (line for line in silent if line.startswith("Luck"))
+    assert "PBO – (needs < 0.2; not computed)" in line
+    assert "permutation p 0.20 (needs < 0.05)" in line
 
 
 def test_a_report_without_figures_is_printed() -> None:

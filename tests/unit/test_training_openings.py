@@ -181,6 +181,7 @@ def test_verdicts_stay_also_of_a_run_that_was_killed_after_its_own(table: RunTab
         "run": first.run_id,
         "ended": "1970-04-11T00:00:02Z",
         "data": "c.parquet 30 symbols",
+        "origin": "observed",
         "config_hash": table.rows()[0].config_hash,
         "word": "better",
         "trading_word": "does not pay",
@@ -192,6 +193,14 @@ def test_verdicts_stay_also_of_a_run_that_was_killed_after_its_own(table: RunTab
         None,
     )
     assert [found["word"] for found in past_verdicts(table, "backtest")] == ["worse"]
+
+
+def test_verdicts_tell_simulated_markets_and_the_sample_from_real_data(table: RunTable) -> None:
+    for data in ("simulate:bars=900", "simulate", "sample", "folder/c.parquet", "simulated.csv", None):
+        with table.start("judge", {} if data is None else {"data": data}) as run:
+            run.record({"verdict": "worse"})
+    origins = [found["origin"] for found in past_verdicts(table)]
+    assert origins == ["simulated", "simulated", "sample", "observed", "observed", None]
 
 
 def test_a_table_of_the_version_before_goes_on_and_its_runs_count_as_openings(tmp_path: Path) -> None:

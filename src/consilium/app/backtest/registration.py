@@ -64,9 +64,11 @@ class Material:
     def registration(self, **facts: Any) -> dict[str, Any]:
         """Return what is registered: the request, the label, the universe, and ``facts``."""
         interval_ns = next(iter(self.observed.panel.values())).interval_ns
+        label = LabelSpec(horizon=self.request.horizon)
         return self.request.config(
             features=self.features,
-            label_id=LabelSpec(horizon=self.request.horizon).label_id(interval_ns),
+            label=label.as_dict(),
+            label_id=label.label_id(interval_ns),
             interval_ns=interval_ns,
             universe=sorted(self.observed.panel),
             comparators_rule=COMPARATORS_RULE,

@@ -70,6 +70,21 @@ def market_of(source: str, seed: int | None) -> str:
     return "simulate:" + ",".join(f"{key}={value}" for key, value in sorted(settings.items()))
 
 
+def origin_of(source: str) -> str:
+    """Return where data come from: ``observed``, ``sample`` or ``simulated``.
+
+    A simulated market says nothing about real ones, and the bundled sample is for trying things out.
+
+    Examples
+    --------
+    >>> origin_of("candles.parquet"), origin_of("sample"), origin_of("simulate:bars=900")
+    ('observed', 'sample', 'simulated')
+    """
+    if source == "sample":
+        return "sample"
+    return OBSERVED if market_of(source, None) == OBSERVED else "simulated"
+
+
 def prepare(connection: sqlite3.Connection) -> None:
     """Create the table if it is missing, and write down what older runs must have read.
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 from consilium.domain import to_iso
-from consilium.training.runs.table import RunTable
+from consilium.training.runs.openings import origin_of
+from consilium.training.runs.table import RunRow, RunTable
 
 
 def past_verdicts(table: RunTable, kind: str = "judge") -> list[dict[str, Any]]:
@@ -22,17 +23,20 @@ def past_verdicts(table: RunTable, kind: str = "judge") -> list[dict[str, Any]]:
     Returns
     -------
     For each: ``run``, ``ended`` (ISO time, None for one that was killed after its verdict), ``data``,
+    ``origin`` of the data (``observed``, ``sample``, ``simulated``, None if it was not written down),
     ``config_hash``, ``word`` and ``trading_word`` (None if it said nothing of trading).
     """
-    return [
-        {
-            "run": row.run_id,
-            "ended": None if row.ts_ended is None else to_iso(row.ts_ended),
-            "data": row.figures.get("data") or row.config.get("data"),
-            "config_hash": row.config_hash,
-            "word": row.figures["verdict"],
-            "trading_word": row.figures.get("trading_verdict"),
-        }
-        for row in table.rows(kind)
-        if row.figures.get("verdict")
-    ]
+    return [_told(row) for row in table.rows(kind) if row.figures.get("verdict")]
+
+
+def _told(row: RunRow) -> dict[str, Any]:
+    source = row.figures.get("data") or row.config.get("data")
+    return {
+        "run": row.run_id,
+        "ended": None if row.ts_ended is None else to_iso(row.ts_ended),
+        "data": source,
+        "origin": origin_of(str(source)) if source else None,
+        "config_hash": row.config_hash,
+        "word": row.figures["verdict"],
+        "trading_word": row.figures.get("trading_verdict"),
+    }

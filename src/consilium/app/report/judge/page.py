@@ -5,15 +5,18 @@ from typing import Any
 
 from consilium.app.report.account import configuration_section, data_section, failures_section
 from consilium.app.report.frame import closing, frame, heading
-from consilium.app.report.judge.controls import controls_section, past_section
+from consilium.app.report.judge.controls import controls_section
 from consilium.app.report.judge.development import development_section
+from consilium.app.report.judge.division import split_section
 from consilium.app.report.judge.economics import economics_section
 from consilium.app.report.judge.forecasts import forecasts_section, secondary_section
 from consilium.app.report.judge.parts import parts_section
+from consilium.app.report.judge.past import past_section
 from consilium.app.report.judge.plots import charts_of
 from consilium.app.report.judge.primary import months_section, primary_section
+from consilium.app.report.judge.registration import registration_section
 from consilium.app.report.judge.variants import variants_section
-from consilium.app.report.judge.verdicts import registration_section, split_section, verdict_section
+from consilium.app.report.judge.verdicts import verdict_section
 from consilium.app.report.markup import Markup
 
 SECTIONS = {

@@ -9,8 +9,10 @@ from rich.text import Text
 from consilium.app.report.judge.controls import rate_of
 from consilium.app.report.judge.economics import account_rows
 from consilium.app.report.judge.forecasts import everyone, no_skill
+from consilium.app.report.judge.past import by_origin, words_of
+from consilium.app.report.judge.registration import opened
 from consilium.app.report.judge.variants import ability
-from consilium.app.report.judge.verdicts import opened, unseen_of
+from consilium.app.report.judge.verdicts import unseen_of
 from consilium.app.report.numbers import NOTHING, number, percent
 from consilium.app.report.reading import (
     Report,
@@ -161,20 +163,25 @@ def _diversity(report: Report) -> str:
     return "" if effective is None else f"Effective number of independent models: {effective:.1f}"
 
 
+_LUCK = (
+    ("deflated Sharpe", "deflated_sharpe", "probability", "> 0.95"),
+    ("PBO", "overfitting", "probability", "< 0.2"),
+    ("permutation p", "permutation", "p_value", "< 0.05"),
+)
+
+
 def _luck(report: Report) -> str:
     found = part(report, "economics")
-    tests = (
-        ("deflated Sharpe", real(part(found, "deflated_sharpe").get("probability")), "> 0.95"),
-        ("PBO", real(part(found, "overfitting").get("probability")), "< 0.2"),
-        ("permutation p", real(part(found, "permutation").get("p_value")), "< 0.05"),
-    )
-    if not found:
-        return ""
-    told = (
-        f"{name} {NOTHING if value is None else chance(value)} (needs {needs})"
-        for name, value, needs in tests
-    )
-    return f"Luck: {', '.join(told)}"
+    told = [_against_luck(name, part(found, key), field, needs) for name, key, field, needs in _LUCK]
+    return f"Luck: {', '.join(told)}" if found else ""
+
+
+def _against_luck(name: str, found: Mapping[str, Any], field: str, needs: str) -> str:
+    """Write one test; where there is no figure, why there is none."""
+    value = real(found.get(field))
+    if value is not None:
+        return f"{name} {chance(value)} (needs {needs})"
+    return f"{name} {NOTHING} (needs {needs}; {found.get('reason') or 'not computed'})"
 
 
 def _controls(report: Report) -> str:
@@ -219,9 +226,7 @@ def _some(label: str, found: Any) -> list[str]:
 
 
 def _past(report: Report) -> list[str]:
-    counted: dict[str, int] = {}
-    for row in rows(report.get("past")):
-        word = str(row.get("word") or "none")
-        counted[word] = counted.get(word, 0) + 1
-    told = ", ".join(f"{word} {count}" for word, count in counted.items())
-    return [f"Earlier verdicts: {told}"] if told else []
+    return [
+        f"Earlier verdicts {where}: {', '.join(f'{word} {count}' for word, count in words_of(found).items())}"
+        for where, found in by_origin(report).items()
+    ]
