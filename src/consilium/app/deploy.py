@@ -20,6 +20,8 @@ from consilium.training.dataset import Dataset, build_dataset
 from consilium.training.forecasts import Forecasts
 from consilium.training.labels import LabelSpec
 from consilium.training.runs import Run, RunTable
+from consilium.training.serving import ServingFiles, make_serving
+from consilium.training.trainer import TrainedModel, held_out
 from consilium.training.walkforward import train_final, walk_forward
 
 WEIGHTED = (
@@ -154,6 +156,7 @@ def _train_each(
         figures = walk_forward_figures(forecasts, name) | last_calls(forecasts)
         try:
             final = train_final(dataset, chosen[name], name=name, seed=training.seed)
+            serving = _serving(dataset, final)
         except Exception as error:  # noqa: BLE001 - whatever a plug-in raises must not stop the other models
             failures[name] = " ".join(str(error).split()) or type(error).__name__
             continue
@@ -163,12 +166,19 @@ def _train_each(
             ts_created=SystemClock().now_ns(),
             code_version=__version__,
             metrics=figures,
+            serving=serving,
         )
         stored[name] = {**figures, "skilled_now": final.skilled, "folder": str(place)}
         row.record({"models": stored, "failures": failures})
     progress("train for service", len(stored), len(stored))
     row.record({"models": stored, "failures": failures})
     return failures
+
+
+def _serving(dataset: Dataset, final: TrainedModel) -> ServingFiles | None:
+    """Write the graphs for service, held to the model on rows that it was not fitted on."""
+    rows = held_out(dataset, final.window)
+    return make_serving(final.forecaster, final.scaler, dataset.inputs(rows, final.window), dataset.y[rows])
 
 
 def walk_forward_figures(forecasts: Forecasts, name: str) -> dict[str, Any]:

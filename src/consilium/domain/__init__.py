@@ -17,6 +17,7 @@ from consilium.domain.forecast import (
     Direction,
     Outcome,
     Prediction,
+    coverage,
     direction_of,
     signal_probabilities,
 )
@@ -104,6 +105,7 @@ __all__ = [
     "brier",
     "canonical_json",
     "canonical_model",
+    "coverage",
     "digest",
     "direction_of",
     "expected_calibration_error",

@@ -56,6 +56,23 @@ def signal_probabilities(direction: Direction, confidence: float) -> tuple[float
     return spread[0], spread[1], spread[2]
 
 
+def coverage(loaded: int, total: int) -> str:
+    """How many models speak: ``full`` if all, ``partial`` from two on, else ``none``.
+
+    Examples
+    --------
+    >>> coverage(4, 4), coverage(2, 4), coverage(1, 4)
+    ('full', 'partial', 'none')
+
+    References
+    ----------
+    Seed 002, 5, mode tracking.
+    """
+    if loaded and loaded >= total:
+        return "full"
+    return "partial" if loaded >= 2 else "none"
+
+
 def _as_direction(value: int) -> Direction:
     try:
         return Direction(value)

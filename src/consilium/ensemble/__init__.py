@@ -1,5 +1,6 @@
 """From predictions to a consensus, and how trust is earned."""
 
+from consilium.domain import coverage
 from consilium.ensemble.account import account, action
 from consilium.ensemble.admission import ModelSetting
 from consilium.ensemble.allocations import SEED_002_ALLOCATIONS, SEED_004_ALLOCATIONS
@@ -15,7 +16,7 @@ from consilium.ensemble.rules.log_pool import LogPool
 from consilium.ensemble.service import EnsembleService
 from consilium.ensemble.trust import DEFAULT_TRUST, TRUST, TrustPolicy, make_trust
 from consilium.ensemble.trust.regimes import PerRegime
-from consilium.ensemble.voting import Rule, Verdict, Vote, coverage, level_of, strong
+from consilium.ensemble.voting import Rule, Verdict, Vote, level_of, strong
 
 __all__ = [
     "DEFAULT_TRUST",

@@ -9,7 +9,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from consilium.domain import Consensus, FeatureWindow, InvalidValue, Outcome, Prediction, UnknownName
+from consilium.domain import (
+    Consensus,
+    FeatureWindow,
+    InvalidValue,
+    Outcome,
+    Prediction,
+    UnknownName,
+    coverage,
+)
 from consilium.ensemble.admission import ModelSetting
 from consilium.ensemble.allocations import check_shares, rule_shares
 from consilium.ensemble.consensus import EVEN_PRIOR, first_hold, reach_consensus
@@ -20,7 +28,7 @@ from consilium.ensemble.rounds import RoundKey, read_prediction, write_predictio
 from consilium.ensemble.rules import make_rule
 from consilium.ensemble.trust import DEFAULT_TRUST, TrustPolicy
 from consilium.ensemble.trust.regimes import Terciles
-from consilium.ensemble.voting import PASS, Rule, coverage
+from consilium.ensemble.voting import PASS, Rule
 
 
 class EnsembleService:

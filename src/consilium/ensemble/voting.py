@@ -156,23 +156,6 @@ def level_of(heads: int, n: int) -> tuple[str, float]:
     return "weak", 0.6
 
 
-def coverage(loaded: int, total: int) -> str:
-    """How many models speak: ``full`` if all, ``partial`` from two on, else ``none``.
-
-    Examples
-    --------
-    >>> coverage(4, 4), coverage(2, 4), coverage(1, 4)
-    ('full', 'partial', 'none')
-
-    References
-    ----------
-    Seed 002, 5, mode tracking.
-    """
-    if loaded and loaded >= total:
-        return "full"
-    return "partial" if loaded >= 2 else "none"
-
-
 def normalised(raw: Sequence[float]) -> tuple[float, ...]:
     """Scale weights to sum 1.
 

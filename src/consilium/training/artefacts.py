@@ -4,33 +4,38 @@
 forecaster's native files are. Never pickle.
 """
 
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from consilium.domain import ArtefactRefused, ConsiliumError, OutputProblem, digest, plain
-from consilium.market.features import features_hash
-from consilium.models import load_forecaster, model_names
-from consilium.training.calibration import Calibration, Calibrator
+from consilium.domain import ArtefactRefused, ConsiliumError, OutputProblem, plain
+from consilium.models import load_forecaster
 from consilium.training.labels import spec_from_dict
-from consilium.training.scaler import Scaler
-from consilium.training.trainer import ClassMeans, TrainedModel
+from consilium.training.manifest import (
+    AGAIN,
+    FORMAT_NAME,
+    FORMAT_VERSION,
+    MANIFEST,
+    MODEL,
+    SERVING,
+    check_features,
+    checked_manifest,
+    file_digests,
+    locked,
+    manifest_digest,
+    sibling,
+)
+from consilium.training.serving import ServingFiles, manifest_parts
+from consilium.training.trainer import TrainedModel
 
-FORMAT_NAME = "consilium-model"
-FORMAT_VERSION = 1
-MANIFEST = "manifest.json"
-MODEL = "model"
-AGAIN = "train the model again"
+__all__ = ["MANIFEST", "Artefact", "load_artefact", "save_artefact"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,6 +71,7 @@ def save_artefact(
     ts_created: int,
     code_version: str,
     metrics: Mapping[str, Any] | None = None,
+    serving: ServingFiles | None = None,
 ) -> Path:
     """Write a model into a folder, replacing the version that is there.
 
@@ -85,6 +91,8 @@ def save_artefact(
         Of this program.
     metrics
         Figures to keep with it, as JSON can hold them.
+    serving
+        Graphs for service, from `make_serving`; without them the model serves by its own library.
 
     Returns
     -------
@@ -97,11 +105,12 @@ def save_artefact(
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder, exclusive=True):
+        with locked(folder, exclusive=True):
             _recover(folder)
-            fresh = _sibling(folder, "new")
+            fresh = sibling(folder, "new")
             shutil.rmtree(fresh, ignore_errors=True)
-            _write(fresh, model, ts_created, code_version, metrics or {})
+            content = _manifest(model, ts_created, code_version, metrics or {})
+            _write(fresh, model, content, serving)
             _swap(folder, fresh)
     except OSError as error:
         raise OutputProblem(
@@ -127,48 +136,22 @@ def load_artefact(folder: Path, *, expect_features: Sequence[str] | None = None)
     ArtefactRefused
         With the reason in one line.
     """
-    with _locked(folder, exclusive=False):
-        place = folder if folder.exists() else _sibling(folder, "old")
-        manifest = _read_manifest(place if place.exists() else folder)
-        _check_identity(folder, manifest)
-        _check_files(place, manifest)
+    with checked_manifest(folder) as (place, manifest):
         if expect_features is not None:
-            _check_features(manifest, tuple(expect_features))
+            check_features(manifest, tuple(expect_features))
         return _restore(place, manifest)
-
-
-def _sibling(folder: Path, role: str) -> Path:
-    return folder.parent / f".{folder.name}.{role}"
-
-
-@contextmanager
-def _locked(folder: Path, *, exclusive: bool) -> Iterator[None]:
-    """Hold the lock file beside the folder; a reader goes without where there is none (a copied folder)."""
-    path = _sibling(folder, "lock")
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT if exclusive else os.O_RDONLY, 0o644)
-    except OSError:
-        if exclusive:
-            raise
-        yield
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _recover(folder: Path) -> None:
     """Finish what a killed writer left: give the old version its name back, or drop it."""
-    old = _sibling(folder, "old")
+    old = sibling(folder, "old")
     if old.exists() and not folder.exists():
         old.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def _swap(folder: Path, fresh: Path) -> None:
-    old = _sibling(folder, "old")
+    old = sibling(folder, "old")
     if folder.exists():
         folder.rename(old)
     fresh.rename(folder)
@@ -185,13 +168,18 @@ def _sync(path: Path) -> None:
 
 
 def _write(
-    fresh: Path, model: TrainedModel, ts_created: int, code_version: str, metrics: Mapping[str, Any]
+    fresh: Path, model: TrainedModel, manifest: Mapping[str, Any], serving: ServingFiles | None
 ) -> None:
     (fresh / MODEL).mkdir(parents=True)
     model.forecaster.save(fresh / MODEL)
-    content = plain(_manifest(model, ts_created, code_version, metrics))
-    content["files"] = _digests(fresh)
-    content["digest"] = _digest(content)
+    content = plain(manifest)
+    if serving is not None:
+        (fresh / SERVING).mkdir()
+        for name, data in serving.files.items():
+            (fresh / SERVING / name).write_bytes(data)
+        content["serving"] = plain(serving.state)
+    content["files"] = file_digests(fresh)
+    content["digest"] = manifest_digest(content)
     (fresh / MANIFEST).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     for path in sorted(fresh.rglob("*")):
         _sync(path)
@@ -230,103 +218,15 @@ def _manifest(
     }
 
 
-def _digest(content: Mapping[str, Any]) -> str:
-    return digest({name: value for name, value in content.items() if name != "digest"})
-
-
-def _digests(place: Path) -> dict[str, str]:
-    files = sorted(path for path in place.rglob("*") if not path.is_dir() and path != place / MANIFEST)
-    return {path.relative_to(place).as_posix(): sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def _read_manifest(place: Path) -> dict[str, Any]:
-    path = place / MANIFEST
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        what = f"no {MANIFEST}" if place.is_dir() else "no folder"
-        raise ArtefactRefused(f"{place} must hold a trained model", what, AGAIN) from None
-    except (OSError, ValueError) as error:
-        text = f"{type(error).__name__}: {error}"
-        raise ArtefactRefused(f"{path} must be readable JSON", text, AGAIN) from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT_NAME:
-        raise ArtefactRefused(f"{path} must be a {FORMAT_NAME}", "another kind of manifest", AGAIN)
-    return content
-
-
-def _check_identity(folder: Path, manifest: Mapping[str, Any]) -> None:
-    version = manifest.get("format_version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise ArtefactRefused(
-            f"{folder} must have format version <= {FORMAT_VERSION}",
-            version,
-            "update consilium or train again",
-        )
-    if manifest.get("digest") != _digest(manifest):
-        raise ArtefactRefused(f"{folder / MANIFEST} must match its digest", "changed content", AGAIN)
-    if manifest.get("model") not in model_names():
-        raise ArtefactRefused(
-            f"{folder} must hold one of the models {', '.join(sorted(model_names()))}",
-            f"'{manifest.get('model')}'",
-            "install the package that brings it",
-        )
-
-
-def _check_files(place: Path, manifest: Mapping[str, Any]) -> None:
-    expected = manifest["files"]
-    try:
-        found = _digests(place)
-    except OSError as error:
-        raise ArtefactRefused(f"{place} must be readable", error.strerror, AGAIN) from None
-    for name in sorted(expected.keys() | found.keys()):
-        if name not in found:
-            problem = "a missing file"
-        elif name not in expected:
-            problem = "a file that the manifest does not know"
-        elif found[name] != expected[name]:
-            problem = f"other bytes (SHA-256 {found[name][:12]} instead of {expected[name][:12]})"
-        else:
-            continue
-        raise ArtefactRefused(f"{place / name} must be as it was written", problem, AGAIN)
-
-
-def _check_features(manifest: Mapping[str, Any], expected: tuple[str, ...]) -> None:
-    names = tuple(manifest["feature_names"])
-    if names != expected:
-        raise ArtefactRefused(
-            f"model {manifest['name']} reads {_told(names)}",
-            _told(expected),
-            "train it on these features, or give it its own",
-        )
-    if manifest["features_hash"] != features_hash(expected):
-        raise ArtefactRefused(
-            f"model {manifest['name']} reads features with formulas {manifest['features_hash']}",
-            features_hash(expected),
-            AGAIN,
-        )
-
-
-def _told(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:3])
-    return f"{len(names)} features ({shown}{', ...' if len(names) > 3 else ''})"
-
-
 def _restore(place: Path, manifest: Mapping[str, Any]) -> Artefact:
     try:
-        forecaster = load_forecaster(place / MODEL)
-        calibration, means = manifest["calibration"], manifest["class_means"]
-        down, flat, up = means["prior"]
+        parts = manifest_parts(manifest)
         model = TrainedModel(
             name=manifest["name"],
-            forecaster=forecaster,
-            scaler=None if manifest["scaler"] is None else Scaler.from_state(manifest["scaler"]),
-            calibration=Calibration(
-                calibrator=Calibrator.from_state(calibration["calibrator"]),
-                skilled=calibration["skilled"],
-                judged_loss=calibration["judged_loss"],
-                judged_climatology=calibration["judged_climatology"],
-            ),
-            means=ClassMeans(prior=(down, flat, up), down=means["down"], flat=means["flat"], up=means["up"]),
+            forecaster=load_forecaster(place / MODEL),
+            scaler=parts.scaler,
+            calibration=parts.calibration,
+            means=parts.means,
             feature_names=tuple(manifest["feature_names"]),
             features_hash=manifest["features_hash"],
             spec=spec_from_dict(manifest["label"]),
@@ -336,13 +236,17 @@ def _restore(place: Path, manifest: Mapping[str, Any]) -> Artefact:
             figures=manifest["figures"],
         )
     except (ConsiliumError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, ArtefactRefused):
-            raise
-        text = " ".join(str(error).split())
-        raise ArtefactRefused(f"{place} must hold a complete model", text, AGAIN) from None
+        raise _incomplete(place, error) from None
     return Artefact(
         model=model,
         metrics=manifest["metrics"],
         ts_created=manifest["ts_created"],
         code_version=manifest["code_version"],
     )
+
+
+def _incomplete(place: Path, error: Exception) -> ArtefactRefused:
+    if isinstance(error, ArtefactRefused):
+        return error
+    text = " ".join(str(error).split())
+    return ArtefactRefused(f"{place} must hold a complete model", text, AGAIN)

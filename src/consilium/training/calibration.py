@@ -11,7 +11,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from consilium.domain import InvalidValue, log_loss
 from consilium.training.splits import MIN_TIMES
@@ -174,6 +173,9 @@ def fit_calibrator(
     ----------
     Guo et al. (2017), sec. 4.2, vector scaling with one common slope; ridge as in Kull et al. (2019), ODIR.
     """
+    # Only fitting needs an optimiser, and its import takes 50 MB that serving does not have.
+    from scipy.optimize import minimize
+
     if len(p) == 0:
         raise InvalidValue("calibration needs at least 1 forecast", 0, "give a longer calibration slice")
     if not np.all(prior > 0):

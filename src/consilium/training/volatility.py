@@ -7,7 +7,6 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from consilium.domain import InvalidValue
 
@@ -61,6 +60,9 @@ def ewm_volatility(close: NDArray[np.float64], span: int = 96) -> NDArray[np.flo
     # later row knows, keeps the difference of squares exact where prices hardly move.
     shifted = returns - returns[0]
     q = 1.0 - 2.0 / (span + 1.0)
+    # Serving reads labels' names and never filters: SciPy's 40 MB come only where they are used.
+    from scipy.signal import lfilter
+
     first = lfilter([1.0], [1.0, -q], shifted)
     second = lfilter([1.0], [1.0, -q], shifted**2)
     n = np.arange(1, len(returns) + 1, dtype=np.float64)

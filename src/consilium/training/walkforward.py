@@ -9,15 +9,14 @@ from numpy.typing import NDArray
 
 from consilium.domain import DataProblem, InvalidValue, half_brier, log_loss
 from consilium.training.calibration import timestamp_weights
+from consilium.training.class_means import ClassMeans, class_means
 from consilium.training.dataset import Dataset
 from consilium.training.forecasts import FoldSummary, Forecasts, ModelFailure
 from consilium.training.scaler import WINSOR
 from consilium.training.splits import CALIBRATION_FRACTION, MIN_TIMES, STOP_FRACTION, Fold, walk_forward_folds
 from consilium.training.trainer import (
-    ClassMeans,
     Factory,
     TrainedModel,
-    class_means,
     derive_seed,
     forecast,
     raw_forecasts,

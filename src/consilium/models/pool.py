@@ -1,0 +1,371 @@
+"""The models of the pool, ready to forecast: histories, failures, and models that change while they serve."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilium.domain import ArtefactRefused, InvalidValue, Prediction, coverage
+from consilium.models.runtime import TIMER, Runtime, Timer, TooSlow
+from consilium.models.served import ServedModel
+from consilium.models.serving.counters import BUSY, FAILED, NOT_FINITE, SHORT, TOO_SLOW, Counters
+from consilium.models.serving.rings import Ring
+from consilium.models.serving.split import SplitForecaster
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolForecast:
+    """What the pool says of one row.
+
+    Parameters
+    ----------
+    predictions
+        Of the models that spoke, in the pool's order.
+    versions
+        By model that spoke, the version that did.
+    left_out
+        By model that did not, why.
+    coverage
+        ``full``, ``partial`` or ``none``: how many of the pool's models spoke.
+    """
+
+    predictions: tuple[Prediction, ...]
+    versions: Mapping[str, str]
+    left_out: Mapping[str, str]
+    coverage: str
+
+
+class _Symbol:
+    """The history of one symbol and, for models in two graphs, the encodings of its rows."""
+
+    def __init__(self, capacity: int, width: int) -> None:
+        self.lock = Lock()
+        self.rows = Ring(capacity, width)
+        self.ts_last = -1
+        self.codes: dict[str, tuple[ServedModel, Ring, int]] = {}
+
+    def grow(self, capacity: int) -> None:
+        """Make room for longer windows and keep the rows that are there."""
+        kept = self.rows.newest(len(self.rows)).copy()
+        larger = Ring(capacity, self.rows.width)
+        for row in kept:
+            larger.append(row)
+        self.rows = larger
+        self.codes = {}
+
+
+class ModelPool:
+    """All models of one pool, each with the columns and the window that it reads.
+
+    Parameters
+    ----------
+    models
+        The models that could be loaded; their names differ.
+    missing
+        By name, why a model that belongs to the pool could not be loaded; it counts in the coverage.
+    feature_names
+        Columns of the rows that come in; all that the models read if not given.
+    runtime
+        Workers that share the models of a decision; the pool closes it. Two without a deadline if not given.
+    max_step_ns
+        A row that comes later than this after the last one of its symbol empties the history: a window must
+        not straddle an outage. None for markets with sessions.
+    timer
+        Where latencies come from.
+
+    Raises
+    ------
+    InvalidValue
+        Two models of one name, or none at all.
+    ArtefactRefused
+        A model reads a feature that the rows do not have.
+    """
+
+    def __init__(
+        self,
+        models: Iterable[ServedModel],
+        *,
+        missing: Mapping[str, str] | None = None,
+        feature_names: Sequence[str] | None = None,
+        runtime: Runtime | None = None,
+        max_step_ns: int | None = None,
+        timer: Timer = TIMER,
+    ) -> None:
+        given = list(models)
+        self._missing = dict(missing or {})
+        names = [model.name for model in given] + list(self._missing)
+        if not names or len(set(names)) < len(names):
+            raise InvalidValue("a pool needs models of different names", names, "load each model once")
+        read = (name for model in given for name in model.feature_names)
+        self.feature_names = tuple(dict.fromkeys(read) if feature_names is None else feature_names)
+        self.runtime = runtime or Runtime()
+        self.max_step_ns = max_step_ns
+        self._timer = timer
+        self._at = {name: place for place, name in enumerate(self.feature_names)}
+        self._changing = Lock()
+        self._order = names
+        self._columns = {model.name: self._columns_of(model) for model in given}
+        self._models = {model.name: model for model in given}
+        self._symbols: dict[str, _Symbol] = {}
+        self._hung: dict[str, _Job] = {}
+        self._counters = {name: Counters() for name in names}
+
+    @property
+    def models(self) -> Mapping[str, ServedModel]:
+        """The models that are served now, by name."""
+        return dict(self._models)
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """By name, why a model of the pool is not served."""
+        return dict(self._missing)
+
+    @property
+    def window(self) -> int:
+        """Bars of the longest window."""
+        return max((model.window for model in self._models.values()), default=1)
+
+    def counters(self) -> dict[str, dict[str, float]]:
+        """Return the figures of each model by name; see `Counters`."""
+        return {name: counters.summary() for name, counters in self._counters.items()}
+
+    def put(self, model: ServedModel) -> None:
+        """Serve a model from the next decision on, in place of the one of its name.
+
+        A decision that is on its way ends with the models that it began with: none is dropped and none mixes
+        two versions. Histories stay.
+
+        Raises
+        ------
+        ArtefactRefused
+            It reads a feature that the rows do not have; what was served goes on.
+        """
+        with self._changing:
+            columns = self._columns_of(model)
+            if model.name not in self._order:
+                self._order = [*self._order, model.name]
+                self._counters = {**self._counters, model.name: Counters()}
+            self._missing = {name: why for name, why in self._missing.items() if name != model.name}
+            # Readers take one mapping and keep it: a new one each time never changes under them.
+            self._columns = {**self._columns, model.name: columns}
+            self._models = {**self._models, model.name: model}
+
+    def remove(self, name: str, why: str) -> None:
+        """Serve a model no longer; it stays in the pool as a missing one."""
+        with self._changing:
+            self._models = {kept: model for kept, model in self._models.items() if kept != name}
+            if name in self._order:
+                self._missing = {**self._missing, name: why}
+
+    def warm(self, symbol: str, rows: Floats, ts_events: Sequence[int]) -> None:
+        """Fill the history of a symbol with rows (n, F), oldest first, without a forecast."""
+        for row, ts_event in zip(np.asarray(rows, dtype=np.float64), ts_events, strict=True):
+            state = self._state(symbol)
+            with state.lock:
+                self._append(symbol, state, row, int(ts_event))
+
+    def decide(self, symbol: str, row: Floats, *, ts_event: int) -> PoolForecast:
+        """Take the newest row of a symbol and ask every model that can speak.
+
+        Parameters
+        ----------
+        symbol
+            Its name.
+        row
+            Shape (F,), the values of `feature_names`; NaN where one is not known.
+        ts_event
+            UTC nanoseconds of the bar's close, later than that of the last row.
+
+        Raises
+        ------
+        InvalidValue
+            Another number of columns, or a row that is not newer than the last one.
+        """
+        state = self._state(symbol)
+        with state.lock:
+            self._append(symbol, state, np.asarray(row, dtype=np.float64), int(ts_event))
+            with self._changing:
+                models, columns = self._models, self._columns
+                order, left_out = self._order, dict(self._missing)
+            jobs: dict[str, _Job] = {}
+            for name in self._slowest_first(models):
+                job = self._job(state, models[name], columns[name], left_out)
+                if job is not None:
+                    jobs[name] = job
+            found = self.runtime.run(jobs)
+        spoken = {}
+        for name, result in found.items():
+            if isinstance(result, Exception):
+                left_out[name] = self._told(jobs[name], result)
+            else:
+                spoken[name] = _prediction(models[name], symbol, int(ts_event), result)
+                self._counters[name].served(result.nanoseconds)
+        return PoolForecast(
+            predictions=tuple(spoken[name] for name in order if name in spoken),
+            versions={name: models[name].version for name in order if name in spoken},
+            left_out={name: left_out[name] for name in order if name in left_out},
+            coverage=coverage(len(spoken), len(order)),
+        )
+
+    def close(self) -> None:
+        """End the workers."""
+        self.runtime.close()
+
+    def _state(self, symbol: str) -> _Symbol:
+        state = self._symbols.get(symbol)
+        if state is None:
+            with self._changing:
+                state = self._symbols.setdefault(symbol, _Symbol(self.window, len(self.feature_names)))
+        return state
+
+    def _append(self, symbol: str, state: _Symbol, row: Floats, ts_event: int) -> None:
+        if row.shape != (len(self.feature_names),):
+            raise InvalidValue(
+                f"a row must have {len(self.feature_names)} features", row.shape, "give all of feature_names"
+            )
+        if ts_event <= state.ts_last:
+            raise InvalidValue(
+                f"rows of {symbol} must come in the order of time, after {state.ts_last}",
+                ts_event,
+                "leave out rows that were seen",
+            )
+        if self.max_step_ns is not None and 0 <= state.ts_last < ts_event - self.max_step_ns:
+            state.rows.clear()
+            state.codes = {}
+        if state.rows.capacity < self.window:
+            state.grow(self.window)
+        state.rows.append(row)
+        state.ts_last = ts_event
+
+    def _slowest_first(self, models: Mapping[str, ServedModel]) -> list[str]:
+        """Order models so that two workers end at nearly the same time."""
+        return sorted(models, key=lambda name: (-self._counters[name].median_ms(), self._order.index(name)))
+
+    def _job(
+        self,
+        state: _Symbol,
+        model: ServedModel,
+        columns: NDArray[np.int64] | None,
+        left_out: dict[str, str],
+    ) -> "_Job | None":
+        """Return what computes a model's forecast, or None and why it cannot speak."""
+        name, counters = model.name, self._counters[model.name]
+        have, hung = len(state.rows), self._hung.get(model.name)
+        if have < model.window:
+            counters.failed(SHORT)
+            left_out[name] = (
+                f"needs {model.window} bars of history and has {have}: {model.window - have} missing"
+            )
+            return None
+        if hung is not None and hung.model is model and not hung.done:
+            counters.failed(BUSY)
+            left_out[name] = "is still busy with an earlier row"
+            return None
+        window = state.rows.newest(model.window)
+        if columns is not None:
+            window = window[:, columns]
+        if not np.isfinite(window).all():
+            counters.failed(NOT_FINITE)
+            left_out[name] = _not_finite(window, model.feature_names)
+            return None
+        return _Job(state, model, window, self._timer)
+
+    def _told(self, job: "_Job", error: Exception) -> str:
+        counters = self._counters[job.model.name]
+        if isinstance(error, TooSlow):
+            counters.failed(TOO_SLOW)
+            if job.begun:
+                self._hung[job.model.name] = job
+            return f"was not done after {(self.runtime.deadline_ns or 0) / 1e6:g} ms"
+        counters.failed(FAILED)
+        return " ".join(str(error).split()) or type(error).__name__
+
+    def _columns_of(self, model: ServedModel) -> NDArray[np.int64] | None:
+        for name in model.feature_names:
+            if name not in self._at:
+                raise ArtefactRefused(
+                    f"{model.name} must read features that the rows have", name, "train it on those features"
+                )
+        if model.feature_names == self.feature_names:
+            return None
+        return np.array([self._at[name] for name in model.feature_names], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Forecast:
+    probabilities: Floats
+    expected_return: Floats
+    nanoseconds: int
+
+
+class _Job:
+    """One model and one window; it knows whether it is done, should nobody wait for it any more."""
+
+    def __init__(self, state: _Symbol, model: ServedModel, window: Floats, timer: Timer) -> None:
+        self.model = model
+        self.begun = False
+        self.done = False
+        self._state = state
+        self._window = window
+        self._timer = timer
+        # Taken now: a job that nobody waits for may still run when later rows are there.
+        self._count = state.rows.count
+
+    def __call__(self) -> _Forecast:
+        """Forecast and say how long it took."""
+        self.begun = True
+        try:
+            start = self._timer()
+            p, expected = self._forecast()
+            if p.shape != (1, 3) or not np.isfinite(p).all():
+                raise InvalidValue(
+                    "a model must return three finite probabilities", p.tolist(), "train it again"
+                )
+            return _Forecast(probabilities=p, expected_return=expected, nanoseconds=self._timer() - start)
+        finally:
+            self.done = True
+
+    def _forecast(self) -> tuple[Floats, Floats]:
+        model, window = self.model, self._window
+        if isinstance(model.engine, SplitForecaster):
+            return model.finish(model.engine.decide(self._codes(model.engine)), 1)
+        return model.predict(window if model.window == 1 else window[np.newaxis])
+
+    def _codes(self, engine: SplitForecaster) -> NDArray[Any]:
+        """Return the encodings of the window (1, T, H): of the newest row computed, of the others kept."""
+        model, codes = self.model, self._state.codes
+        owner, ring, seen = codes.get(model.name, (None, None, 0))
+        if owner is model and ring is not None and seen == self._count - 1:
+            ring.append(engine.encode(model.scaled(self._window[-1:]))[0])
+        else:
+            fresh = engine.encode(model.scaled(self._window))
+            ring = Ring(model.window, engine.code_width, fresh.dtype)
+            for code in fresh:
+                ring.append(code)
+        codes[model.name] = (model, ring, self._count)
+        return ring.newest(model.window)[np.newaxis]
+
+
+def _not_finite(window: Floats, names: Sequence[str]) -> str:
+    bad_rows, bad_columns = np.nonzero(~np.isfinite(window))
+    ago = len(window) - 1 - int(bad_rows[-1])
+    place = "in the newest bar" if ago == 0 else f"{ago} bars ago"
+    return f"{names[int(bad_columns[-1])]} is not a finite number {place}"
+
+
+def _prediction(model: ServedModel, symbol: str, ts_event: int, found: _Forecast) -> Prediction:
+    p = found.probabilities
+    return Prediction(
+        model=model.name,
+        symbol=symbol,
+        ts_event=ts_event,
+        horizon_ns=model.horizon_ns,
+        label_id=model.label_id,
+        probabilities=(float(p[0, 0]), float(p[0, 1]), float(p[0, 2])),
+        expected_return=float(found.expected_return[0]),
+    )

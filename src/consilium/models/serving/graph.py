@@ -1,0 +1,190 @@
+"""A served forecaster: an ONNX graph and what turns its output into the native probabilities."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilium.domain import ArtefactRefused, InvalidValue, missing_package
+from consilium.models.serving.foreign import refuse_pickle
+
+Floats = NDArray[np.float64]
+
+AGAIN = "train the model again, or copy the folder once more"
+FORMS = ("logits", "probabilities")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphForm:
+    """How to read a graph.
+
+    Parameters
+    ----------
+    window, n_features
+        Bars and columns of one row.
+    output
+        Name of the output that is read, shape (n, 3).
+    form
+        ``logits`` or ``probabilities``.
+    prior
+        Class shares of the training rows, or None for a graph that says everything itself.
+    prior_share
+        s of ``p = (1 - s) q + s prior``.
+    """
+
+    window: int
+    n_features: int
+    output: str
+    form: str
+    prior: tuple[float, float, float] | None
+    prior_share: float
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return (self.n_features,) if self.window == 1 else (self.window, self.n_features)
+
+    def state(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        return {
+            "window": self.window,
+            "n_features": self.n_features,
+            "output": self.output,
+            "form": self.form,
+            "prior": None if self.prior is None else list(self.prior),
+            "prior_share": self.prior_share,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Read what `state` wrote."""
+        if state["form"] not in FORMS:
+            raise InvalidValue("form must be logits or probabilities", state["form"], AGAIN)
+        prior = None
+        if state["prior"] is not None:
+            down, flat, up = (float(v) for v in state["prior"])
+            prior = (down, flat, up)
+        return cls(
+            window=int(state["window"]),
+            n_features=int(state["n_features"]),
+            output=str(state["output"]),
+            form=str(state["form"]),
+            prior=prior,
+            prior_share=float(state["prior_share"]),
+        )
+
+    def probabilities(self, raw: NDArray[Any]) -> Floats:
+        """Turn the output of the graph into the forecaster's probabilities, shape (n, 3).
+
+        Examples
+        --------
+        >>> form = GraphForm(window=1, n_features=1, output="logits", form="logits",
+        ...                  prior=(0.0, 1.0, 0.0), prior_share=0.5)
+        >>> form.probabilities(np.zeros((1, 3))).round(3).tolist()
+        [[0.167, 0.667, 0.167]]
+        """
+        q = np.asarray(raw, dtype=np.float64)
+        if self.form == "logits":
+            q = np.exp(q - q.max(axis=1, keepdims=True))
+            q /= q.sum(axis=1, keepdims=True)
+        if self.prior is not None:
+            q = (1.0 - self.prior_share) * q + self.prior_share * np.asarray(self.prior)
+        result: Floats = q / q.sum(axis=1, keepdims=True)
+        return result
+
+
+class GraphForecaster:
+    """One ONNX Runtime session that forecasts as the native model does.
+
+    One intra-op thread, sequential, no spinning, and no memory arena of its own: seven sessions in one
+    process must not hold seven reserves. The native library is not imported.
+
+    Parameters
+    ----------
+    data
+        The ONNX file.
+    form
+        How to read it.
+    told
+        What to call it in errors.
+
+    Raises
+    ------
+    ArtefactRefused
+        Not an ONNX graph, a foreign one, or a pickle.
+    UsageError
+        ONNX Runtime is not installed.
+    """
+
+    def __init__(self, data: bytes, form: GraphForm, told: str) -> None:
+        refuse_pickle(data, told)
+        self.form = form
+        self.told = told
+        self._session = open_session(data, told)
+        inputs = self._session.get_inputs()
+        outputs = [found.name for found in self._session.get_outputs()]
+        if len(inputs) != 1 or form.output not in outputs or inputs[0].type not in TYPES:
+            raise ArtefactRefused(
+                f"{told} must read one array of numbers and return {form.output}",
+                f"inputs {[found.name for found in inputs]} and outputs {outputs}",
+                AGAIN,
+            )
+        self._input = str(inputs[0].name)
+        self._type = TYPES[inputs[0].type]
+        self._wanted = [form.output]
+
+    @property
+    def single(self) -> bool:
+        """Whether it reads float32."""
+        return bool(self._type is np.float32)
+
+    def predict_proba(self, X: NDArray[np.floating[Any]]) -> Floats:
+        """Return probabilities (n, 3) of scaled rows (n, F) or windows (n, window, F).
+
+        Raises
+        ------
+        InvalidValue
+            Another shape, NaN or inf.
+        """
+        if X.shape[1:] != self.form.shape:
+            raise InvalidValue(
+                f"{self.told} reads rows of shape {self.form.shape}",
+                X.shape[1:],
+                "give the features and the window it was trained on",
+            )
+        if not np.isfinite(X).all():
+            raise InvalidValue(f"{self.told} reads finite numbers", "NaN or inf", "leave such rows out")
+        return self.form.probabilities(self.run(X))
+
+    def run(self, X: NDArray[np.floating[Any]]) -> NDArray[Any]:
+        """Return the raw output of checked rows, shape (n, 3)."""
+        result: NDArray[Any] = self._session.run(
+            self._wanted, {self._input: np.ascontiguousarray(X, dtype=self._type)}
+        )[0]
+        return result
+
+
+TYPES: Mapping[str, Any] = {"tensor(double)": np.float64, "tensor(float)": np.float32}
+
+
+def open_session(data: bytes, told: str) -> Any:
+    """Open a session on one thread; a file that is no such graph is refused in one line."""
+    try:
+        import onnxruntime as ort
+    except ModuleNotFoundError as error:
+        raise missing_package("serving", error) from None
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 4
+    for entry in ("session.intra_op.allow_spinning", "session.inter_op.allow_spinning"):
+        options.add_session_config_entry(entry, "0")
+    try:
+        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001 - the runtime raises classes of its own that it does not export
+        text = " ".join(str(error).split())
+        raise ArtefactRefused(f"{told} must be an ONNX graph that runs here", text[:160], AGAIN) from None
