@@ -9,10 +9,10 @@
 Letters: N groups, k of them tested together, C(N, k) splits, C(N - 1, k - 1) paths.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,6 +29,7 @@ from consilium.training.dataset import Dataset
 from consilium.training.judge.timestamps import mean_by_timestamp
 from consilium.training.splits import MIN_TIMES, Fold, final_split
 from consilium.training.trainer import Factory, derive_seed, forecast, train_on
+from consilium.training.workers import spread
 
 FloatArray = NDArray[np.float64]
 Progress = Callable[[int, int, str], None]
@@ -124,7 +125,7 @@ class _Cell:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Task:
     model: str
     split: int
@@ -198,40 +199,25 @@ def cross_validate(
     """
     _check(dataset, factories, jobs, learn)
     rows = dataset if learn is None else dataset.where(learn)
-    splits = list(
-        combinatorial_splits(
-            rows.ts_event,
-            rows.ts_matured,
-            groups=groups,
-            tested=tested,
-            embargo_ns=embargo_ns,
-            labelled=rows.labelled,
-        )
-    )
+    cut = {"groups": groups, "tested": tested, "embargo_ns": embargo_ns}
+    splits = list(combinatorial_splits(rows.ts_event, rows.ts_matured, labelled=rows.labelled, **cut))
     folds, skipped = _folds(rows, splits)
     tasks = [
-        _Task(
-            model=name,
-            split=index,
-            factory=factory,
-            fold=fold,
-            seed=derive_seed(seed, name, "cross-validation", *splits[index].groups),
-        )
+        _Task(name, index, factory, fold, derive_seed(seed, name, "cross-validation", *splits[index].groups))
         for index, fold in folds.items()
         for name, factory in factories.items()
     ]
     cells: dict[tuple[str, int], _Cell] = {}
-    for done, cell in enumerate(_results(rows, tasks, max_fit_rows, jobs), start=1):
+    calls = [partial(_run, rows, task, max_fit_rows) for task in tasks]
+    for done, cell in enumerate(spread(calls, jobs), start=1):
         cells[cell.model, cell.split] = cell
         if progress is not None:
             progress(done, len(tasks), f"{cell.model}, split {cell.split + 1} of {len(splits)}")
     paths = _Paths(rows, splits, path_table(groups, tested), group_borders(rows.ts_event, groups))
     return CrossValidated(
-        groups=groups,
-        tested=tested,
+        **cut,
         splits=len(splits),
         paths=path_count(groups, tested),
-        embargo_ns=embargo_ns,
         max_fit_rows=max_fit_rows,
         models={name: paths.score([cells[name, index] for index in folds]) for name in factories},
         skipped=skipped,
@@ -284,17 +270,6 @@ def _folds(
         except InvalidValue as error:
             skipped.append(SkippedSplit(groups=split.groups, reason=str(error)))
     return folds, tuple(skipped)
-
-
-def _results(dataset: Dataset, tasks: list[_Task], max_fit_rows: int | None, jobs: int) -> Iterator[_Cell]:
-    if jobs == 1:
-        for task in tasks:
-            yield _run(dataset, task, max_fit_rows)
-        return
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
-            joblib.delayed(_run)(dataset, task, max_fit_rows) for task in tasks
-        )
 
 
 def _run(dataset: Dataset, task: _Task, max_fit_rows: int | None) -> _Cell:

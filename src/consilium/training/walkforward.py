@@ -1,9 +1,8 @@
 """Walk-forward: every model forecasts each test part having seen only what was known before it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +22,7 @@ from consilium.training.trainer import (
     train_final,
     train_on,
 )
+from consilium.training.workers import spread
 
 __all__ = ["cut_folds", "train_final", "walk_forward"]
 
@@ -200,7 +200,7 @@ def _carried_out(
     cells: dict[tuple[str, int], _Cell] = {}
     failures: dict[tuple[str, int], ModelFailure] = {}
     folds = 1 + max(task.index for task in tasks)
-    for done, result in enumerate(_results(tasks, jobs), start=1):
+    for done, result in enumerate(spread([task.run for task in tasks], jobs), start=1):
         if isinstance(result, ModelFailure):
             failures[result.model, result.fold] = result
         else:
@@ -239,17 +239,6 @@ def _silent_cell(dataset: Dataset, fold: Fold, name: str, index: int) -> _Cell:
 
 def _first_line(failures: Sequence[ModelFailure]) -> str:
     return f"{failures[0].model} in fold {failures[0].fold + 1}: {failures[0].error}"
-
-
-def _results(tasks: Sequence[_Task], jobs: int) -> Iterator[_Cell | ModelFailure]:
-    if jobs == 1:
-        for task in tasks:
-            yield task.run()
-        return
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        yield from joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(
-            joblib.delayed(task.run)() for task in tasks
-        )
 
 
 def _calls(dataset: Dataset, fold: Fold, trained: TrainedModel) -> dict[str, float]:

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
-import joblib
 import numpy as np
 
 from consilium.app.backtest.economics import Economics, plain_figures
@@ -24,6 +24,7 @@ from consilium.training.judge.bootstrap import DRAWS
 from consilium.training.judge.comparison import BETTER, Comparison, compare_half_brier
 from consilium.training.labels import LabelSpec
 from consilium.training.trainer import derive_seed
+from consilium.training.workers import spread
 
 RECORD = "power.json"
 SYMBOLS, BARS = 4, 3_000
@@ -245,11 +246,10 @@ def run_controls(
     ]
     bare = replace(request, settings=_in_one_process(request))
     found: list[dict[str, Any]] = []
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        parallel = joblib.Parallel(n_jobs=request.settings.training.jobs, return_as="generator")
-        for result in parallel(joblib.delayed(_attempt)(bare, world, features) for world in worlds):
-            found.append(result)
-            progress("controls", len(found), len(worlds), result["name"])
+    calls = [partial(_attempt, bare, world, features) for world in worlds]
+    for result in spread(calls, request.settings.training.jobs, ordered=True):
+        found.append(result)
+        progress("controls", len(found), len(worlds), result["name"])
     return found
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-import joblib
 import numpy as np
 
 from consilium.app.backtest.assessment import Judged
@@ -20,6 +20,7 @@ from consilium.training.dataset import Dataset
 from consilium.training.forecasts import Forecasts
 from consilium.training.judge.ablation import HARMS, HELPS, SAME, ablation
 from consilium.training.judge.diversity import effective_models
+from consilium.training.workers import spread
 
 FULL = "full"
 ALONE = "one model only: nothing can be left out"
@@ -126,14 +127,9 @@ def _pooled(
         for part, request in changed.items()
     ]
     found: dict[str, Pooled] = {}
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        workers = joblib.Parallel(n_jobs=max(1, min(jobs, len(asked))), return_as="generator_unordered")
-        results = (
-            (_replay(*a) for a in asked) if jobs == 1 else workers(joblib.delayed(_replay)(*a) for a in asked)
-        )
-        for part, said in results:
-            found[part] = _since(said, box)
-            progress("ablations", len(found), len(asked), part)
+    for part, said in spread([partial(_replay, *each) for each in asked], min(jobs, max(1, len(asked)))):
+        found[part] = _since(said, box)
+        progress("ablations", len(found), len(asked), part)
     return {part: found[part] for part in changed}
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
@@ -19,6 +19,7 @@ from consilium.ensemble.learning import LATE
 from consilium.ensemble.tournament import ALL_VARIANTS, Played, Tournament
 from consilium.training.dataset import Dataset
 from consilium.training.forecasts import Forecasts
+from consilium.training.workers import spread
 
 STAGE = "all rules and policies"
 DIRECTIONS = tuple(Direction)
@@ -104,13 +105,10 @@ def play_all(
             found = _play(script, chosen[0], lambda done: progress(STAGE, done, total))
     else:
         progress(STAGE, 0, len(chosen))
-        tasks = [joblib.delayed(_play)(script, part) for part in chosen]
-        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-            for done, result in enumerate(
-                joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks), start=1
-            ):
-                found |= result
-                progress(STAGE, done, len(chosen))
+        calls = [partial(_play, script, part) for part in chosen]
+        for done, result in enumerate(spread(calls, jobs), start=1):
+            found |= result
+            progress(STAGE, done, len(chosen))
     return _shared({name: found[name] for name in variants})
 
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import joblib
-
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.judge.controls import (
     BARS,
@@ -24,6 +22,7 @@ from consilium.app.judge.controls import (
 from consilium.training.judge import Rate, rejection_rate
 from consilium.training.judge.comparison import BETTER, WORSE
 from consilium.training.judge.verdict import CLIMATOLOGY
+from consilium.training.workers import spread
 
 FEATURES = "core14"
 """The controls of the table read 14 features: 200 worlds of each kind must end in an hour."""
@@ -101,10 +100,7 @@ def rates(request: BacktestRequest, kind: str, seeds: Sequence[int], *, jobs: in
     consensus differs from its own mirror image, either way, which without signal is the size of the test;
     ``direction``: it is better than its mirror image.
     """
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        seen: list[Seen] = joblib.Parallel(n_jobs=jobs)(
-            joblib.delayed(watch)(request, kind, seed) for seed in seeds
-        )
+    seen = list(spread([partial(watch, request, kind, seed) for seed in seeds], jobs, ordered=True))
     said = dict(zip(seeds, seen, strict=True))
 
     def rate(word_of: Callable[[Seen], str], words: Sequence[str]) -> Rate:
