@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 
 from book_exchange import START_NS, STEP_NS, KnownExchange, known_exchange
+from consilium.domain.time import SECOND_NS
 from consilium.market.book.archive import day_files, recorded_symbols, symbol_folder
 from consilium.market.book.keeper import BookKeeper
 from consilium.market.book.messages import TradeMessage
@@ -21,8 +23,9 @@ LEVELS = 20
 
 
 def recorder(folder: Path, **options: object) -> Recorder:
-    """A recorder that any disk has room for and whose clock stands still."""
-    return Recorder(folder, **{"venue": VENUE, "now": lambda: 0, "min_free_bytes": 0} | options)  # type: ignore[arg-type]
+    """A recorder that any disk has room for; a second passes whenever it looks at its clock."""
+    clock = count(step=SECOND_NS)
+    return Recorder(folder, **{"venue": VENUE, "now": lambda: next(clock), "min_free_bytes": 0} | options)  # type: ignore[arg-type]
 
 
 @cache

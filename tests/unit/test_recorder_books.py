@@ -33,6 +33,26 @@ from recorder_cases import (
 )
 
 
+def _book_at(keeper: BookKeeper, ts: int, number: int) -> BookKeeper:
+    assert keeper.take_diff(
+        Diff(keeper.symbol, ts, ts, number, number, number - 1, False, [(100, number)], [])
+    )
+    return keeper
+
+
+def _quiet_keeper(symbol: str = SYMBOL) -> BookKeeper:
+    keeper = BookKeeper(symbol, levels=1, clock_tolerance_ns=10**18)
+    keeper.take_snapshot(DepthSnapshot(symbol, 0, 0, [(99, 1)], [(-200, 1)], True, True))
+    return keeper
+
+
+class Clock:
+    now = 0
+
+    def __call__(self) -> int:
+        return self.now
+
+
 @pytest.mark.promise("004", "get_latest_sequence() gives to_normalized_tensor() of shape (100, 20, 4)")
 def test_the_newest_hundred_books_make_a_tensor(tmp_path: Path) -> None:
     with recorder(tmp_path) as kept:
@@ -94,6 +114,25 @@ def test_a_file_is_written_every_thousand_books(tmp_path: Path) -> None:
         assert json.loads(said)[name] == value
 
 
+def test_files_that_fall_due_at_once_are_written_one_after_another(tmp_path: Path) -> None:
+    clock = Clock()
+    keepers = {symbol: _quiet_keeper(symbol) for symbol in ("A", "B", "C")}
+    with recorder(tmp_path, levels=1, every=10, now=clock) as kept:
+        for number in range(1, 16):
+            written = kept.counts["files"]
+            for keeper in keepers.values():
+                kept.take_book(_book_at(keeper, number, number))
+            assert kept.counts["files"] - written == (1 if 10 <= number <= 12 else 0)
+            clock.now += 20_000_000
+        # a clock that stands still holds nothing up for ever
+        for number in range(16, 32):
+            for keeper in keepers.values():
+                kept.take_book(_book_at(keeper, number, number))
+        assert kept.counts["files"] == 8
+    for symbol in keepers:
+        assert len(read_books(tmp_path, symbol)) == 31
+
+
 @pytest.mark.promise("004", "at least 1,000 snapshots before training")
 def test_training_is_refused_below_a_thousand_books(tmp_path: Path) -> None:
     with recorder(tmp_path) as kept:
@@ -104,23 +143,13 @@ def test_training_is_refused_below_a_thousand_books(tmp_path: Path) -> None:
         require_enough_books(books.slice(1, None))
 
 
-def _book_at(keeper: BookKeeper, ts: int, number: int) -> BookKeeper:
-    assert keeper.take_diff(Diff(SYMBOL, ts, ts, number, number, number - 1, False, [(100, number)], []))
-    return keeper
-
-
-def _quiet_keeper() -> BookKeeper:
-    keeper = BookKeeper(SYMBOL, levels=1, clock_tolerance_ns=10**18)
-    keeper.take_snapshot(DepthSnapshot(SYMBOL, 0, 0, [(99, 1)], [(-200, 1)], True, True))
-    return keeper
-
-
 def test_each_day_has_its_own_files(tmp_path: Path) -> None:
     midnight = 20_000 * DAY_NS
     keeper = _quiet_keeper()
     with recorder(tmp_path, levels=1) as kept:
         for number, ts in enumerate((midnight - 2, midnight - 1, midnight, midnight + DAY_NS), 1):
             kept.take_book(_book_at(keeper, ts, number))
+        assert kept.buffered == 1
     days = [path.parent.name for path in files(tmp_path)]
     assert days == ["day=2024-10-03", "day=2024-10-04", "day=2024-10-05"]
     assert [path.name for path in files(tmp_path)] == [

@@ -72,6 +72,7 @@ def test_collecting_goes_on_while_the_disk_is_full_and_writing_when_it_is_not(
     kept = recorder(folder, every=50, ring=300, now=clock, min_free_bytes=min_free)
     books = kept_books(exchange(), 0, 900)
     for _ in range(100):
+        clock.now += 10**9
         kept.take_book(next(books))
     before = {path: path.read_bytes() for path in files(folder)}
     assert len(before) == 2

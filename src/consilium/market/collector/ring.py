@@ -52,6 +52,11 @@ class BookRing:
         """How many books were not written yet."""
         return self.total - self.written
 
+    @property
+    def waiting_since(self) -> int:
+        """The exchange's time of the oldest book that was not written; there must be one."""
+        return int(self._rows[0, self.written % self.size])
+
     def add(self, ts_event: int, ts_local: int, session: int, update: int, certain: int, top: Top) -> bool:
         """Add a book; return whether the oldest one that was not written had to go for it."""
         lost = self.unwritten == self.size

@@ -93,9 +93,13 @@ class SymbolStream:
         self._counts["old_books"] += not new
         return new
 
-    def turns_day(self, keeper: BookKeeper) -> bool:
-        """Return whether books wait that are of an earlier day."""
-        return bool(self.ring.unwritten) and keeper.ts_event // DAY_NS != self._newest[0] // DAY_NS
+    @property
+    def due(self) -> bool:
+        """Whether enough books wait for a file, or some of a day that is over."""
+        waiting = self.ring.unwritten
+        return waiting >= self._every or (
+            waiting > 0 and self.ring.waiting_since // DAY_NS != self._newest[0] // DAY_NS
+        )
 
     def take_book(self, keeper: BookKeeper) -> None:
         """Take the book that a keeper holds now; it must be new."""
@@ -139,8 +143,13 @@ class SymbolStream:
         if gap is not None:
             self._log("books", gap.cause, (gap.ts_begin, None), (gap.ts_event_begin, None))
 
-    def write_books(self) -> None:
-        """Write all books that wait, a file for each day.
+    def write_books(self, *, all_of_them: bool = True) -> None:
+        """Write the books that wait, at most ``every`` of one day a file.
+
+        Parameters
+        ----------
+        all_of_them
+            Not only full files and what is left of days that are over.
 
         Raises
         ------
@@ -148,7 +157,7 @@ class SymbolStream:
             They cannot be written, and wait on.
         """
         ring = self.ring
-        while ring.unwritten:
+        while ring.unwritten if all_of_them else self.due:
             rows = ring.rows(ring.written, min(ring.total, ring.written + self._every))
             rows = rows.slice(0, _same_day(rows))
             if self._lost:
