@@ -25,6 +25,8 @@ class BookExecution:
         joins behind all of it, 0 (``FRONT``) before.
     fee_scale
         Factor on the instrument's fees, >= 0.
+    slippage_scale
+        Factor on what taking costs against the mid, >= 1; what is beyond 1 is charged as a fee.
     trigger
         What sets off a stop: a ``trade`` at its price or beyond (the default), or the best price of the
         ``book`` that it would meet.
@@ -44,6 +46,7 @@ class BookExecution:
     max_age_ns: int = 1_000_000_000
     queue_ahead: float = BACK
     fee_scale: float = 1.0
+    slippage_scale: float = 1.0
     trigger: str = "trade"
     leverage: float = 10.0
     funding_rate: float = 0.0001
@@ -54,13 +57,16 @@ class BookExecution:
             raise InvalidValue("max_age_ns must be > 0", self.max_age_ns, "give the age of the oldest book")
         require_fraction("queue_ahead", self.queue_ahead)
         require_at_least("fee_scale", self.fee_scale, 0.0)
+        require_at_least("slippage_scale", self.slippage_scale, 1.0)
         if self.trigger not in TRIGGERS:
             raise InvalidValue("trigger must be trade or book", repr(self.trigger), "use one of the two")
         require_at_least("leverage", self.leverage, 1.0)
 
     def scaled(self, factor: float) -> Self:
-        """Return the same with fees multiplied; spread and depth are what the record shows."""
-        return replace(self, fee_scale=self.fee_scale * factor)
+        """Return the same with fees and slippage multiplied; prices and depth stay as recorded."""
+        return replace(
+            self, fee_scale=self.fee_scale * factor, slippage_scale=max(self.slippage_scale * factor, 1.0)
+        )
 
     def fee_rate(self, instrument: Instrument, *, maker: bool) -> float:
         """Return the fee as a fraction of the traded value; a rebate is negative."""

@@ -24,14 +24,12 @@ from consilium.trading.book.account import BookAccount
 from consilium.trading.book.ladder import BookOrder, Ladder, queue_through, walk
 from consilium.trading.book.perpetual import LIQUIDATION, FundingClock, liquidation_order
 from consilium.trading.book.register import FundingPaid, Register
+from consilium.trading.book.terms import require_one_market
 from consilium.trading.book.view import BookView
 from consilium.trading.execution import floor_quantity
 from consilium.trading.portfolio import CASH_DIGITS, left_over
 
 TIMES_IN_FORCE = ("GTC", "IOC", "DAY")
-INVERSE = "_coinm"
-"""End of the name of a venue whose contracts are paid in the coin that they are about."""
-
 _REJECTED, _CANCELLED, _EXPIRED = OrderStatus.REJECTED, OrderStatus.CANCELLED, OrderStatus.EXPIRED
 _MARKET, _STOP = OrderKind.MARKET, OrderKind.STOP
 
@@ -62,7 +60,7 @@ class BookMarket:
         register: Register,
         funding: Sequence[Funding] = (),
     ) -> None:
-        _require_one_market(book, trades, instrument)
+        require_one_market(book, trades, instrument)
         account.list(instrument)
         self.instrument = instrument
         self.execution = account.execution
@@ -197,6 +195,7 @@ class BookMarket:
         self._account.release(order.order_id)
         unpaid = account.reducible(self.instrument.symbol, working.sign, 0.0)
         fee = self.execution.fee_rate(self.instrument, maker=False)
+        fee += max((self._dearer(working.sign, price) for price, _ in side.levels()), default=0.0)
         taken = walk(
             side.levels(),
             working,
@@ -216,6 +215,12 @@ class BookMarket:
             self._drop(order.order_id, _CANCELLED, "immediate_or_cancel", ts)
         else:
             self._rest(working, ts)
+
+    def _dearer(self, sign: int, price: float) -> float:
+        """Return what taking at a price costs more where slippage is scaled, as a fraction of the value."""
+        extra = self.execution.slippage_scale - 1.0
+        away = sign * (price - self.view.mid()) / price if extra else 0.0
+        return extra * away if away > 0.0 else 0.0
 
     def _why_short(self, side: Ladder) -> str:
         more = any(floor_quantity(size, self.instrument.lot_size) > 0.0 for _, size in side.levels())
@@ -353,12 +358,14 @@ class BookMarket:
         return quantity
 
     def _fill(self, working: BookOrder, price: float, quantity: float, ts: int, *, maker: bool) -> None:
-        rate = self.execution.fee_rate(self.instrument, maker=maker)
+        fee = price * quantity * self.execution.fee_rate(self.instrument, maker=maker)
+        if not maker and self.execution.slippage_scale > 1.0:
+            fee += quantity * price * self._dearer(working.sign, price)
         fill = Fill(
             order_id=working.order.order_id,
             price=price,
             quantity=quantity,
-            fee=round(price * quantity * rate, CASH_DIGITS),
+            fee=round(fee, CASH_DIGITS),
             liquidity=Liquidity.MAKER if maker else Liquidity.TAKER,
             ts_event=ts,
         )
@@ -374,21 +381,3 @@ class BookMarket:
     def _drop(self, order_id: str, status: OrderStatus, reason: str, ts: int) -> None:
         self._forget(order_id, status.value)
         self._register.out.append(OrderEvent(order_id=order_id, status=status, reason=reason, ts_event=ts))
-
-
-def _require_one_market(book: BookSeries, trades: TradeSeries, instrument: Instrument) -> None:
-    if len({book.symbol, trades.symbol, instrument.symbol}) > 1:
-        raise InvalidValue(
-            "book, trades and instrument must be of one symbol",
-            f"{book.symbol}, {trades.symbol}, {instrument.symbol}",
-            "give those of one market",
-        )
-    venue = next((v for v in (book.venue, instrument.venue) if v.endswith(INVERSE)), "")
-    if venue:
-        raise InvalidValue(
-            "books are traded in linear markets, whose sizes are base units",
-            f"{book.symbol} of {venue}, contracts paid in the coin",
-            "use the books of a spot or a USD-margined market",
-        )
-    if not len(book):
-        raise InvalidValue("a book broker needs at least one book", 0, "load a recording")

@@ -115,7 +115,7 @@ def run_on_books(
     execution = BookExecution() if execution is None else execution
     tapes = _tapes(panel)
     series = as_series(signals, tapes)
-    _require_cover(markets, tapes, series, start_ts, delay_ns)
+    _require_cover(markets, tapes, series, start_ts, execution.max_age_ns)
     broker = BookBroker(initial_cash, execution)
     trading = BookTrading(
         broker,
@@ -145,9 +145,9 @@ def _require_cover(
     tapes: Mapping[str, Tape],
     signals: Mapping[str, SignalSeries],
     start_ts: int | None,
-    delay_ns: int,
+    slack_ns: int,
 ) -> None:
-    """Refuse to trade where no book was recorded."""
+    """Refuse to trade where no book was recorded; the last one counts until it is stale."""
     for symbol in tapes:
         if symbol not in markets:
             raise DataProblem(
@@ -156,10 +156,10 @@ def _require_cover(
                 "give its books, or name the symbols that have some",
             )
     for symbol, series in signals.items():
-        times = series.ts_event[series.actionable] + delay_ns
+        times = series.ts_event[series.actionable]
         times = times[times >= start_ts] if start_ts is not None else times
         first, last = markets[symbol].span
-        outside = times[(times < first) | (times > last)]
+        outside = times[(times < first) | (times > last + slack_ns)]
         if len(outside):
             raise DataProblem(
                 f"the books of {symbol} must cover the time of its signals",
