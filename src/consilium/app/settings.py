@@ -40,6 +40,46 @@ class Costs(_Section):
     participation: Fraction = 0.01
 
 
+class Book(_Section):
+    """How orders meet recorded books, where ``--fills book`` asks for it. See docs/trading.md.
+
+    Parameters
+    ----------
+    latency_ms
+        From a decision to the exchange.
+    queue
+        Share of a level's recorded size that stands before a new resting order: 1 the back, 0 the front.
+    max_age_ms
+        A book older than this fills nothing.
+    trigger
+        What sets off a stop: a trade, or the best price of the book.
+    entry
+        Positions are opened at market, or at a limit at the best price of our side.
+    patience_ms
+        How long an entry waits at its limit.
+    shorts
+        Whether DOWN opens a short position in a perpetual.
+    notional
+        Value of a position in quote units; None sizes by risk.
+    min_notional
+        Smallest order value in quote units.
+    leverage, maintenance
+        Of perpetuals: value over initial margin, and the maintenance margin rate.
+    """
+
+    latency_ms: NotNegative = 50.0
+    queue: Fraction = 1.0
+    max_age_ms: Positive = 1_000.0
+    trigger: Literal["trade", "book"] = "trade"
+    entry: Literal["market", "limit"] = "market"
+    patience_ms: Positive = 2_000.0
+    shorts: bool = False
+    notional: Positive | None = None
+    min_notional: NotNegative = 0.0
+    leverage: float = Field(default=10.0, ge=1.0, le=125.0, allow_inf_nan=False)
+    maintenance: float = Field(default=0.004, ge=0.0, lt=1.0, allow_inf_nan=False)
+
+
 class Ensemble(_Section):
     """How the models reach consensus. See docs/ensemble.md.
 
@@ -94,6 +134,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("runs")
     costs: Costs = Costs()
+    book: Book = Book()
     ensemble: Ensemble = Ensemble()
     training: Training = Training()
     paper: Paper = Paper()

@@ -14,6 +14,8 @@ from consilium.ensemble import DEFAULT_TRUST, PRESETS, RULES, TRUST, make_trust
 from consilium.market.features import FEATURE_SETS, feature_names
 from consilium.models import BASELINES, DEFAULT_POOL, FORECASTERS
 
+FILLS = ("candles", "book")
+
 SMALL_FEATURES = {"small": "core14", "full": "candle62"}
 """Feature set of each preset of `download-data`: 500 bars are too few for the long windows."""
 
@@ -28,6 +30,8 @@ class BacktestRequest:
         Files and folders of recorded books; empty for none.
     bar
         Length of the bars that are built from recorded trades, such as 1s; empty where the data are candles.
+    fills
+        How orders are filled: from candles, or by walking recorded books.
     models
         Members of the pool, canonical names.
     features
@@ -39,6 +43,7 @@ class BacktestRequest:
     data: str = "sample"
     books: tuple[str, ...] = ()
     bar: str = ""
+    fills: str = "candles"
     symbols: tuple[str, ...] | None = None
     models: tuple[str, ...] = DEFAULT_POOL
     baselines: tuple[str, ...] = tuple(BASELINES)
@@ -99,6 +104,9 @@ class BacktestRequest:
             raise UsageError("horizon must be >= 1 bar", chosen.horizon, "use 1")
         if chosen.bar:
             length_ns(chosen.bar)
+        _known("way to fill", chosen.fills, FILLS)
+        if chosen.fills == "book" and not chosen.books:
+            raise UsageError("--fills book needs recorded books", "none", "add --books PATH")
         return chosen
 
     @property
