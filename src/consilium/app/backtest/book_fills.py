@@ -1,16 +1,16 @@
 """Accounts whose orders are filled by walking recorded books, and the same signals filled on candles."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from consilium.app.bootstrap import make_costs
 from consilium.app.settings import Settings
-from consilium.domain import Instrument, Policy, UnknownName
-from consilium.market.book.recordings import Recordings
+from consilium.domain import DataProblem, Instrument, Policy, to_iso
 from consilium.market.book.series import BookSeries
 from consilium.market.book.trades import TradeSeries
+from consilium.market.recordings import Recordings, plain_symbol
 from consilium.trading.backtest import BacktestResult, run_backtest
 from consilium.trading.book.execution import BookExecution
 from consilium.trading.book.run import RecordedMarket, run_on_books
@@ -22,6 +22,10 @@ from consilium.trading.tape import Tape
 MS_NS = 1_000_000
 PERPETUAL = ("_usdm", "_coinm")
 """Ends of the names of venues that trade perpetuals."""
+
+
+MOST_UNCOVERED = 0.05
+"""Share of signals that may lie outside the time of the books."""
 
 
 def terms_of(settings: Settings, book: BookSeries, trades: TradeSeries) -> Instrument:
@@ -190,19 +194,68 @@ def at_closes(series: SignalSeries, tape: Tape) -> SignalSeries:
     )
 
 
-def markets_of(recordings: Recordings, symbols: Sequence[str]) -> dict[str, RecordedMarket]:
+def markets_of(recordings: Recordings, symbols: Iterable[str]) -> dict[str, RecordedMarket]:
     """Read books and trades of symbols.
 
     Raises
     ------
-    UnknownName
-        Nothing is recorded of a symbol.
     DataProblem
-        Books or trades that cannot be.
+        Nothing is recorded of a symbol, or no trade of the time of its books; books or trades that cannot be.
     """
+    known = {plain_symbol(name): name for name in recordings.symbols}
     markets = {}
     for symbol in symbols:
-        if symbol not in recordings.symbols:
-            raise UnknownName("symbol of the books", symbol, recordings.symbols)
-        markets[symbol] = RecordedMarket(book=recordings.book(symbol), trades=recordings.trades(symbol))
+        name = known.get(plain_symbol(symbol))
+        if name is None:
+            raise DataProblem(
+                "every symbol needs recorded books",
+                f"none of {symbol}, but of {', '.join(known)}",
+                "give its books, or name the symbols that have some with --symbols",
+            )
+        book = replace(recordings.book(name), symbol=symbol)
+        trades = replace(recordings.trades(name), symbol=symbol)
+        markets[symbol] = market = RecordedMarket(book=book, trades=trades)
+        first, last = market.span
+        if not ((trades.ts_event >= first) & (trades.ts_event <= last)).any():
+            raise DataProblem(
+                f"resting orders of {symbol} need trades of the time of its books",
+                f"books from {to_iso(first)} to {to_iso(last)}, no trade in it",
+                "give the trades that were recorded with them",
+            )
     return markets
+
+
+def covered(
+    signals: Sequence[SignalSeries], markets: Mapping[str, RecordedMarket], start_ts: int | None = None
+) -> tuple[list[SignalSeries], int]:
+    """Leave out the few signals that no book covers; return the others and how many those were.
+
+    Raises
+    ------
+    DataProblem
+        More than a twentieth of the signals has no book.
+    """
+    kept, gone, total = [], 0, 0
+    for series in signals:
+        first, last = markets[series.symbol].span
+        counts = series.ts_event >= start_ts if start_ts is not None else np.ones(len(series.ts_event), bool)
+        inside = (series.ts_event >= first) & (series.ts_event <= last)
+        gone += int((counts & ~inside).sum())
+        total += int(counts.sum())
+        kept.append(
+            SignalSeries(
+                symbol=series.symbol,
+                ts_event=series.ts_event[inside],
+                direction=series.direction[inside],
+                actionable=series.actionable[inside],
+            )
+        )
+    if gone > MOST_UNCOVERED * total:
+        spans = [market.span for market in markets.values()]
+        told = f"{to_iso(min(first for first, _ in spans))} to {to_iso(max(last for _, last in spans))}"
+        raise DataProblem(
+            "the books must cover the time of the signals",
+            f"books from {told}, {gone:,} of {total:,} signals outside",
+            "build the bars from the recorded trades with --bar, or give books of that time",
+        )
+    return kept, gone

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from consilium.app.backtest.book_fills import BookFills, covered
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.bootstrap import make_costs, make_instruments
 from consilium.domain import stated_directions, to_iso
@@ -31,10 +32,20 @@ class Economics:
         Candles by symbol.
     start_ts
         Close at which the first test forecast was made.
+    books
+        Recorded markets through which the orders of accounts are walked; None fills them from candles. The
+        books of single forecasters are always filled from candles.
     """
 
-    def __init__(self, request: BacktestRequest, panel: Mapping[str, CandleSeries], start_ts: int) -> None:
+    def __init__(
+        self,
+        request: BacktestRequest,
+        panel: Mapping[str, CandleSeries],
+        start_ts: int,
+        books: BookFills | None = None,
+    ) -> None:
         self.request, self.panel, self.start_ts = request, panel, start_ts
+        self.books = books
         self.tapes = prepare(panel)
         self.costs = make_costs(request.settings)
         self.instruments = make_instruments(request.settings, panel)
@@ -63,6 +74,16 @@ class Economics:
         size
             Factor on the money at the start and on the largest value of a position, > 0.
         """
+        if self.books is not None:
+            return self.books.account(
+                self.tapes,
+                covered(signals, self.books.markets, self.start_ts)[0],
+                limits=limits,
+                costs=costs,
+                delay=delay,
+                size=size,
+                start_ts=self.start_ts,
+            )
         policy = self.request.policy
         return run_backtest(
             self.tapes,

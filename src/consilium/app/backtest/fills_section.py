@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from consilium.app.backtest.book_fills import BookFills
-from consilium.app.backtest.economics import plain_figures
+from consilium.app.backtest.book_fills import BookFills, covered, markets_of
+from consilium.app.backtest.economics import Economics, plain_figures
+from consilium.app.backtest.request import BacktestRequest
 from consilium.app.bootstrap import make_costs
+from consilium.app.observe import Observed
 from consilium.domain import Instrument
 from consilium.trading.backtest import BacktestResult
 from consilium.trading.book.figures import ended_without_fill, fill_figures
@@ -14,6 +16,37 @@ from consilium.trading.signals import SignalSeries
 from consilium.trading.tape import Tape
 
 MULTIPLES = (1.0, 2.0, 3.0)
+
+
+def book_fills(request: BacktestRequest, observed: Observed) -> BookFills | None:
+    """Read the books of a run that asks for them; None where orders are filled from candles.
+
+    Raises
+    ------
+    DataProblem
+        Nothing is recorded of a symbol of the candles, or something that cannot be.
+    """
+    if request.fills != "book" or observed.recordings is None:
+        return None
+    markets = markets_of(observed.recordings, observed.panel)
+    return BookFills.of(markets, request.settings, request.policy, request.horizon)
+
+
+def filled_by_books(
+    economics: Economics, signals: Sequence[SignalSeries], account: BacktestResult
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the section about fills, and notes; both empty where orders are filled from candles."""
+    books = economics.books
+    if books is None:
+        return {}, []
+    kept, gone = covered(signals, books.markets, economics.start_ts)
+    section = fills_section(
+        books, account, economics.tapes, kept, limits=economics.request.limits, start_ts=economics.start_ts
+    )
+    notes = notes_on_fills(books)
+    if gone:
+        notes.append(f"{gone:,} signals outside the time of the books were left out.")
+    return {"fills": section}, notes
 
 
 def fills_section(
@@ -44,13 +77,15 @@ def fills_section(
         bars = books.on_candles(tapes, signals, limits=limits, costs=factor, start_ts=start_ts)
         costs.append({"multiple": factor, "book": _earned(book), "candles": _earned(bars)})
     chosen = books.settings.costs
+    ended = ended_without_fill(account.order_events)
     return {
         "how": "book",
         "settings": books.settings.book.model_dump(mode="json")
         | {"maker_fee": chosen.maker_fee, "taker_fee": chosen.taker_fee},
         "instruments": {symbol: _told_terms(of) for symbol, of in books.instruments.items()},
         "figures": {purpose: asdict(found) for purpose, found in figures.items()},
-        "ended": ended_without_fill(account.order_events),
+        "refused": _refused(account, ended["rejected"]),
+        "ended": ended,
         "accounts": {"book": _account(account), "candles": None if candles is None else _account(candles)},
         "costs": costs,
     }
@@ -71,6 +106,12 @@ def notes_on_fills(books: BookFills) -> list[str]:
     if book.shorts:
         notes.append("Candles fill no short positions, so there is no account on candles beside this one.")
     return notes
+
+
+def _refused(account: BacktestResult, rejected: Mapping[str, int]) -> dict[str, int]:
+    """Return what the gate refused before it was sent, and trades that passed resting orders, by reason."""
+    left = {why: count - rejected.get(why, 0) for why, count in account.rejections.items()}
+    return {why: count for why, count in left.items() if count > 0}
 
 
 def _earned(account: BacktestResult | None) -> float | None:

@@ -16,6 +16,7 @@ from consilium.app.backtest.assessment import (
     told_of_direction,
 )
 from consilium.app.backtest.economics import Economics, account_daily, drawdown, pairs, plain_figures
+from consilium.app.backtest.fills_section import book_fills, filled_by_books
 from consilium.app.backtest.pooling import Pooled, pool
 from consilium.app.backtest.registration import Material, registered
 from consilium.app.backtest.request import BacktestRequest
@@ -83,6 +84,7 @@ def _carry_out(
     progress: ProgressCall,
     row: Run,
 ) -> dict[str, Any]:
+    recorded = book_fills(request, observed)
     progress("features and labels", 0, 1)
     training = request.settings.training
     cut = partial(cut_folds, folds=training.folds, first_fraction=training.first_fraction)
@@ -103,7 +105,8 @@ def _carry_out(
     keeper.write(place_of(request.settings.data_dir, row.run_id))
     main = pooled[request.gates]
     judged = Judged.of(dataset, forecasts, main.probabilities, main.actionable)
-    economics = Economics(request, observed.panel, int(dataset.ts_event[forecasts.rows[0]]))
+    start_ts = int(dataset.ts_event[forecasts.rows[0]])
+    economics = Economics(request, observed.panel, start_ts, recorded)
     books = _books(economics, dataset, forecasts, progress)
     accounts = _accounts(economics, pooled, progress)
     account = accounts[request.gates, request.limits]
@@ -123,6 +126,9 @@ def _carry_out(
     direction = told_of_direction(dataset, judged, horizon=horizon, seed=seed)
     held = economics.hold()
     trading = _trading(account, held)
+    progress("fills from books", 0, 1)
+    filled, told = filled_by_books(economics, main.signals, account)
+    progress("fills from books", 1, 1)
     return {
         "schema": SCHEMA,
         "version": __version__,
@@ -136,11 +142,13 @@ def _carry_out(
             f"gates={gates}, limits={'on' if limits else 'off'}": plain_figures(result)
             for (gates, limits), result in accounts.items()
         },
+        **filled,
         "calibration": {name: reliability_of(dataset, judged, name) for name in ("consensus", *members)},
         "weights": main.weights,
         **_verdict(verdict, direction, told_of_rival(request, figures), trading, held),
         "notes": [
             *notes_on(request, observed, features, figures),
+            *told,
             *(
                 f"Stranded, its bars have ended: {told}; valued at its last close."
                 for told in trading["stranded"]

@@ -12,7 +12,7 @@ from consilium.trading.signals import SignalSeries
 
 NEEDED = ("ts_event", "symbol", "direction")
 WORDS = {"down": 0, "flat": 1, "up": 2, "0": 0, "1": 1, "2": 2}
-READERS = {".csv": pl.read_csv, ".parquet": pl.read_parquet}
+KINDS = (".csv", ".parquet")
 
 
 def read_signals(path: Path, spans: Mapping[str, tuple[int, int]]) -> list[SignalSeries]:
@@ -64,11 +64,11 @@ def read_signals(path: Path, spans: Mapping[str, tuple[int, int]]) -> list[Signa
 def _table(path: Path) -> pl.DataFrame:
     if not path.is_file():
         raise UsageError("--signals must be a file", f"'{path}'", "check the path")
-    read = READERS.get(path.suffix.lower())
-    if read is None:
+    kind = path.suffix.lower()
+    if kind not in KINDS:
         raise UsageError("--signals must be a csv or a parquet file", f"'{path.name}'", "convert it")
     try:
-        table = read(path)
+        table = pl.read_csv(path) if kind == ".csv" else pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataProblem(f"{path.name} must be readable", told, "write it again") from None

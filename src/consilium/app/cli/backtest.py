@@ -13,17 +13,32 @@ from consilium.app.cli.request import request_of, with_request
 if TYPE_CHECKING:
     from consilium.app.backtest.request import BacktestRequest
 
+Signals = Annotated[
+    Path | None,
+    typer.Option(
+        "--signals",
+        help="Trade your own signals and train nothing: a csv or parquet file of ts_event, symbol, direction "
+        "and, if there is one, actionable.",
+    ),
+]
+
 
 @guarded
 @with_request
 def backtest(
     request: "BacktestRequest",
+    signals: Signals = None,
     json_file: options.JsonFile = None,
     html_file: options.HtmlFile = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Train walk-forward, reach consensus, trade on paper, and say whether it was worth it."""
-    _run(request, json_file, html_file, quiet)
+    if signals is None:
+        _run(request, json_file, html_file, quiet)
+        return
+    from consilium.app.backtest.own_signals import run_signals
+
+    show(lambda progress: run_signals(request, signals, progress=progress), json_file, html_file, quiet=quiet)
 
 
 @guarded

@@ -7,7 +7,7 @@ import typer
 from pydantic import ValidationError
 
 from consilium.app.files import is_standard_output
-from consilium.app.settings import Ensemble, Settings, Training, load_settings
+from consilium.app.settings import Book, Costs, Ensemble, Settings, Training, load_settings
 from consilium.domain import UsageError
 
 if TYPE_CHECKING:
@@ -150,21 +150,28 @@ def settings_with(
         An option outside its bound.
     """
     settings = load_settings()
-    training = _merged(settings.training, folds=folds, seed=seed, jobs=jobs)
-    ensemble = _merged(
+    training = merged(settings.training, folds=folds, seed=seed, jobs=jobs)
+    ensemble = merged(
         settings.ensemble, meta=None if meta is None else on_or_off("meta", meta), per_regime=per_regime
     )
     if conformal == "off":
         ensemble = ensemble.model_copy(update={"conformal": None})
     elif conformal is not None:
-        ensemble = _merged(ensemble, conformal=conformal)
+        ensemble = merged(ensemble, conformal=conformal)
     return settings.model_copy(update={"training": training, "ensemble": ensemble})
 
 
-_Section = TypeVar("_Section", Training, Ensemble)
+_Section = TypeVar("_Section", Training, Ensemble, Book, Costs)
 
 
-def _merged(section: _Section, **given: Any) -> _Section:
+def merged(section: _Section, **given: Any) -> _Section:
+    """Return a section of the settings in which what was given prevails; None is not given.
+
+    Raises
+    ------
+    UsageError
+        A value outside its bound.
+    """
     kept = {key: value for key, value in given.items() if value is not None}
     try:
         return type(section)(**(section.model_dump() | kept))

@@ -5,7 +5,7 @@ from functools import wraps
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
-from consilium.app.cli import options
+from consilium.app.cli import filling, options
 
 if TYPE_CHECKING:
     from consilium.app.backtest.request import BacktestRequest
@@ -17,6 +17,15 @@ def request_of(
     data: options.Data,
     books: options.Books = None,
     bar: options.Bar = None,
+    fills: filling.Fills = "candles",
+    latency: filling.Latency = None,
+    queue: filling.Queue = None,
+    entry: filling.Entry = None,
+    patience: filling.Patience = None,
+    shorts: filling.Shorts = None,
+    notional: filling.Notional = None,
+    maker_fee: filling.MakerFee = None,
+    taker_fee: filling.TakerFee = None,
     symbols: options.Symbols = None,
     models: options.Models = "all",
     rule: options.Rule = None,
@@ -46,10 +55,22 @@ def request_of(
     limited = options.on_or_off("limits", limits)
     from consilium.app.backtest.request import BacktestRequest
 
+    settings = options.settings_with(
+        folds=folds, seed=seed, jobs=jobs, meta=meta, per_regime=per_regime, conformal=conformal
+    )
+    book = filling.book_terms(
+        latency=latency,
+        queue=queue,
+        entry=entry,
+        patience=patience,
+        shorts=shorts,
+        notional=notional,
+    )
     return BacktestRequest.checked(
-        settings=options.settings_with(
-            folds=folds, seed=seed, jobs=jobs, meta=meta, per_regime=per_regime, conformal=conformal
+        settings=filling.settings_filled(
+            settings, fills=fills, book=book, maker_fee=maker_fee, taker_fee=taker_fee
         ),
+        fills=fills,
         data=data,
         books=tuple(books or ()),
         bar=bar or "",

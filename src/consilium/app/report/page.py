@@ -13,6 +13,7 @@ from consilium.app.report.account import (
     folds_section,
     trading_section,
 )
+from consilium.app.report.fills import fills_section
 from consilium.app.report.frame import closing, frame, heading
 from consilium.app.report.judge.page import judge_page
 from consilium.app.report.plain import JUDGE_SCHEMA, checked
@@ -23,6 +24,7 @@ _SECTIONS = (
     figures_section,
     consensus_section,
     trading_section,
+    fills_section,
     folds_section,
     data_section,
     failures_section,

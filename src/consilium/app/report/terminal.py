@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from consilium.app.report.account import trading_rows
+from consilium.app.report.fills import fills_lines, fills_tables
 from consilium.app.report.judge import terminal as judge
 from consilium.app.report.judge.verdicts import which_way
 from consilium.app.report.numbers import NOTHING, TRADING_TITLES, after_label, duration, number, percent
@@ -54,7 +55,7 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
     judged = clean["schema"] == JUDGE_SCHEMA
     if clean.get("data"):
         _plain(console, _heading(clean["data"]))
-    for table in judge.tables(clean) if judged else (_figures(clean), _accounts(clean)):
+    for table in judge.tables(clean) if judged else (_figures(clean), _accounts(clean), *fills_tables(clean)):
         if table.row_count:
             console.print(table)
     for line in judge.lines(clean) if judged else _lines(clean):
@@ -119,6 +120,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
     opened = [f"{name} {row['actionable']:,} ({percent(row['share'])})" for name, row in gates.items()]
     lines = [f"Gates opened: {', '.join(opened)}"] if opened else []
     lines += filter(None, [sets_line(report)])
+    lines += fills_lines(report)
     lines += [f"Data: {finding}" for finding in report.get("data", {}).get("findings", [])]
     lines += [f"Failure: {failure}" for failure in report.get("failures", [])]
     return lines + [f"Note: {note}" for note in report.get("notes", [])]

@@ -1,4 +1,4 @@
-"""What the fills of an account on books were like: slippage, makers, parts, time, and what candles would say."""
+"""What the fills of an account on books were like: slippage, makers, time, and what candles would say."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -171,9 +171,7 @@ def _mid(market: RecordedMarket, ts: int) -> float:
     return float(book.bid_price[row, 0] + book.ask_price[row, 0]) / 2.0 if row >= 0 else float("nan")
 
 
-def _candle_price(
-    order: Order, tape: Tape, costs: CostModel, instrument: Instrument | None
-) -> float | None:
+def _candle_price(order: Order, tape: Tape, costs: CostModel, instrument: Instrument | None) -> float | None:
     """Return the price that an order would get at the open of the first bar that opens at or after it."""
     at = bisect_left(tape.ts_open, order.ts_event)
     if at >= len(tape.ts_open):

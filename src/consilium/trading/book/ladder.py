@@ -64,27 +64,41 @@ class Ladder:
     """The levels of one side of the recorded book, less what our own orders took of them.
 
     The record does not know of us: a level that we emptied stands in the next book as before. What we took
-    counts as gone until the recorded size of that price changes.
+    counts as gone until the recorded size of that price changes. What others traded since the book counts as
+    gone until the next one.
+
+    Parameters
+    ----------
+    sign
+        +1 for bids, -1 for asks.
 
     Examples
     --------
-    >>> asks = Ladder()
+    >>> asks = Ladder(-1)
     >>> asks.show([(10.0, 2.0), (11.0, 5.0)])
     >>> asks.take(10.0, 1.5)
     >>> asks.show([(10.0, 2.0), (11.0, 5.0)])
     >>> list(asks.levels())
     [(10.0, 0.5), (11.0, 5.0)]
+    >>> asks.trade(11.0, 2.0)
+    >>> list(asks.levels())
+    [(10.0, 0.0), (11.0, 3.0)]
     """
 
-    __slots__ = ("_levels", "_taken")
+    __slots__ = ("_furthest", "_levels", "_sign", "_taken", "_traded")
 
-    def __init__(self) -> None:
+    def __init__(self, sign: int) -> None:
+        self._sign = sign
         self._levels: list[Level] = []
         self._taken: dict[float, Level] = {}
+        self._traded: dict[float, float] = {}
+        self._furthest = inf * sign
 
     def show(self, levels: Iterable[Level]) -> None:
         """Put the levels of a newer book in place, best first; a level without a price ends them."""
         self._levels = []
+        self._traded.clear()
+        self._furthest = inf * self._sign
         for price, size in levels:
             if isnan(price):
                 break
@@ -99,29 +113,34 @@ class Ladder:
         before = self._taken.get(price, (0.0, size))[0]
         self._taken[price] = (before + quantity, size)
 
+    def trade(self, price: float, size: float) -> None:
+        """Note a trade of others since the book: better levels are gone, and at its price what it took."""
+        self._furthest = min(self._furthest, price) if self._sign > 0 else max(self._furthest, price)
+        self._traded[price] = self._traded.get(price, 0.0) + size
+
+    def leave(self, price: float) -> None:
+        """Note that the other side traded at a price: no level of this side stands there or beyond."""
+        self.trade(price, inf)
+
     def levels(self) -> Iterator[Level]:
         """Yield price and what is left there, best first."""
         for price, size in self._levels:
+            if self._sign * (price - self._furthest) > SAME_PRICE * price:
+                yield price, 0.0
+                continue
             taken = self._taken.get(price)
-            yield price, size if taken is None else max(size - taken[0], 0.0)
+            gone = (0.0 if taken is None else taken[0]) + self._traded.get(price, 0.0)
+            yield price, max(size - gone, 0.0) if gone else size
 
     def __bool__(self) -> bool:
         return bool(self._levels)
 
-    def size_at(self, price: float, sign: int) -> float | None:
-        """Return the recorded size at a price, 0 where the book has none; None below the last level.
-
-        Parameters
-        ----------
-        price
-            Of a resting order on this side.
-        sign
-            +1 for bids, -1 for asks.
-        """
+    def size_at(self, price: float) -> float | None:
+        """Return the recorded size at a price, 0 where the book has none; None below the last level."""
         for level, size in self._levels:
             if abs(level - price) <= SAME_PRICE * price:
                 return size
-            if sign * (price - level) > 0.0:
+            if self._sign * (price - level) > 0.0:
                 return 0.0
         return None
 

@@ -65,7 +65,7 @@ class BookMarket:
         self.instrument = instrument
         self.execution = account.execution
         self.passed_over: Counter[str] = Counter()
-        self.view = BookView(book, account.execution.max_age_ns)
+        self.view = BookView(book, trades, account.execution.max_age_ns)
         self.trades = trades
         self._account = account
         self._held = account.held[instrument.symbol]
@@ -177,7 +177,7 @@ class BookMarket:
             return "below_lot"
         if self.view.row < 0 or (self.view.stale(ts) and not stop):
             return "stale_book"
-        self.view.show()
+        self.view.show(ts)
         self._mark()
         touch = next(self.view.sides[-working.sign].levels(), None)
         if touch is None and not stop:
@@ -191,7 +191,7 @@ class BookMarket:
 
     def _take(self, working: BookOrder, ts: int) -> None:
         order, side, account = working.order, self.view.sides[-working.sign], self._account
-        self.view.show()
+        self.view.show(ts)
         self._account.release(order.order_id)
         unpaid = account.reducible(self.instrument.symbol, working.sign, 0.0)
         fee = self.execution.fee_rate(self.instrument, maker=False)
@@ -229,7 +229,7 @@ class BookMarket:
         return self._account.short_of
 
     def _rest(self, working: BookOrder, ts: int) -> None:
-        size = self.view.sides[working.sign].size_at(working.limit, working.sign)
+        size = self.view.sides[working.sign].size_at(working.limit)
         share = self.execution.queue_ahead
         if size is not None or share == 0.0:
             working.ahead = share * (size or 0.0)
@@ -293,7 +293,7 @@ class BookMarket:
                 self._set_off(working, ts)
         resting = list(chain(self._resting(1), self._resting(-1)))
         if resting:
-            self.view.show()
+            self.view.show(ts)
             for working in resting:
                 self._meet(working, self.view.gap, ts)
         if self._account.perp and self._held.quantity != 0.0:
@@ -301,7 +301,7 @@ class BookMarket:
 
     def _meet(self, working: BookOrder, gap: bool, ts: int) -> None:
         """Show a newer book to a resting order: its queue, and what crosses it."""
-        size = self.view.sides[working.sign].size_at(working.limit, working.sign)
+        size = self.view.sides[working.sign].size_at(working.limit)
         if gap:
             working.ahead = inf if size is None else size
         elif size is not None:

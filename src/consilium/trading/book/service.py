@@ -10,6 +10,7 @@ from consilium.domain.checks import require_at_least
 from consilium.trading.book.broker import BookBroker
 from consilium.trading.book.desk import BookDesk
 from consilium.trading.book.register import BookHappening, FundingPaid
+from consilium.trading.execution import floor_quantity
 from consilium.trading.portfolio import ConservationBroken, Portfolio, Trade
 from consilium.trading.risk import Entry, RiskGate
 from consilium.trading.strategy import BASE_STOP_ATR, Intent, Strategy
@@ -167,7 +168,7 @@ class BookTrading:
         if not 0.0 < distance < price:
             gate.refuse("no_stop_distance")
             return
-        quantity = self._quantity(desk, price, distance)
+        quantity = floor_quantity(self._quantity(desk, price, distance), desk.instrument.lot_size)
         if quantity <= 0.0:
             return
         limit = None
@@ -214,6 +215,8 @@ class BookTrading:
         affordable = max(account.free - bound, 0.0) / unit * (1.0 - 1e-3)
         if affordable < self.gate.band * quantity:
             return float(self.gate.refuse(account.short_of))
+        if min(quantity, affordable) < desk.instrument.lot_size:
+            return float(self.gate.refuse("below_lot"))
         return min(quantity, affordable)
 
     # orders

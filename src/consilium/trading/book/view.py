@@ -1,35 +1,49 @@
-"""The view: which recorded book is the newest at a time, and what of it we have not taken."""
+"""The view: which recorded book is the newest at a time, and what of it is left at that time."""
 
 from math import inf, nan
 
 import numpy as np
 
 from consilium.market.book.series import BookSeries
+from consilium.market.book.trades import TradeSeries
 from consilium.trading.book.ladder import Ladder
 
 
 class BookView:
-    """A cursor on recorded books; ``sides`` are the levels of the newest one, less what our orders took.
+    """A cursor on recorded books; ``sides`` are the levels of the newest one, less what was taken of them.
 
     Parameters
     ----------
-    book
+    book, trades
         Of one symbol.
     max_age_ns
         A book older than this is stale.
     """
 
-    __slots__ = ("_session", "_shown", "book", "last_ts", "max_age_ns", "row", "sides", "ts")
+    __slots__ = (
+        "_passed",
+        "_session",
+        "_shown",
+        "book",
+        "last_ts",
+        "max_age_ns",
+        "row",
+        "sides",
+        "trades",
+        "ts",
+    )
 
-    def __init__(self, book: BookSeries, max_age_ns: int) -> None:
+    def __init__(self, book: BookSeries, trades: TradeSeries, max_age_ns: int) -> None:
         self.book = book
+        self.trades = trades
         self.max_age_ns = max_age_ns
         self.ts: list[int] = book.ts_event.tolist()
         self.last_ts = self.ts[-1]
         self.row = -1
-        self.sides = {1: Ladder(), -1: Ladder()}
+        self.sides = {1: Ladder(1), -1: Ladder(-1)}
         self._session: list[int] = book.session.tolist()
         self._shown = -1
+        self._passed = 0
 
     @property
     def next_ts(self) -> float:
@@ -69,11 +83,22 @@ class BookView:
         """Return the mid of the newest book; NaN where a side is empty."""
         return (self.best(1) + self.best(-1)) / 2.0
 
-    def show(self) -> None:
-        """Lay out the levels of the newest book."""
-        row, book = self.row, self.book
-        if row == self._shown:
-            return
-        self._shown = row
-        for sign, price, size in ((1, book.bid_price, book.bid_size), (-1, book.ask_price, book.ask_size)):
-            self.sides[sign].show(zip(price[row].tolist(), size[row].tolist(), strict=True))
+    def show(self, ts: int) -> None:
+        """Lay out the levels of the newest book, less what public trades took of them up to a time.
+
+        A trade also tells that the other side has no level at its price or beyond.
+        """
+        row, book, trades = self.row, self.book, self.trades
+        if row != self._shown:
+            self._shown = row
+            self._passed = int(np.searchsorted(trades.ts_event, self.ts[row], side="right"))
+            for sign, price, size in (
+                (1, book.bid_price, book.bid_size),
+                (-1, book.ask_price, book.ask_size),
+            ):
+                self.sides[sign].show(zip(price[row].tolist(), size[row].tolist(), strict=True))
+        while self._passed < len(trades) and trades.ts_event[self._passed] <= ts:
+            at, hit = float(trades.price[self._passed]), -1 if trades.taker_buy[self._passed] else 1
+            self.sides[hit].trade(at, float(trades.size[self._passed]))
+            self.sides[-hit].leave(at)
+            self._passed += 1
