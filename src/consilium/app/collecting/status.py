@@ -80,6 +80,7 @@ class Reporter:
                 "by_cause": dict(self._watch.causes),
             },
             "connections": counts["connections"],
+            "connections_refused": counts["connections_refused"],
             "disconnects": counts["disconnects"],
             "restarts": self._supervisor.restarts,
             "last_failure": self._supervisor.last_failure,
