@@ -152,6 +152,14 @@ def test_rows_that_are_there_twice_are_refused(copied: Path) -> None:
         read_trades(copied)
 
 
+def test_books_of_two_depths_make_no_series(copied: Path) -> None:
+    with recorder(copied, levels=10) as kept:
+        feed(kept, exchange(), 300, 320)
+    with pytest.raises(DataProblem, match=r"must all have the same levels; got \[10, 20\]"):
+        load_book(copied)
+    assert load_book(copied, start=exchange().diffs[300].ts_event).levels == 10
+
+
 def test_a_symbol_must_be_named_where_there_are_several(tmp_path: Path) -> None:
     with pytest.raises(DataProblem, match="must hold recorded books"):
         load_book(tmp_path)

@@ -1,14 +1,16 @@
 """The folder of a recorder: where its files lie, and books and trades read back from many of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, unquote
 
+import numpy as np
+
 from consilium.domain.errors import DataProblem, UnknownName
 from consilium.domain.time import to_iso
 from consilium.market.book.recorded import Head, RecordedFile
-from consilium.market.book.scaled_rows import Rows, ScaledBooks, joined
+from consilium.market.book.scaled_rows import Rows, ScaledBooks, book_series, joined
 from consilium.market.book.series import BookSeries
 from consilium.market.book.trades import TradeSeries
 from consilium.market.files import unreadable
@@ -65,13 +67,12 @@ def read_books(
         A file is damaged or foreign, files overlap, or nothing was recorded in that time.
     """
     venue, symbol = _chosen(folder, "books", symbol, venue)
-    days = _days(folder, "books", venue, symbol, start, end)
     parts = _settled(
-        lambda: [file.books(start, end) for day in days for file in day_files(day, venue, symbol)]
+        lambda: [f.books(start, end) for f in _files(folder, "books", venue, symbol, start, end)]
     )
-    books = joined(_some(parts, symbol, start, end))
-    _require_order(symbol, books)
-    return books.series(symbol, venue)
+    some = _some(parts, symbol, start, end)
+    _require_order(symbol, some)
+    return book_series(some, symbol, venue)
 
 
 def read_trades(
@@ -79,9 +80,8 @@ def read_trades(
 ) -> TradeSeries:
     """Return the trades of one symbol with ``start <= ts_event < end``; parameters as of `read_books`."""
     venue, symbol = _chosen(folder, "trades", symbol, venue)
-    days = _days(folder, "trades", venue, symbol, start, end)
     parts = _settled(
-        lambda: [file.trades(start, end) for day in days for file in day_files(day, venue, symbol)]
+        lambda: [f.trades(start, end) for f in _files(folder, "trades", venue, symbol, start, end)]
     )
     trades = joined(_some(parts, symbol, start, end))
     if len(set(trades.trade_id.tolist())) != len(trades):
@@ -111,14 +111,14 @@ def day_files(day: Path, venue: str, symbol: str) -> list[RecordedFile]:
     )
 
 
-def _days(folder: Path, kind: str, venue: str, symbol: str, start: int | None, end: int | None) -> list[Path]:
+def _files(
+    folder: Path, kind: str, venue: str, symbol: str, start: int | None, end: int | None
+) -> Iterator[RecordedFile]:
     first = "" if start is None else f"day={to_iso(start)[:10]}"
     last = "day=~" if end is None else f"day={to_iso(end - 1)[:10]}"
-    return [
-        day
-        for day in sorted(symbol_folder(folder, kind, venue, symbol).glob("day=*"))
-        if first <= day.name <= last
-    ]
+    for day in sorted(symbol_folder(folder, kind, venue, symbol).glob("day=*")):
+        if first <= day.name <= last:
+            yield from (f for f in day_files(day, venue, symbol) if f.head.overlaps(start, end))
 
 
 def _settled(read: Callable[[], list[R]]) -> list[R]:
@@ -164,15 +164,16 @@ def _some(parts: list[R], symbol: str, start: int | None, end: int | None) -> li
     return some
 
 
-def _require_order(symbol: str, books: ScaledBooks) -> None:
-    later = (books.ts_event[1:] > books.ts_event[:-1]) | (
-        (books.ts_event[1:] == books.ts_event[:-1]) & (books.update[1:] != books.update[:-1])
+def _require_order(symbol: str, parts: list[ScaledBooks]) -> None:
+    ts, update, session = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("ts_event", "update", "session")
     )
-    wrong = (~later | (books.session[1:] < books.session[:-1])).nonzero()[0]
+    later = (ts[1:] > ts[:-1]) | ((ts[1:] == ts[:-1]) & (update[1:] != update[:-1]))
+    wrong = (~later | (session[1:] < session[:-1])).nonzero()[0]
     if len(wrong):
         raise DataProblem(
             f"recorded books of {symbol} must follow one another",
-            f"two that overlap at {to_iso(int(books.ts_event[wrong[0] + 1]))}",
+            f"two that overlap at {to_iso(int(ts[wrong[0] + 1]))}",
             "keep one recorder's files in a folder",
         )
 

@@ -43,7 +43,7 @@ class Head:
     levels
         Levels a side, 0 for trades.
     rows, first_ts, last_ts
-        How many, and the exchange's times of the first and the last.
+        How many, and the exchange's earliest and latest time.
     first_id, last_id
         Numbers of its first and last update, or trade.
     first_session, last_session
@@ -72,6 +72,10 @@ class Head:
     size_unit: int
     block: int = BLOCK
     replaces: tuple[str, ...] = ()
+
+    def overlaps(self, start: int | None, end: int | None) -> bool:
+        """Return whether rows may lie in ``start <= ts_event < end``."""
+        return (start is None or self.last_ts >= start) and (end is None or self.first_ts < end)
 
     @property
     def order(self) -> tuple[int, int, int]:
@@ -162,7 +166,7 @@ def trade_file(
 
 
 def _span(rows: Rows) -> dict[str, int]:
-    return {"rows": len(rows), "first_ts": int(rows.ts_event[0]), "last_ts": int(rows.ts_event[-1])}
+    return {"rows": len(rows), "first_ts": int(rows.ts_event.min()), "last_ts": int(rows.ts_event.max())}
 
 
 def _units(prices: tuple[Integers, ...], sizes: tuple[Integers, ...]) -> tuple[int, int]:

@@ -7,8 +7,9 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from consilium.domain.errors import DataProblem
 from consilium.market.book.scaled import UNIT
-from consilium.market.book.series import BookSeries
+from consilium.market.book.series import SIDES, BookSeries
 from consilium.market.book.trades import TradeSeries
 
 Integers = NDArray[np.int64]
@@ -71,17 +72,36 @@ class ScaledBooks(Rows):
 
     def series(self, symbol: str, venue: str) -> BookSeries:
         """Return the books in quote units and units of the market."""
-        bid, ask = (np.where(price == 0, np.nan, price / UNIT) for price in (self.bid_price, self.ask_price))
-        return BookSeries(
-            symbol=symbol,
-            venue=venue,
-            ts_event=self.ts_event,
-            session=self.session.astype(np.int32),
-            bid_price=bid,
-            bid_size=self.bid_size / UNIT,
-            ask_price=ask,
-            ask_size=self.ask_size / UNIT,
+        return book_series([self], symbol, venue)
+
+
+def book_series(parts: list[ScaledBooks], symbol: str, venue: str) -> BookSeries:
+    """Return parts as one series; the list is emptied on the way, so that a day is not in memory three times.
+
+    Raises
+    ------
+    DataProblem
+        Books of different depth.
+    """
+    depths = sorted({part.bid_price.shape[1] for part in parts})
+    if len(depths) > 1:
+        raise DataProblem(
+            f"books of {symbol} must all have the same levels", depths, "read each time range by itself"
         )
+    times, sessions = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("ts_event", "session")
+    )
+    sides = {name: np.empty((len(times), depths[0])) for name in SIDES}
+    done = 0
+    while parts:
+        part = parts.pop(0)
+        for name, column in sides.items():
+            rows = column[done : done + len(part)]
+            np.divide(getattr(part, name), UNIT, out=rows)
+            if name.endswith("price"):
+                rows[getattr(part, name) == 0] = np.nan
+        done += len(part)
+    return BookSeries(symbol=symbol, venue=venue, ts_event=times, session=sessions.astype(np.int32), **sides)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
