@@ -13,6 +13,7 @@ from consilium.domain import ArtefactRefused, Forecaster, InvalidValue, OutputPr
 from consilium.models import BASELINES, FALLBACKS, FORECASTERS, load_forecaster, make_forecaster
 from consilium.models.layers.inputs import NotFitted
 from consilium.models.layers.storage import STATE_FILE
+from network_cases import SMALL_NETWORKS
 
 Rows = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -26,25 +27,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "xgboost": {"rounds": 15},
     "lightgbm": {"rounds": 15},
     "minirocket": {"window": 16, "num_features": 168},
-    "nhits": {
-        "window": 12,
-        "hidden_size": 32,
-        "num_blocks": 1,
-        "epochs": 8,
-        "batch_size": 80,
-        "learning_rate": 1e-2,
-    },
-    "patchtst": {
-        "window": 16,
-        "patch_len": 4,
-        "d_model": 16,
-        "num_heads": 2,
-        "num_layers": 1,
-        "ff_dim": 32,
-        "epochs": 8,
-        "batch_size": 80,
-        "learning_rate": 1e-2,
-    },
+    **SMALL_NETWORKS,
 }
 """Small settings, so that the exam takes seconds."""
 

@@ -9,21 +9,13 @@ from hypothesis import strategies as st
 
 from consilium.domain import UsageError
 from consilium.models import BASELINES, FORECASTERS, make_forecaster
+from network_cases import SMALL_NETWORKS
 
 SMALL: dict[str, dict[str, Any]] = {
     "xgboost": {"rounds": 4},
     "lightgbm": {"rounds": 4},
     "minirocket": {"window": 9, "num_features": 84},
-    "nhits": {"window": 8, "hidden_size": 8, "num_blocks": 1, "epochs": 1},
-    "patchtst": {
-        "window": 8,
-        "patch_len": 4,
-        "d_model": 8,
-        "num_heads": 2,
-        "num_layers": 1,
-        "ff_dim": 8,
-        "epochs": 1,
-    },
+    **{name: {**small, "epochs": 1} for name, small in SMALL_NETWORKS.items()},
 }
 SCALES = st.sampled_from([0.0, 1e-30, 1e-6, 1.0, 1e6, 1e29])
 
@@ -42,13 +34,15 @@ def test_whatever_it_learns_from_its_rows_are_distributions(
 ) -> None:
     rng = np.random.default_rng(seed)
     try:
-        model = make_forecaster(name, feature_names=("return_1", "x"), seed=seed, **SMALL.get(name, {}))
+        model = make_forecaster(
+            name, feature_names=("return_1", "x", "y", "z"), seed=seed, **SMALL.get(name, {})
+        )
     except UsageError as missing:
         if "consilium[torch]" not in str(missing):
             raise
         pytest.skip(str(missing))
     labels = labels * -(-type(model).min_fit_rows // len(labels))  # type: ignore[attr-defined]
-    shape = (2,) if model.window == 1 else (model.window, 2)
+    shape = (4,) if model.window == 1 else (model.window, 4)
     X = learnt * rng.uniform(-1.0, 1.0, (len(labels), *shape))
     weights = rng.uniform(1e-3, 10.0, len(labels)) if weighted else None
     model.fit(X, np.array(labels), sample_weight=weights)

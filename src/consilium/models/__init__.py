@@ -12,6 +12,9 @@ FORECASTERS = {
     "lightgbm": "consilium.models.lightgbm:LightGBMForecaster",
     "nhits": "consilium.models.nhits:NHitsForecaster",
     "patchtst": "consilium.models.patchtst:PatchTSTForecaster",
+    "cnn_lstm": "consilium.models.cnn_lstm:CnnLstmForecaster",
+    "mpd_transformer": "consilium.models.mpd_transformer:MPDForecaster",
+    "tlob": "consilium.models.tlob:TLOBForecaster",
 }
 """Models of the pool; the networks need the extra ``torch``."""
 
@@ -78,7 +81,7 @@ def make_forecaster(
     >>> make_forecaster("lightbgm")
     Traceback (most recent call last):
     ...
-    consilium.domain.errors.UnknownName: model must be one of fallback, lightgbm, ...
+    consilium.domain.errors.UnknownName: model must be one of cnn_lstm, fallback, ...
     """
     chosen = _class_of(canonical_model(name))
     accepted = signature(chosen).parameters

@@ -20,7 +20,7 @@ from consilium.models.layers.network.loss import LossWeights, multi_task_loss
 from consilium.models.layers.network.module import Network, Quantities
 from consilium.models.layers.settings import require_above_zero, require_count
 
-FORECAST_ROWS = 8
+FORECAST_ROWS = 16
 """Rows of one forward pass. Always as many, filled up with zeros: sums of a matrix product depend on its
 size, so a row alone would otherwise get other last bits than among others."""
 

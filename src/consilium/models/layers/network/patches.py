@@ -45,6 +45,8 @@ class PatchEmbedding(Layer):
     Nie et al. (2023), section 3.1.
     """
 
+    places: Tensor
+
     def __init__(
         self,
         window: int,
@@ -60,6 +62,9 @@ class PatchEmbedding(Layer):
         self.length, self.stride, self.channels, self.kind = length, stride, channels, kind
         count = patch_count(window, length, stride)
         self.start = window - (length + stride * (count - 1))
+        self.register_buffer(
+            "places", torch.arange(count)[:, None] * stride + torch.arange(length), persistent=False
+        )
         copies = 1 if shared else channels
         self.weight = nn.Parameter(torch.empty(copies, width, length))
         self.bias = nn.Parameter(torch.zeros(copies, width))
@@ -71,7 +76,10 @@ class PatchEmbedding(Layer):
         channels = windows[:, self.start :].transpose(1, 2)
         if self.kind == "conv":
             return self._slide(channels)
-        patches = channels.unfold(-1, self.length, self.stride)
+        if self.stride == self.length:
+            patches = channels.reshape(*channels.shape[:2], -1, self.length)
+        else:
+            patches = channels[:, :, self.places]
         return torch.matmul(patches, self.weight.transpose(1, 2)) + self.bias[:, None]
 
     def _slide(self, channels: Tensor) -> Tensor:
