@@ -9,7 +9,7 @@ if find_spec("torch") is None:
     collect_ignore = [
         str(path) for path in _models.rglob("*.py") if "layers.network" in path.read_text(encoding="utf-8")
     ]
-    collect_ignore.append(str(_models / "layers" / "network"))
+    collect_ignore += [str(_models / "layers" / "network"), str(_models.parent / "training" / "network")]
 
 
 def pytest_report_header() -> str | None:

@@ -17,8 +17,10 @@ from consilium.training.calibration import Calibration, calibrate
 from consilium.training.class_means import ClassMeans, class_means
 from consilium.training.dataset import Dataset
 from consilium.training.labels import LabelDefinition
+from consilium.training.lessons import strided, takes_loop, teach
 from consilium.training.scaler import WINSOR, Scaler
 from consilium.training.splits import CALIBRATION_FRACTION, MIN_TIMES, STOP_FRACTION, Fold, final_split
+from consilium.training.teaching import Teaching
 
 Rows = NDArray[np.int64]
 Factory = Callable[[], Forecaster]
@@ -165,7 +167,7 @@ def thin(rows: Rows, limit: int | None) -> Rows:
 
 def _limit(forecaster: Forecaster, n_features: int, max_fit_rows: int | None) -> int | None:
     limits = [max_fit_rows, getattr(forecaster, "max_fit_rows", None)]
-    if forecaster.window > 1:
+    if forecaster.window > 1 and not takes_loop(forecaster):
         limits.append(max(1, WINDOW_BYTES // (8 * forecaster.window * n_features)))
     given = [limit for limit in limits if limit is not None]
     return min(given) if given else None
@@ -192,6 +194,8 @@ def train_on(
     seed: int,
     max_fit_rows: int | None = None,
     winsor: float | None = WINSOR,
+    teaching: Teaching | None = None,
+    part: str = "final",
 ) -> TrainedModel:
     """Train one model on fit, stop early on stop, calibrate and judge on calibration.
 
@@ -209,12 +213,18 @@ def train_on(
         Most rows to fit on, evenly strided over time; None for all that fit into memory.
     winsor
         Bound of scaled features.
+    teaching
+        How it is taught; by default on every row and without checkpoints.
+    part
+        Which part of the run this is, for checkpoints and progress.
 
     Raises
     ------
     InvalidValue
         A part has no row with a complete window, or the calibration part is too short to judge.
     """
+    teaching = teaching or Teaching()
+    teaching.require()
     with threadpool_limits(1):
         forecaster = prepare(factory, dataset.feature_names, seed)
         eligible = dataset.eligible(forecaster.window)
@@ -230,11 +240,14 @@ def train_on(
         if not reads_raw_features(forecaster):
             scaler = Scaler.fit(dataset.inputs(fold.fit), winsor=winsor, maskable=dataset.maskable)
         limit = _limit(forecaster, len(dataset.feature_names), max_fit_rows)
-        learn, stop = (
-            (_scaled(dataset, chosen, forecaster.window, scaler), dataset.y[chosen])
-            for chosen in (thin(parts["fit"], limit), thin(parts["stop"], limit))
-        )
-        forecaster.fit(*learn, validation=stop)
+        fit, stop = (thin(strided(dataset, parts[of], teaching.stride), limit) for of in ("fit", "stop"))
+        if scaler is not None and takes_loop(forecaster):
+            teach(dataset, forecaster, scaler, fit, stop, teaching=teaching, name=name, part=part)
+        else:
+            learn, later = (
+                (_scaled(dataset, rows, forecaster.window, scaler), dataset.y[rows]) for rows in (fit, stop)
+            )
+            forecaster.fit(*learn, validation=later)
         means = class_means(dataset.y[fold.fit], dataset.realised_return[fold.fit])
         judged = parts["calibration"]
         calibration = calibrate(
@@ -257,8 +270,8 @@ def train_on(
         interval_ns=dataset.interval_ns,
         seed=seed,
         figures={
-            "fit_rows": float(len(learn[1])),
-            "stop_rows": float(len(stop[1])),
+            "fit_rows": float(len(fit)),
+            "stop_rows": float(len(stop)),
             "calibration_rows": float(len(judged)),
             "slope": calibration.calibrator.slope,
             "judged_loss": calibration.judged_loss,
@@ -308,6 +321,7 @@ def train_final(
     calibration_fraction: float = CALIBRATION_FRACTION,
     max_fit_rows: int | None = None,
     winsor: float | None = WINSOR,
+    teaching: Teaching | None = None,
 ) -> TrainedModel:
     """Train a model for service on all rows: fit | early stop | calibration, the last at the end of the data.
 
@@ -323,7 +337,7 @@ def train_final(
         Seed of the run.
     stop_fraction, calibration_fraction
         Shares of the times, as in `walk_forward_folds`.
-    max_fit_rows, winsor
+    max_fit_rows, winsor, teaching
         As in `train_on`.
 
     Raises
@@ -347,6 +361,7 @@ def train_final(
         seed=derive_seed(seed, name, "final"),
         max_fit_rows=max_fit_rows,
         winsor=winsor,
+        teaching=teaching,
     )
 
 

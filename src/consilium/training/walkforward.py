@@ -1,7 +1,7 @@
 """Walk-forward: every model forecasts each test part having seen only what was known before it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from consilium.training.dataset import Dataset
 from consilium.training.forecasts import FoldSummary, Forecasts, ModelFailure
 from consilium.training.scaler import WINSOR
 from consilium.training.splits import CALIBRATION_FRACTION, MIN_TIMES, STOP_FRACTION, Fold, walk_forward_folds
+from consilium.training.teaching import Teaching
 from consilium.training.trainer import (
     Factory,
     TrainedModel,
@@ -53,6 +54,7 @@ class _Task:
     seed: int
     max_fit_rows: int | None
     winsor: float | None
+    teaching: Teaching
 
     def run(self) -> _Cell | ModelFailure:
         dataset, test = self.dataset, self.fold.test
@@ -65,6 +67,8 @@ class _Task:
                 seed=self.seed,
                 max_fit_rows=self.max_fit_rows,
                 winsor=self.winsor,
+                teaching=self.teaching,
+                part=f"fold {self.index + 1}",
             )
             probabilities, spoke = forecast(dataset, test, trained)
             figures = _figures(dataset, test, probabilities, trained) | _calls(dataset, self.fold, trained)
@@ -92,6 +96,7 @@ def walk_forward(
     learn: NDArray[np.bool_] | None = None,
     ts_first_test: int | None = None,
     keep_failed: bool = False,
+    teaching: Teaching | None = None,
 ) -> Forecasts:
     """Train every model in every fold and forecast the test parts.
 
@@ -122,6 +127,8 @@ def walk_forward(
     keep_failed
         Whether a model that fails in some fold emits climatology there, as one without skill does, and stays;
         else it is left out of all folds, which lets a later fold decide who took part in an earlier one.
+    teaching
+        As in `train_on`; with several jobs nobody is told of epochs, for they pass in other processes.
 
     Returns
     -------
@@ -147,8 +154,11 @@ def walk_forward(
         learn=learn,
         ts_first_test=ts_first_test,
     )
+    teaching = teaching or Teaching()
+    teaching.require()
+    how = teaching if jobs == 1 else replace(teaching, tell=None)
     tasks = [
-        _Task(dataset, fold, factory, name, index, derive_seed(seed, name, index), max_fit_rows, winsor)
+        _Task(dataset, fold, factory, name, index, derive_seed(seed, name, index), max_fit_rows, winsor, how)
         for index, fold in enumerate(cuts)
         for name, factory in models.items()
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from inspect import Parameter, Signature
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from consilium.models.layers.network.learning import (
 from consilium.models.layers.network.loss import UNKNOWN
 from consilium.models.layers.network.module import Network
 from consilium.models.layers.settings import require_count
+from consilium.models.layers.windows import Windows
 
 WEIGHTS_FILE = "weights.safetensors"
 
@@ -109,7 +110,8 @@ class NetworkForecaster(ThreeClassForecaster):
         Parameters
         ----------
         X
-            Shape (n, window, F), n >= 32, finite, in standard units; numbers beyond 1e4 are clipped.
+            Shape (n, window, F), n >= 32, finite, in standard units; numbers beyond 1e4 are clipped. An
+            array, or `Windows`, which are cut batch by batch.
         y
             Shape (n,), directions; what the primary direction learns.
         sample_weight
@@ -140,6 +142,12 @@ class NetworkForecaster(ThreeClassForecaster):
             return super().fit(rows, y, sample_weight=weights, validation=validation)
         finally:
             del self._asked
+
+    def outcome_names(self, n_features: int) -> tuple[str, ...]:
+        """Return what ``outcomes`` of fit may name for windows of so many features."""
+        with torch.device("meta"):
+            names = self.build(self.config, n_features).names
+        return tuple(name for name in names if not name.startswith(CONFIDENCE))
 
     def quantities(self, X: ArrayLike) -> dict[str, Floats]:
         """Return what each head states of windows (n, window, F).
@@ -174,6 +182,12 @@ class NetworkForecaster(ThreeClassForecaster):
         require_count(self.name, "n_threads", self.n_threads, 1)
         self._plan().require(self.name)
         self.config.require()
+
+    def _checked(self, X: Any) -> Rows:
+        if isinstance(X, Windows) and X.steps == self.window:
+            # Checked when they were made; everything behind reads them by rows, as it would an array.
+            return cast("Rows", X)
+        return super()._checked(X[:] if isinstance(X, Windows) else X)
 
     def _plan(self) -> Plan:
         return Plan(**{part.name: getattr(self, part.name) for part in fields(Plan)})
