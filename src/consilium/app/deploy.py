@@ -13,15 +13,16 @@ from consilium.app.observe import Observed
 from consilium.app.openings import open_outcomes
 from consilium.app.settings import Settings, Training
 from consilium.app.stages import ProgressCall, silent
+from consilium.app.stored_models import Desk, graphs_of, require_young, served_folder
 from consilium.domain import ArtefactRefused, ConsiliumError
 from consilium.ensemble import coverage
-from consilium.training.artefacts import Artefact, load_artefact, save_artefact
+from consilium.training.artefacts import Artefact, load_artefact
 from consilium.training.dataset import Dataset, build_dataset
 from consilium.training.forecasts import Forecasts
 from consilium.training.labels import LabelSpec
+from consilium.training.registry import ModelRegistry
 from consilium.training.runs import Run, RunTable
-from consilium.training.serving import ServingFiles, make_serving
-from consilium.training.trainer import TrainedModel, held_out
+from consilium.training.serving import BEST
 from consilium.training.walkforward import train_final, walk_forward
 
 WEIGHTED = (
@@ -123,7 +124,8 @@ def train(
             "train", config, seed=training.seed, data_digest=observed.digest(), code_version=__version__
         ) as row:
             open_outcomes(row, observed, seed=training.seed)
-            failures = _train_each(training, dataset, chosen, folder, stored, row, progress)
+            desk = Desk(ModelRegistry(folder), observed, dataset)
+            failures = _train_each(training, dataset, chosen, desk, stored, row, progress)
     except KeyboardInterrupt:
         if not stored:
             raise
@@ -135,7 +137,7 @@ def _train_each(
     training: Training,
     dataset: Dataset,
     chosen: Mapping[str, ForecasterFactory],
-    folder: Path,
+    desk: Desk,
     stored: dict[str, Mapping[str, Any]],
     row: Run,
     progress: ProgressCall,
@@ -156,29 +158,19 @@ def _train_each(
         figures = walk_forward_figures(forecasts, name) | last_calls(forecasts)
         try:
             final = train_final(dataset, chosen[name], name=name, seed=training.seed)
-            serving = _serving(dataset, final)
+            serving = graphs_of(dataset, final)
         except Exception as error:  # noqa: BLE001 - whatever a plug-in raises must not stop the other models
             failures[name] = " ".join(str(error).split()) or type(error).__name__
             continue
-        place = save_artefact(
-            folder / name,
-            final,
-            ts_created=SystemClock().now_ns(),
-            code_version=__version__,
-            metrics=figures,
-            serving=serving,
-        )
-        stored[name] = {**figures, "skilled_now": final.skilled, "folder": str(place)}
+        stored[name] = {
+            **figures,
+            "skilled_now": final.skilled,
+            **desk.store(name, final, figures, serving),
+        }
         row.record({"models": stored, "failures": failures})
     progress("train for service", len(stored), len(stored))
     row.record({"models": stored, "failures": failures})
     return failures
-
-
-def _serving(dataset: Dataset, final: TrainedModel) -> ServingFiles | None:
-    """Write the graphs for service, held to the model on rows that it was not fitted on."""
-    rows = held_out(dataset, final.window)
-    return make_serving(final.forecaster, final.scaler, dataset.inputs(rows, final.window), dataset.y[rows])
 
 
 def walk_forward_figures(forecasts: Forecasts, name: str) -> dict[str, Any]:
@@ -219,8 +211,15 @@ class Pool:
         return tuple(dict.fromkeys(names))
 
 
-def load_pool(folder: Path, models: Sequence[str] | None = None) -> Pool:
-    """Load the models of a folder, one sub-folder each.
+def load_pool(
+    folder: Path,
+    models: Sequence[str] | None = None,
+    *,
+    now_ns: int = 0,
+    max_age_ns: int = 0,
+    kind: str = BEST,
+) -> Pool:
+    """Load the served version of each model of a registry.
 
     Parameters
     ----------
@@ -228,23 +227,25 @@ def load_pool(folder: Path, models: Sequence[str] | None = None) -> Pool:
         What `train` wrote; a missing folder is an empty pool.
     models
         Which to load; None means all that are there.
+    now_ns, max_age_ns
+        UTC nanoseconds, and the age from which a model is refused; 0 for any age.
+    kind
+        As in `load_artefact`.
 
     Raises
     ------
     ArtefactRefused
         Models were asked for or found, and every one is refused.
     """
-    found = (
-        sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-        if folder.is_dir()
-        else []
-    )
+    registry = ModelRegistry(folder)
     artefacts: dict[str, Artefact] = {}
     refused: dict[str, str] = {}
     first: ArtefactRefused | None = None
-    for name in models or found:
+    for name in models or registry.models():
         try:
-            artefacts[name] = _named(name, load_artefact(folder / name))
+            artefact = _named(name, load_artefact(served_folder(registry, name), kind=kind))
+            require_young(name, artefact, now_ns, max_age_ns)
+            artefacts[name] = artefact
         except ArtefactRefused as error:
             first = first or error
             refused[name] = str(error)

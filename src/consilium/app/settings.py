@@ -117,6 +117,16 @@ class Training(_Section):
     jobs: int = Field(default=1, ge=1, le=256)
 
 
+class Serving(_Section):
+    """How stored models serve: workers, and the age in days from which one is refused (0: never).
+
+    See docs/serving.md.
+    """
+
+    max_age_days: NotNegative = 30.0
+    workers: int = Field(default=2, ge=1, le=64)
+
+
 class Paper(_Section):
     """The paper account, and which capital profile of the council it starts in."""
 
@@ -137,6 +147,7 @@ class Settings(BaseSettings):
     book: Book = Book()
     ensemble: Ensemble = Ensemble()
     training: Training = Training()
+    serving: Serving = Serving()
     paper: Paper = Paper()
 
     @classmethod

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilium.domain import ArtefactRefused, ConsiliumError, OutputProblem, plain
-from consilium.models import load_forecaster
 from consilium.training.labels import spec_from_dict
 from consilium.training.manifest import (
     AGAIN,
@@ -32,7 +31,7 @@ from consilium.training.manifest import (
     manifest_digest,
     sibling,
 )
-from consilium.training.serving import ServingFiles, manifest_parts
+from consilium.training.serving import NATIVE, ServingFiles, manifest_parts, served_forecaster
 from consilium.training.trainer import TrainedModel
 
 __all__ = ["MANIFEST", "Artefact", "load_artefact", "save_artefact"]
@@ -121,7 +120,9 @@ def save_artefact(
     return folder
 
 
-def load_artefact(folder: Path, *, expect_features: Sequence[str] | None = None) -> Artefact:
+def load_artefact(
+    folder: Path, *, expect_features: Sequence[str] | None = None, kind: str = NATIVE
+) -> Artefact:
     """Load a model; refuse what is damaged, foreign, newer, or made for other features.
 
     Parameters
@@ -130,6 +131,9 @@ def load_artefact(folder: Path, *, expect_features: Sequence[str] | None = None)
         What `save_artefact` wrote.
     expect_features
         The features that the caller computes, in order; None for whatever the model reads.
+    kind
+        ``native`` for the forecaster itself, which needs its library; ``best``, ``fp32`` or ``int8`` for a
+        model that forecasts by its stored graph, and can do nothing else.
 
     Raises
     ------
@@ -139,7 +143,7 @@ def load_artefact(folder: Path, *, expect_features: Sequence[str] | None = None)
     with checked_manifest(folder) as (place, manifest):
         if expect_features is not None:
             check_features(manifest, tuple(expect_features))
-        return _restore(place, manifest)
+        return _restore(place, manifest, kind)
 
 
 def _recover(folder: Path) -> None:
@@ -155,11 +159,12 @@ def _swap(folder: Path, fresh: Path) -> None:
     if folder.exists():
         folder.rename(old)
     fresh.rename(folder)
-    _sync(folder.parent)
+    sync_folder(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _sync(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Flush a file or folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -182,8 +187,8 @@ def _write(
     content["digest"] = manifest_digest(content)
     (fresh / MANIFEST).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     for path in sorted(fresh.rglob("*")):
-        _sync(path)
-    _sync(fresh)
+        sync_folder(path)
+    sync_folder(fresh)
 
 
 def _manifest(
@@ -218,12 +223,12 @@ def _manifest(
     }
 
 
-def _restore(place: Path, manifest: Mapping[str, Any]) -> Artefact:
+def _restore(place: Path, manifest: Mapping[str, Any], kind: str) -> Artefact:
     try:
         parts = manifest_parts(manifest)
         model = TrainedModel(
             name=manifest["name"],
-            forecaster=load_forecaster(place / MODEL),
+            forecaster=served_forecaster(place, manifest, kind, skilled=parts.calibration.skilled),
             scaler=parts.scaler,
             calibration=parts.calibration,
             means=parts.means,

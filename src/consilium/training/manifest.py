@@ -36,7 +36,7 @@ def checked_manifest(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         if folder.is_file():
             refuse_pickle(folder.read_bytes(), str(folder))
         place = folder if folder.exists() else sibling(folder, "old")
-        manifest = _read_manifest(place if place.exists() else folder)
+        manifest = read_manifest(place if place.exists() else folder)
         _check_identity(folder, manifest)
         _check_files(place, manifest)
         yield place, manifest
@@ -76,7 +76,14 @@ def file_digests(place: Path) -> dict[str, str]:
     return {path.relative_to(place).as_posix(): sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def _read_manifest(place: Path) -> dict[str, Any]:
+def read_manifest(place: Path) -> dict[str, Any]:
+    """Read what a manifest says, without asking whether it is true.
+
+    Raises
+    ------
+    ArtefactRefused
+        There is none, or it is no manifest of ours.
+    """
     path = place / MANIFEST
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -7,12 +7,12 @@ an ONNX graph.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from consilium.domain import ArtefactRefused, ConsiliumError, Forecaster, UsageError
+from consilium.domain import ArtefactRefused, ConsiliumError, Forecaster, InvalidValue, UsageError
 from consilium.models import load_forecaster
 from consilium.models.served import Engine, ServedModel
 from consilium.models.serving.export import can_export, export_graph
@@ -163,6 +163,41 @@ def load_served(folder: Path, *, kind: str = BEST, version: str = "") -> ServedM
         except (ConsiliumError, KeyError, TypeError, ValueError) as error:
             text = " ".join(str(error).split())
             raise ArtefactRefused(f"{place} must hold a complete model", text, AGAIN) from None
+
+
+class GraphModel:
+    """A stored forecaster of which only the forecasts are needed: name, window and `predict_proba`."""
+
+    def __init__(self, name: str, window: int, engine: Engine | None) -> None:
+        self.name = name
+        self.window = window
+        self._engine = engine
+
+    def predict_proba(self, X: Floats) -> Floats:
+        """Return probabilities (n, 3) of scaled rows.
+
+        Raises
+        ------
+        InvalidValue
+            The model has no skill and is not asked.
+        """
+        if self._engine is None:
+            raise InvalidValue(f"{self.name} must have skill to be asked", "no_skill", "use climatology")
+        return self._engine.predict_proba(X)
+
+
+def served_forecaster(place: Path, manifest: Mapping[str, Any], kind: str, *, skilled: bool) -> Forecaster:
+    """Return a stored forecaster: the native one, or its graph.
+
+    Raises
+    ------
+    ArtefactRefused
+        As in `load_served`.
+    """
+    if kind == NATIVE:
+        return load_forecaster(place / MODEL)
+    engine, _, _ = _engine(place, manifest, kind, skilled=skilled)
+    return cast("Forecaster", GraphModel(manifest["model"], int(manifest["window"]), engine))
 
 
 class _Finish:

@@ -16,6 +16,10 @@ Folder = Annotated[
     Path | None,
     typer.Option("--models-dir", help="Folder of the artefacts (default: models in the data folder)."),
 ]
+Old = Annotated[
+    bool,
+    typer.Option("--old", help="Serve models that are older than serving.max_age_days (30) as well."),
+]
 
 
 @guarded
@@ -121,6 +125,9 @@ def _tell_training(result: Any, console: "Console") -> None:
     console.print(table)
     for found in result.models.values():
         console.print(f"Written: {found['folder']}", highlight=False)
+    for name, found in result.models.items():
+        kept = "served" if found["served"] else "not served"
+        console.print(f"{name} version {found['version']} is {kept}: {found['promotion']}", highlight=False)
     for name, error in result.failures.items():
         console.print(f"{name} failed: {error}", highlight=False)
     total = len(result.models) + len(result.failures)
@@ -156,13 +163,16 @@ def predict(
     gates: options.Gates = None,
     repair: options.Repair = False,
     models_dir: Folder = None,
+    old: Old = False,
     json_file: options.JsonFile = None,
 ) -> None:
     """Forecast the newest bar of each symbol with the stored models and reach consensus."""
     from consilium.app import deploy
+    from consilium.app.bootstrap import SystemClock
     from consilium.app.files import require_writable, write_json
     from consilium.app.newest import predict as predict_newest
     from consilium.app.observe import observe
+    from consilium.domain import DAY_NS
 
     request = request_of(
         data,
@@ -187,7 +197,12 @@ def predict(
         bar=request.bar,
     )
     folder = models_dir or settings.data_dir / "models"
-    pool = deploy.load_pool(folder, None if models == "all" else request.models)
+    pool = deploy.load_pool(
+        folder,
+        None if models == "all" else request.models,
+        now_ns=SystemClock().now_ns(),
+        max_age_ns=0 if old else int(settings.serving.max_age_days * DAY_NS),
+    )
     observed = observed.with_books(pool.feature_names)
     found = predict_newest(
         settings, observed, pool, rule=request.rule, trust=request.trust, gates=request.gates

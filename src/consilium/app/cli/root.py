@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from consilium import __version__
-from consilium.app.cli import backtest, collect, data, explain, judge, learn, replay
+from consilium.app.cli import backtest, collect, data, explain, judge, learn, models, replay
 
 app = typer.Typer(
     name="consilium",
@@ -16,6 +16,10 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Look at market data before using them.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+models_app = typer.Typer(
+    help="What models are stored, which are served, and how to change that.", no_args_is_help=True
+)
+app.add_typer(models_app, name="models")
 
 app.command("demo")(backtest.demo)
 app.command("backtest")(backtest.backtest)
@@ -28,6 +32,10 @@ app.command("collect-status")(collect.collect_status)
 app.command("replay")(replay.replay)
 app.command("download-data")(data.download_data)
 data_app.command("check")(data.check)
+models_app.command("list")(models.list_models)
+models_app.command("show")(models.show)
+models_app.command("promote")(models.promote)
+models_app.command("rollback")(models.rollback)
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,230 @@
+"""Where trained models are handed in and taken out: versions, promotion, and what is too old."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from consilium import __version__
+from consilium.app.bootstrap import SystemClock
+from consilium.app.observe import Observed, observe
+from consilium.domain import DAY_NS, ArtefactRefused, ConsiliumError, UnknownName, to_iso
+from consilium.training.artefacts import Artefact, load_artefact
+from consilium.training.dataset import Dataset, build_dataset
+from consilium.training.manifest import read_manifest
+from consilium.training.promotion import Challenge, challenge, challenge_stored
+from consilium.training.registry import ModelRegistry, Version
+from consilium.training.serving import BEST, CLIMATOLOGY, FP32, INT8, NATIVE, ServingFiles, make_serving
+from consilium.training.trainer import TrainedModel, held_out
+
+
+class Desk:
+    """Where trained models are handed in: stored as versions, and promoted where the rule says so."""
+
+    def __init__(self, registry: ModelRegistry, observed: Observed, dataset: Dataset) -> None:
+        self._registry = registry
+        self._observed = observed
+        self._dataset = dataset
+        self._clock = SystemClock()
+
+    def store(
+        self, name: str, final: TrainedModel, figures: Mapping[str, Any], serving: ServingFiles | None
+    ) -> dict[str, Any]:
+        """Store a version; return its folder, its number, and whether and why it is served."""
+        version = self._registry.add(
+            name,
+            final,
+            ts_created=self._clock.now_ns(),
+            code_version=__version__,
+            metrics=figures,
+            serving=serving,
+        )
+        found = Challenge(promoted=True, reason="the first version")
+        if not version.served:
+            found = self._challenge(name, final)
+            record = self._registry.promote if found.promoted else self._registry.keep
+            record(
+                name, version.number, ts=self._clock.now_ns(), reason=found.reason, figures=found.figures()
+            )
+        return {
+            "folder": str(self._registry.folder / name),
+            "version": version.number,
+            "served": found.promoted,
+            "promotion": found.reason,
+        }
+
+    def _challenge(self, name: str, final: TrainedModel) -> Challenge:
+        served = self._registry.served(name)
+        try:
+            if served is None:
+                return Challenge(promoted=True, reason="no version was served")
+            return challenge(self._dataset, final, load_artefact(served.folder, kind=BEST), self._other)
+        except ConsiliumError as error:
+            return Challenge(promoted=True, reason=f"the served version cannot be compared: {error}")
+
+    def _other(self, names: tuple[str, ...]) -> Dataset:
+        return build_dataset(self._observed.panel, names, self._dataset.spec, self._observed.books)
+
+
+def graphs_of(dataset: Dataset, final: TrainedModel) -> ServingFiles | None:
+    """Write the graphs for service, held to the model on rows that it was not fitted on."""
+    rows = held_out(dataset, final.window)
+    return make_serving(final.forecaster, final.scaler, dataset.inputs(rows, final.window), dataset.y[rows])
+
+
+def served_folder(registry: ModelRegistry, name: str) -> Path:
+    """Return where the served version of a model lies.
+
+    Raises
+    ------
+    ArtefactRefused
+        No such model is stored, or none of its versions is served.
+    """
+    try:
+        served = registry.served(name)
+    except UnknownName:
+        raise ArtefactRefused(
+            f"{registry.folder / name} must hold a trained model", "no folder", "train the model"
+        ) from None
+    if served is None:
+        newest = registry.versions(name)[-1:]
+        cure = f"consilium models promote {name} {newest[0].number}" if newest else "train it"
+        raise ArtefactRefused(f"a version of {name} must be served", "none that was promoted", cure)
+    return served.folder
+
+
+def require_young(name: str, artefact: Artefact, now_ns: int, max_age_ns: int) -> None:
+    """Refuse a model older than an age; 0 is any age.
+
+    Raises
+    ------
+    ArtefactRefused
+        It is too old.
+    """
+    age = now_ns - artefact.ts_created
+    if 0 < max_age_ns < age:
+        raise ArtefactRefused(
+            f"{name} must be at most {max_age_ns / DAY_NS:g} days old",
+            f"{age / DAY_NS:.1f} days",
+            "train it again, or serve it nevertheless with --old",
+        )
+
+
+def overview(registry: ModelRegistry, now_ns: int) -> list[dict[str, Any]]:
+    """Return one plain row a stored model: its served version, age and figures."""
+    rows = []
+    for name in registry.models():
+        try:
+            versions, served, note = registry.versions(name), registry.served(name), ""
+        except ArtefactRefused as error:
+            versions, served, note = (), None, str(error)
+        state = {} if served is None or served.problem else _serving_state(served)
+        rows.append(
+            {
+                "model": name,
+                "version": None if served is None else served.number,
+                "versions": len(versions),
+                "age_days": None if served is None else (now_ns - served.ts_created) / DAY_NS,
+                "metrics": {} if served is None else dict(served.metrics),
+                "kind": _kind_told(state, served),
+                "note": note or ("" if served is None else served.problem),
+            }
+        )
+    return rows
+
+
+def account_of(registry: ModelRegistry, name: str, now_ns: int) -> dict[str, Any]:
+    """Return all versions and events of a model as plain JSON.
+
+    Raises
+    ------
+    UnknownName
+        No such model.
+    """
+    versions, served = registry.versions(name), registry.served(name)
+    return {
+        "model": name,
+        "versions": [
+            {
+                "version": found.number,
+                "served": found.served,
+                "time": to_iso(found.ts_created),
+                "age_days": (now_ns - found.ts_created) / DAY_NS,
+                "metrics": dict(found.metrics),
+                "problem": found.problem,
+                "folder": str(found.folder),
+            }
+            for found in versions
+        ],
+        "serving": [] if served is None or served.problem else _serving_told(_serving_state(served)),
+        "events": [
+            {
+                "time": to_iso(event.ts_event),
+                "version": event.version,
+                "kind": event.kind,
+                "reason": event.reason,
+                "figures": dict(event.figures),
+            }
+            for event in registry.events(name)
+        ],
+    }
+
+
+def _serving_state(served: Version) -> Mapping[str, Any]:
+    manifest = read_manifest(served.folder)
+    state: dict[str, Any] = dict(manifest.get("serving") or {})
+    return {**state, "skilled": manifest["calibration"]["skilled"]}
+
+
+def _kind_told(state: Mapping[str, Any], served: Version | None) -> str:
+    if served is None or served.problem:
+        return "-"
+    if not state["skilled"]:
+        return CLIMATOLOGY
+    return next((kind for kind in (INT8, FP32) if kind in state), NATIVE)
+
+
+def _serving_told(state: Mapping[str, Any]) -> list[str]:
+    told = [
+        f"{kind} graph, parity digest {state[kind]['parity']['digest'][:16]}, largest difference "
+        f"{state[kind]['parity']['difference']:.2g}"
+        for kind in (FP32, INT8)
+        if kind in state
+    ]
+    gate = state.get("int8_gate")
+    return [*told, str(gate["reason"])] if gate else told or ["no graph: it serves by its own library"]
+
+
+def promote_by_rule(
+    registry: ModelRegistry,
+    name: str,
+    number: int,
+    data: str,
+    symbols: tuple[str, ...] | None,
+    *,
+    now_ns: int,
+) -> Challenge:
+    """Compare a stored version with the served one on the newest slice of data; promote it if not worse.
+
+    Raises
+    ------
+    ConsiliumError
+        No such version, or data on which nothing can be compared.
+    """
+    challenger = load_artefact(registry.version(name, number).folder, kind=BEST)
+    served = registry.served(name)
+    if served is None or served.number == number:
+        found = Challenge(promoted=True, reason="no other version is served")
+    else:
+        observed = observe(data, symbols)
+        spec = challenger.model.spec
+
+        def dataset_of(names: tuple[str, ...]) -> Dataset:
+            return build_dataset(observed.panel, names, spec, observed.books)
+
+        mine = dataset_of(challenger.model.feature_names)
+        found = challenge_stored(mine, challenger, load_artefact(served.folder, kind=BEST), dataset_of)
+    if found.promoted:
+        registry.promote(name, number, ts=now_ns, reason=found.reason, figures=found.figures())
+    else:
+        registry.keep(name, number, ts=now_ns, reason=found.reason, figures=found.figures())
+    return found
