@@ -137,7 +137,7 @@ def test_unknown_models_and_versions_are_named_with_what_there_is(
         UnknownName, match=r"stored model must be one of logistic; got 'logistik': did you mean"
     ):
         registry.versions("logistik")
-    with pytest.raises(UnknownName, match=r"version of logistic must be one of 1; got '7'"):
+    with pytest.raises(UnknownName, match=r"version must be one of 1; got '7'"):
         registry.promote("logistic", 7, ts=1, reason="x")
     for name in ("../x", ".logistic.lock"):
         with pytest.raises(UnknownName):

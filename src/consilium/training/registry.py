@@ -142,7 +142,7 @@ class ModelRegistry:
         for found in versions:
             if found.number == number:
                 return found
-        raise UnknownName(f"version of {model}", str(number), [str(found.number) for found in versions])
+        raise UnknownName("version", str(number), [str(found.number) for found in versions])
 
     def add(
         self,
@@ -202,7 +202,7 @@ class ModelRegistry:
         with self._writing(model) as home:
             self._migrate(home)
             if number not in dict(_places(home)):
-                raise UnknownName(f"version of {model}", str(number), [str(n) for n, _ in _places(home)])
+                raise UnknownName("version", str(number), [str(n) for n, _ in _places(home)])
             self._record(home, "promoted", number, ts, reason, figures or {}, served=number)
         return self.version(model, number)
 
