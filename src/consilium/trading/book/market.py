@@ -27,7 +27,7 @@ from consilium.trading.book.register import FundingPaid, Register
 from consilium.trading.book.terms import require_one_market
 from consilium.trading.book.view import BookView
 from consilium.trading.execution import floor_quantity
-from consilium.trading.portfolio import CASH_DIGITS, left_over
+from consilium.trading.portfolio import CASH_DIGITS, DUST, left_over
 
 TIMES_IN_FORCE = ("GTC", "IOC", "DAY")
 _REJECTED, _CANCELLED, _EXPIRED = OrderStatus.REJECTED, OrderStatus.CANCELLED, OrderStatus.EXPIRED
@@ -123,8 +123,8 @@ class BookMarket:
         elif (
             self._open and self._next_trade < len(self._trade_ts) and self._trade_ts[self._next_trade] == now
         ):
-            self._on_trade(self._next_trade)
             self._next_trade += 1
+            self._on_trade(self._next_trade - 1)
         elif self.view.next_ts == now:
             self.view.row += 1
             self._on_snapshot(now)
@@ -189,7 +189,7 @@ class BookMarket:
         waiting = (o for o in self._open.values() if o.sign == sign and (not o.stop or o.set_off))
         return sum(order.remaining for order in waiting)
 
-    def _take(self, working: BookOrder, ts: int) -> None:
+    def _take(self, working: BookOrder, ts: int, *, last: bool = True) -> None:
         order, side, account = working.order, self.view.sides[-working.sign], self._account
         self.view.show(ts)
         self._account.release(order.order_id)
@@ -210,7 +210,8 @@ class BookMarket:
         if working.remaining <= 0.0:
             self._forget(order.order_id, "filled")
         elif not working.limited:
-            self._drop(order.order_id, _CANCELLED, self._why_short(side), ts)
+            if last:
+                self._drop(order.order_id, _CANCELLED, self._why_short(side), ts)
         elif order.tif == "IOC":
             self._drop(order.order_id, _CANCELLED, "immediate_or_cancel", ts)
         else:
@@ -237,7 +238,8 @@ class BookMarket:
 
     def _wait(self, working: BookOrder, ts: int) -> None:
         if not self._open:
-            self._next_trade = int(np.searchsorted(self.trades.ts_event, ts, side="right"))
+            after = int(np.searchsorted(self.trades.ts_event, ts, side="right"))
+            self._next_trade = max(self._next_trade, after)
         self._open[working.order.order_id] = working
         self._account.promise(working)
 
@@ -247,22 +249,27 @@ class BookMarket:
         """Whether the best price that a stop would meet has come to it."""
         return working.reached_by(self.view.best(-working.sign))
 
-    def _set_off(self, working: BookOrder, ts: int) -> None:
-        """Turn a stop into what it is for; on a stale book it waits for the next one."""
+    def _set_off(self, working: BookOrder, ts: int, *, last: bool = True) -> None:
+        """Turn a stop into what it is for.
+
+        What a stop does not get between two books (``last`` False) or on a stale one, it gets at the next.
+        """
         working.set_off = True
         if self.view.stale(ts):
             return
-        spot_sale = not self._account.can_open(self.instrument.symbol, working.sign)
-        if working.order.reduce_only or spot_sale:
-            offered = self._offered(working.sign) - working.remaining
-            free = self._account.reducible(self.instrument.symbol, working.sign, offered)
+        order, sign, symbol = working.order, working.sign, self.instrument.symbol
+        if order.reduce_only or not self._account.can_open(symbol, sign):
+            free = self._account.reducible(symbol, sign, self._offered(sign) - working.remaining)
             working.remaining = floor_quantity(min(working.remaining, free), self.instrument.lot_size)
             if working.remaining <= 0.0:
-                self._drop(working.order.order_id, _CANCELLED, "nothing_to_reduce", ts)
+                self._drop(order.order_id, _CANCELLED, "nothing_to_reduce", ts)
                 return
-        working.stop = 0.0
-        self._open.pop(working.order.order_id)
-        self._take(working, ts)
+        price, working.stop = working.stop, 0.0
+        self._open.pop(order.order_id)
+        self._take(working, ts, last=last)
+        if not last and not working.limited and working.remaining > 0.0:
+            working.stop = price
+            self._open[order.order_id] = working
 
     # what the record shows
 
@@ -284,7 +291,7 @@ class BookMarket:
         if self.execution.trigger == "trade":
             for working in [o for o in self._open.values() if o.stop and not o.set_off]:
                 if working.reached_by(price):
-                    self._set_off(working, ts)
+                    self._set_off(working, ts, last=False)
 
     def _on_snapshot(self, ts: int) -> None:
         self._mark()
@@ -349,13 +356,14 @@ class BookMarket:
         if working.order.reduce_only or spot_sale:
             most = min(most, self._account.reducible(self.instrument.symbol, working.sign, 0.0))
         quantity = floor_quantity(most, self.instrument.lot_size)
-        if quantity > 0.0:
+        if quantity > DUST * working.order.quantity:
             self._fill(working, working.limit, quantity, ts, maker=True)
             if working.remaining <= 0.0:
                 self._forget(working.order.order_id, "filled")
             else:
                 self._account.promise(working)
-        return quantity
+            return quantity
+        return 0.0
 
     def _fill(self, working: BookOrder, price: float, quantity: float, ts: int, *, maker: bool) -> None:
         fee = price * quantity * self.execution.fee_rate(self.instrument, maker=maker)
@@ -370,7 +378,8 @@ class BookMarket:
             ts_event=ts,
         )
         self._account.apply(self.instrument.symbol, working.sign, fill)
-        working.remaining = left_over(working.remaining, quantity)
+        left = left_over(working.remaining, quantity)
+        working.remaining = left if left > DUST * working.order.quantity else 0.0
         self._register.out.append(fill)
 
     def _forget(self, order_id: str, how: str) -> None:

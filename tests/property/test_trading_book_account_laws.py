@@ -1,0 +1,248 @@
+"""Laws of accounts on recorded books: all kinds of orders, spot and perpetuals, and whole backtests."""
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from book_worlds import MS, SYMBOL, fills, holed, listed, quantity, random_market
+from consilium.domain import Instrument, Liquidity, Order, OrderKind, Policy, Side
+from consilium.market.book.bars import bars_from_trades
+from consilium.market.book.series import BookSeries
+from consilium.market.book.trades import TradeSeries
+from consilium.trading import BacktestResult, SignalSeries
+from consilium.trading.book.broker import BookBroker
+from consilium.trading.book.execution import BookExecution
+from consilium.trading.book.register import BookHappening, FundingPaid
+from consilium.trading.book.run import RecordedMarket, run_on_books
+from consilium.trading.book.service import EntryOrders
+
+SEEDS = st.integers(0, 2**32 - 1)
+CASH = 50_000.0
+SECOND = 1_000 * MS
+
+
+def _orders(rng: np.random.Generator, book: BookSeries, count: int = 40) -> list[Order]:
+    made = []
+    for k, row in enumerate(np.sort(rng.integers(0, len(book), count)).tolist()):
+        side = Side.BUY if rng.random() < 0.5 else Side.SELL
+        kind = OrderKind(rng.choice(["market", "limit", "stop", "stop"]))
+        touch = book.bid_price[row, 0] if side is Side.BUY else book.ask_price[row, 0]
+        away = 0.01 * int(rng.integers(-2, 6))
+        price = float(np.round(touch - side.sign * away * (-1 if kind is OrderKind.STOP else 1), 2))
+        limited = kind is OrderKind.LIMIT or (kind is OrderKind.STOP and rng.random() < 0.4)
+        made.append(
+            Order(
+                order_id=f"o{k}",
+                symbol=SYMBOL,
+                side=side,
+                kind=kind,
+                quantity=float(np.round(rng.lognormal(1.0, 1.5), 3) + 0.001),
+                limit_price=price if limited else None,
+                stop_price=price if kind is OrderKind.STOP else None,
+                tif="IOC" if rng.random() < 0.1 and kind is not OrderKind.STOP else "GTC",
+                reduce_only=rng.random() < 0.3,
+                ts_event=int(book.ts_event[row]),
+            )
+        )
+    return made
+
+
+def _played(
+    seed: int, market: str
+) -> tuple[BookSeries, TradeSeries, list[Order], list[BookHappening], BookBroker]:
+    rng = np.random.default_rng(seed)
+    book, trades = holed(random_market(rng), rng)
+    execution = BookExecution(
+        latency_ns=int(rng.choice([0, 30 * MS])),
+        queue_ahead=float(rng.choice([0, 1])),
+        trigger=str(rng.choice(["trade", "book"])),
+        leverage=float(rng.choice([1.0, 20.0])),
+    )
+    terms = Instrument(
+        symbol=SYMBOL, market=market, maker_fee=-0.0001, taker_fee=0.0005, lot_size=0.001, maintenance=0.005
+    )
+    broker = listed(CASH, book, trades, execution, terms)
+    orders = _orders(rng, book)
+    said: list[BookHappening] = []
+    for one in orders:
+        said += broker.advance(one.ts_event)
+        said += broker.submit(one)
+    said += broker.advance(int(book.ts_event[-1]) + SECOND)
+    return book, trades, [*orders, *broker.forced.values()], said, broker
+
+
+@pytest.mark.promise("004", "cash, positions, fees and funding are conserved on recorded books")
+@pytest.mark.parametrize("market", ["spot", "perp"])
+@given(SEEDS)
+@settings(max_examples=40)
+def test_cash_and_position_are_what_fills_fees_and_funding_say(market: str, seed: int) -> None:
+    _, _, orders, said, broker = _played(seed, market)
+    signs = {one.order_id: one.side.sign for one in orders}
+    funding = sum(h.amount for h in said if isinstance(h, FundingPaid))
+    cash = CASH - sum(signs[f.order_id] * f.price * f.quantity + f.fee for f in fills(said)) - funding
+    assert broker.cash == pytest.approx(cash, abs=1e-6)
+    held = sum(signs[f.order_id] * f.quantity for f in fills(said))
+    assert quantity(broker) == pytest.approx(held, abs=1e-9)
+    if market == "spot":
+        assert quantity(broker) >= 0.0
+        assert broker.cash >= 0.0
+
+
+@pytest.mark.promise("004", "a fill is never better than the book shows, nor more than is left of it")
+@pytest.mark.parametrize("market", ["spot", "perp"])
+@given(SEEDS)
+@settings(max_examples=40)
+def test_takers_get_no_better_price_and_no_more_than_trades_left_of_the_newest_book(
+    market: str, seed: int
+) -> None:
+    book, trades, orders, said, _ = _played(seed, market)
+    by_id = {one.order_id: one for one in orders}
+    ours: dict[tuple[int, Side, float], float] = defaultdict(float)
+    for fill in fills(said):
+        if fill.liquidity is not Liquidity.TAKER:
+            continue
+        order = by_id[fill.order_id]
+        side = order.side
+        row = int(np.searchsorted(book.ts_event, fill.ts_event, side="right")) - 1
+        offers = _side(book, row, side)
+        if order.kind is OrderKind.STOP and book.ts_event[row] == fill.ts_event:
+            # at one time the trade that sets a stop off comes before the book
+            row = row if fill.price in offers else row - 1
+            offers = _side(book, row, side)
+        assert side.sign * (fill.price - min(offers, key=lambda price: side.sign * price)) >= -1e-9
+        ours[row, side, fill.price] += fill.quantity
+        since = (trades.ts_event > book.ts_event[row]) & (trades.ts_event <= fill.ts_event)
+        same = since & (trades.taker_buy == (side is Side.BUY))
+        assert not (side.sign * (trades.price[same] - fill.price) > 1e-9).any(), "others went through there"
+        taken = trades.size[same & (np.abs(trades.price - fill.price) < 1e-9)].sum()
+        assert ours[row, side, fill.price] <= offers[fill.price] - taken + 1e-6
+
+
+def _side(book: BookSeries, row: int, side: Side) -> dict[float, float]:
+    """What a book offers to a side: size by price."""
+    prices, sizes = (
+        (book.ask_price[row], book.ask_size[row])
+        if side is Side.BUY
+        else (book.bid_price[row], book.bid_size[row])
+    )
+    return dict(zip(prices[sizes > 0].tolist(), sizes[sizes > 0].tolist(), strict=True))
+
+
+@given(SEEDS)
+@settings(max_examples=40)
+def test_no_stop_is_set_off_by_less_than_its_price(seed: int) -> None:
+    book, trades, orders, said, _ = _played(seed, "perp")
+    first: dict[str, int] = {}
+    for fill in fills(said):
+        first.setdefault(fill.order_id, fill.ts_event)
+    for one in orders:
+        if one.kind is not OrderKind.STOP or one.order_id not in first:
+            continue
+        stop = one.stop_price or 0.0
+        known = int(np.searchsorted(book.ts_event, first[one.order_id], side="right"))
+        begin = max(int(np.searchsorted(book.ts_event, one.ts_event, side="right")) - 1, 0)
+        best = (book.ask_price if one.side is Side.BUY else book.bid_price)[begin:known, 0]
+        traded = trades.price[(trades.ts_event >= one.ts_event) & (trades.ts_event <= first[one.order_id])]
+        reached = np.concatenate([best, traded])
+        assert (one.side.sign * (reached - stop) >= -1e-9).any()
+
+
+def _backtest(
+    book: BookSeries, trades: TradeSeries, rng: np.random.Generator, cut: int | None = None
+) -> tuple[BacktestResult, BookSeries]:
+    bars = bars_from_trades(trades, SECOND)
+    closes = bars.ts_close[(bars.ts_close >= book.ts_event[0]) & (bars.ts_close <= book.ts_event[-1])]
+    signals = SignalSeries(
+        symbol=SYMBOL,
+        ts_event=closes,
+        direction=rng.choice([0, 1, 2], len(closes)).astype(np.int8),
+        actionable=rng.random(len(closes)) < 0.8,
+    )
+    execution = BookExecution(latency_ns=int(rng.choice([0, 30, 400])) * MS)
+    shorts = bool(rng.random() < 0.5)
+    entries = EntryOrders(kind=str(rng.choice(["market", "limit"])), shorts=shorts)  # type: ignore[arg-type]
+    terms = Instrument(
+        symbol=SYMBOL, market="perp" if shorts else "spot", lot_size=0.001, tick_size=0.01, taker_fee=0.0005
+    )
+    if cut is not None:
+        bars = bars.slice(0, int(np.searchsorted(bars.ts_close, cut, side="right")))
+        known = int(np.searchsorted(book.ts_event, cut, side="right"))
+        book = book.slice(0, known)
+        trades = trades.slice(0, int(np.searchsorted(trades.ts_event, cut, side="right")))
+        inside = signals.ts_event <= cut
+        signals = SignalSeries(
+            symbol=SYMBOL,
+            ts_event=signals.ts_event[inside],
+            direction=signals.direction[inside],
+            actionable=signals.actionable[inside],
+        )
+    result = run_on_books(
+        {SYMBOL: RecordedMarket(book=book, trades=trades)},
+        {SYMBOL: bars},
+        [signals],
+        policy=Policy(),
+        horizon=3,
+        execution=execution,
+        entries=entries,
+        limits=False,
+        instruments={SYMBOL: terms},
+        notional=float(rng.choice([100.0, 2_000.0])),
+    )
+    return result, book
+
+
+def _market(rng: np.random.Generator) -> tuple[BookSeries, TradeSeries]:
+    made = random_market(rng, 600)
+    return made.book, made.trades
+
+
+@given(SEEDS)
+@settings(max_examples=25)
+def test_equity_is_cash_and_position_at_the_mid_at_every_close(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    book, trades = _market(rng)
+    result, _ = _backtest(book, trades, rng)
+    sides = {one.order_id: one.side.sign for one in result.orders}
+    cash, held, k = result.initial_cash, 0.0, 0
+    for ts, equity in zip(result.ts.tolist(), result.equity.tolist(), strict=True):
+        while k < len(result.fills) and result.fills[k].ts_event <= ts:
+            fill = result.fills[k]
+            if fill.ts_event == ts and fill.order_id in _sent_at(result, ts):
+                break
+            cash -= sides[fill.order_id] * fill.price * fill.quantity + fill.fee
+            held += sides[fill.order_id] * fill.quantity
+            k += 1
+        row = int(np.searchsorted(book.ts_event, ts, side="right")) - 1
+        mid = (book.bid_price[row, 0] + book.ask_price[row, 0]) / 2 if row >= 0 else 0.0
+        assert equity == pytest.approx(cash + held * mid, abs=1e-6)
+
+
+def _sent_at(result: BacktestResult, ts: int) -> set[str]:
+    """Orders decided at an instant come after the account was valued at it."""
+    return {order.order_id for order in result.orders if order.ts_event == ts}
+
+
+@given(SEEDS)
+@settings(max_examples=25)
+def test_no_fill_and_no_equity_on_books_knows_what_comes_after(seed: int) -> None:
+    book, trades = _market(np.random.default_rng(seed))
+    whole, _ = _backtest(book, trades, np.random.default_rng(seed + 1))
+    cut = int(whole.ts[len(whole.ts) // 2])
+    part, _ = _backtest(book, trades, np.random.default_rng(seed + 1), cut)
+    np.testing.assert_array_equal(part.equity, whole.equity[: len(part.equity)])
+    assert part.fills == tuple(f for f in whole.fills if f.ts_event <= cut)
+
+
+def test_the_worlds_of_these_laws_set_off_stops_and_liquidate() -> None:
+    stopped = forced = made = 0
+    for seed in range(30):
+        _, _, orders, said, broker = _played(seed, "perp")
+        kinds = {one.order_id: one.kind for one in orders}
+        stopped += sum(kinds[f.order_id] is OrderKind.STOP for f in fills(said))
+        made += sum(f.liquidity is Liquidity.MAKER for f in fills(said))
+        forced += len(broker.forced)
+    assert stopped > 50
+    assert made > 50
