@@ -33,6 +33,7 @@ from consilium.market.replay.exchange import ReplayExchange
 from consilium.market.replay.faults import Faults
 from consilium.market.replay.tape import Tape
 from consilium.market.simulator import simulate_book
+from small_disk import ballast, small_disk
 
 LEVELS = 10
 ALL_FAULTS = Faults(
@@ -294,9 +295,13 @@ def test_a_clock_that_jumps_is_a_gap_and_nothing_is_lost_in_silence(tmp_path: Pa
     assert ended["gaps"]["by_cause"]["clock_jump"] >= 1
     series = load_book(folder)
     assert len(series) == ended["books"]
-    assert len(series) + ended["recorder"]["old_books"] == sum(
-        told["books"] for told in ended["symbols"].values()
-    )
+    handed_over = sum(told["books"] for told in ended["symbols"].values())
+    assert len(series) + ended["recorder"]["old_books"] == handed_over
+    # The clock never caught up with the hour that it was ahead: the rest of the tape is one open gap.
+    *_, last = book_gaps(folder, "BTCUSDT")
+    assert (last["cause"], last["ts_end"]) == ("dated_back", None)
+    assert last["ts_event_begin"] == series.ts_event[-1]
+    assert ended["recorder"]["old_books"] > 50
 
 
 def _with_jumps(lines: list[Recorded]) -> list[Recorded]:
@@ -312,3 +317,74 @@ def _with_jumps(lines: list[Recorded]) -> list[Recorded]:
         else line
         for line in lines
     ]
+
+
+@pytest.mark.promise("004", "a full disk is said, nothing is half-written, and collecting goes on with room")
+def test_a_full_disk_is_said_and_collecting_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    known = known_exchange(31, diffs=3_000)
+    with small_disk(tmp_path / "disk", kibibytes=2_048) as disk:
+        filler = ballast(disk, leave=40_960)  # room for the status, not for books
+        folder = disk / "books"
+        with (
+            serving(lambda: ReplayExchange([Tape("BTCUSDT", recording(known))], speed=50.0)) as scene,
+            collector(
+                "--symbols", "BTCUSDT", "--levels", "10", *scene.urls, "--min-free", "64KB", folder=folder
+            ) as process,
+        ):
+            until(lambda: status_of(folder).get("write_failures", 0) > 0)
+            assert not status_of(folder)["writing"]
+            assert (
+                'consilium_collect_writing{venue="binance_spot"} 0.0' in (folder / "metrics.prom").read_text()
+            )
+            filler.unlink()
+            until(lambda: status_of(folder).get("files", 0) > 0)
+            scene.wait_played()
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=20)
+        assert process.returncode == 0, err
+        assert "writing rows: the disk of" in err
+        assert "writing rows: well again" in err
+        series, ended = load_book(folder), status_of(folder)
+        assert ended["writing"]
+        assert len(series) == ended["books"] > 2_500
+        assert ended["dropped"] == {"books": 0, "trades": 0}
+        assert_equals_the_tape(series, known, 10)
+        assert assert_gaps_name_what_is_missing(series, known, book_gaps(folder, "BTCUSDT")) == 0
+        assert list(folder.rglob("*.part")) == []
+
+
+def test_a_full_folder_holds_rows_back_and_names_the_gap(tmp_path: Path) -> None:
+    known = known_exchange(32, diffs=3_000)
+    folder = tmp_path / "books"
+    with (
+        serving(lambda: ReplayExchange([Tape("BTCUSDT", recording(known))], speed=60.0)) as scene,
+        collector(
+            "--symbols",
+            "BTCUSDT",
+            "--levels",
+            "10",
+            *scene.urls,
+            *ROOMY,
+            "--max-disk",
+            "100KB",
+            folder=folder,
+        ) as process,
+    ):
+        other = folder / "other"
+        until(folder.exists)
+        other.write_bytes(b"x" * 99_000)
+        until(lambda: status_of(folder).get("dropped", {}).get("books", 0) > 100)
+        assert "raise --max-disk" in status_of(folder)["problem"]
+        other.unlink()
+        until(lambda: status_of(folder)["writing"])
+        scene.wait_played()
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    assert "writing rows: the folder must stay below 100.0 KB" in err
+    series, ended = load_book(folder), status_of(folder)
+    assert len(series) == ended["books"]
+    gaps = book_gaps(folder, "BTCUSDT")
+    assert ended["gaps"]["by_cause"] == {"disk_bound": len(gaps)}
+    assert assert_gaps_name_what_is_missing(series, known, gaps) == ended["dropped"]["books"] > 100
+    assert_equals_the_tape(series, known, 10)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 LOOK_EVERY_S = 30.0
+LOOK_FOR_ROOM_S = 2.0
 PAUSE_PER_LOOK = 20.0
 
 
@@ -24,7 +25,7 @@ class FolderSize:
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._folder, self._clock = folder, clock
         self._seen = self._written_then = self._written = 0
-        self._due = 0.0
+        self._looked, self._took = float("-inf"), 0.0
 
     @property
     def used(self) -> int:
@@ -35,17 +36,18 @@ class FolderSize:
         """Say how many bytes were written in all by now."""
         self._written = total
 
-    def due(self) -> bool:
-        """Whether it is time to `look`: every 30 s, and at most a twentieth of the time."""
-        return self._clock() >= self._due
+    def due(self, *, for_room: bool = False) -> bool:
+        """Whether to `look`: every 30 s, every 2 s for room, and at most a twentieth of the time."""
+        pause = LOOK_FOR_ROOM_S if for_room else LOOK_EVERY_S
+        return self._clock() - self._looked >= max(pause, PAUSE_PER_LOOK * self._took)
 
     def look(self) -> None:
         """Walk through the folder; may run in a thread."""
         begun, written = self._clock(), self._written
         self._seen = folder_bytes(self._folder)
         self._written_then = written
-        ended = self._clock()
-        self._due = ended + max(LOOK_EVERY_S, PAUSE_PER_LOOK * (ended - begun))
+        self._looked = self._clock()
+        self._took = self._looked - begun
 
 
 def folder_bytes(folder: Path) -> int:

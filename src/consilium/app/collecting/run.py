@@ -199,9 +199,10 @@ class Session:
     async def _watch_disk(self) -> None:
         counts = self.recorder.counts
         self.folder.wrote(counts["bytes_books"] + counts["bytes_trades"])
-        if self.folder.due():
+        bound = self.request.max_disk
+        if self.folder.due(for_room=self.folder.used >= bound):
             await asyncio.to_thread(self.folder.look)
-        used, bound = self.folder.used, self.request.max_disk
+        used = self.folder.used
         full = used >= bound
         if full and not self.watch.problem:
             self._flush()

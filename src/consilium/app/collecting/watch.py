@@ -14,7 +14,7 @@ from consilium.market.book.messages import TradeMessage
 from consilium.market.collector.port import Gap, Sink
 
 LAGS = 10_000
-DISK_BOUND = "disk_bound"
+DISK_BOUND, DATED_BACK = "disk_bound", "dated_back"
 SECOND_NS = 1_000_000_000
 
 
@@ -41,7 +41,8 @@ class Keeping(Sink, Protocol):
 class Watch:
     """A sink that counts, measures the lag, and holds rows back while the folder is full.
 
-    Rows held back are dropped and counted; each symbol has a gap named ``disk_bound`` for them. A disk
+    Rows held back are dropped and counted; each symbol has a gap named ``disk_bound`` for them. Books that
+    the keeper leaves out, because the exchange's clock has gone back, are a gap named ``dated_back``. A disk
     without room is the keeper's to deal with.
 
     Parameters
@@ -82,12 +83,14 @@ class Watch:
         self.lag_sum_ns += ts_local - ts_event
         if self._full:
             self.held_back["books"] += 1
-            self._open_gap(symbol)
+            self._open_gap(symbol, DISK_BOUND)
             return
-        if symbol in self._open:
-            self._close_gap(symbol, ts_local, ts_event)
         self.books[symbol] += 1
-        self._last[symbol] = ts_local, ts_event
+        if symbol in self._last and ts_event < self._last[symbol][1]:
+            self._open_gap(symbol, DATED_BACK)
+        else:
+            self._close_gap(symbol, ts_local, ts_event)
+            self._last[symbol] = ts_local, ts_event
         self.keeping.take_book(keeper)
 
     def take_trade(self, trade: TradeMessage) -> None:
@@ -118,13 +121,14 @@ class Watch:
         lags = np.frombuffer(self._lags, dtype=np.int64)[:n]
         return [float(lag) / SECOND_NS for lag in np.quantile(lags, shares)]
 
-    def _open_gap(self, symbol: str) -> None:
+    def _open_gap(self, symbol: str, cause: str) -> None:
         if symbol not in self._open and symbol in self._last:
             ts_local, ts_event = self._last[symbol]
-            gap = Gap(symbol=symbol, cause=DISK_BOUND, ts_begin=ts_local, ts_event_begin=ts_event)
+            gap = Gap(symbol=symbol, cause=cause, ts_begin=ts_local, ts_event_begin=ts_event)
             self._open[symbol] = gap
             self.take_gap(gap)
 
     def _close_gap(self, symbol: str, ts_local: int, ts_event: int) -> None:
-        gap = self._open.pop(symbol)
-        self.take_gap(replace(gap, ts_end=ts_local, ts_event_end=ts_event))
+        gap = self._open.pop(symbol, None)
+        if gap is not None:
+            self.take_gap(replace(gap, ts_end=ts_local, ts_event_end=ts_event))

@@ -214,9 +214,9 @@ class Collector:
         keeper = kept.keeper
         if changed:
             self._close_gap(kept)
-            kept.read_at, kept.read_event = keeper.ts_local, keeper.ts_event
-            self.counts["books"] += 1
             self.sink.take_book(keeper)
+            self.counts["books"] += 1
+            kept.read_at, kept.read_event = keeper.ts_local, keeper.ts_event
             top = keeper.top(1)
             if not kept.audit.saw_book(keeper.last, top.bids[0], top.asks[0]):
                 self._contradicted(kept)
