@@ -11,6 +11,7 @@ import pytest
 
 from consilium.domain.errors import OutputProblem
 from consilium.market.book.archive import read_books
+from consilium.market.collector.durable import append_durably, write_durably
 from consilium.market.collector.gap_log import read_gaps
 from recorder_cases import (
     SYMBOL,
@@ -64,10 +65,14 @@ class Clock:
         return self.now
 
 
-@pytest.mark.parametrize("min_free", [0, 16_384])
+@pytest.mark.parametrize(("min_free", "told"), [(0, True), (16_384, True), (0, False)])
 def test_collecting_goes_on_while_the_disk_is_full_and_writing_when_it_is_not(
-    small_disk: Path, min_free: int
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch, min_free: int, told: bool
 ) -> None:
+    """Where the lack of room is not told beforehand, as when others write at that instant, writing fails."""
+    if not told:
+        plenty = shutil.disk_usage("/")._replace(free=2**40)
+        monkeypatch.setattr("consilium.market.collector.durable.disk_usage", lambda _: plenty)
     folder, clock = small_disk / "record", Clock()
     kept = recorder(folder, every=50, ring=300, now=clock, min_free_bytes=min_free)
     books = kept_books(exchange(), 0, 900)
@@ -124,6 +129,22 @@ def test_a_disk_that_fills_up_by_the_recording_itself_holds_an_exact_prefix(smal
     assert_same(found.slice(0, stop), true_books(exchange(), 0, stop))
     assert list(folder.glob("**/.*.part")) == []
     recorder(folder).close()
+
+
+def test_a_file_that_breaks_off_in_the_middle_leaves_nothing(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plenty = shutil.disk_usage("/")._replace(free=2**40)
+    monkeypatch.setattr("consilium.market.collector.durable.disk_usage", lambda _: plenty)
+    path = small_disk / "new" / "day" / "1_2.parquet"
+    with pytest.raises(OutputProblem, match="No space left on device"):
+        write_durably(path, b"x" * (KIBIBYTES + 64) * 1_024)
+    assert list(path.parent.iterdir()) == []
+    log = small_disk / "log"
+    append_durably(log, b"first\n")
+    with pytest.raises(OutputProblem, match="No space left on device"):
+        append_durably(log, b"y" * (KIBIBYTES + 64) * 1_024)
+    assert log.read_bytes() == b"first\n"
 
 
 def test_nothing_is_written_that_would_leave_too_little_room(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 import errno
 import os
-import shutil
 from pathlib import Path
+from shutil import disk_usage
 
 from consilium.domain.errors import OutputProblem
 from consilium.domain.files import whole_file
@@ -21,7 +21,7 @@ def write_durably(path: Path, body: bytes, *, min_free_bytes: int = 0) -> None:
     """
     try:
         made = _made(path.parent)
-        free = shutil.disk_usage(path.parent).free - len(body)
+        free = disk_usage(path.parent).free - len(body)
         if free < min_free_bytes:
             raise _full(path, f"{max(free, 0):,} bytes")
         with whole_file(path) as out:
