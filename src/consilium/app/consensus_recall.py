@@ -186,31 +186,11 @@ def _stored(row: Mapping[str, Any], terms: Mapping[str, Any]) -> StoredConsensus
         "label_id": terms["label_id"],
     }
     names = tuple(terms["models"])
-    recalibration, model, alpha = terms["lessons"]
-    rule, rule_settings = terms["rule"]
     gates, gate_settings = terms["gates"]
+    rule, rule_settings = terms["rule"]
     return StoredConsensus(
-        consensus=Consensus(
-            **question,
-            rule=rule,
-            level=row["level"],
-            direction=DIRECTIONS[row["direction"]],
-            probabilities=_classes(row, ""),
-            **{name: row[name] for name in FIGURES},
-            weights={name: w for name in sorted(names) if (w := row[f"{name}:weight"]) is not None},
-            gates={name: row[f"gate:{name}"] for name in json.loads(row["gates"])},
-            actionable=row["actionable"],
-            reason=row["reason"],
-        ),
-        predictions=tuple(
-            Prediction(
-                model=name,
-                **question,
-                probabilities=_classes(row, f"{name}:"),
-                expected_return=row[f"{name}:expected_return"],
-            )
-            for name in names
-        ),
+        consensus=_consensus(row, question, rule, names),
+        predictions=_predictions(row, question, names),
         skilled={name: row[f"{name}:skilled"] for name in names},
         trust={name: t for name in names if (t := row[f"{name}:trust"]) is not None},
         allocations=terms["allocations"],
@@ -219,14 +199,51 @@ def _stored(row: Mapping[str, Any], terms: Mapping[str, Any]) -> StoredConsensus
         gates=make_gates(gates, **gate_settings),
         models={name: ModelSetting(**of) for name, of in terms["models"].items()},
         prior=tuple(terms["prior"]),
-        lessons=Lessons(
-            None if recalibration is None else tuple(None if m is None else tuple(m) for m in recalibration),
-            None if model is None else tuple(model),
-            alpha,
-        ),
+        lessons=_lessons(terms["lessons"]),
         limit=row["limit"],
         interval_ns=terms["interval_ns"],
         outcome=_outcome(row, question),
+    )
+
+
+def _consensus(
+    row: Mapping[str, Any], question: Mapping[str, Any], rule: str, names: Sequence[str]
+) -> Consensus:
+    return Consensus(
+        **question,
+        rule=rule,
+        level=row["level"],
+        direction=DIRECTIONS[row["direction"]],
+        probabilities=_classes(row, ""),
+        **{name: row[name] for name in FIGURES},
+        weights={name: w for name in sorted(names) if (w := row[f"{name}:weight"]) is not None},
+        gates={name: row[f"gate:{name}"] for name in json.loads(row["gates"])},
+        actionable=row["actionable"],
+        reason=row["reason"],
+    )
+
+
+def _predictions(
+    row: Mapping[str, Any], question: Mapping[str, Any], names: Sequence[str]
+) -> tuple[Prediction, ...]:
+    return tuple(
+        Prediction(
+            model=name,
+            **question,
+            probabilities=_classes(row, f"{name}:"),
+            expected_return=row[f"{name}:expected_return"],
+        )
+        for name in names
+    )
+
+
+def _lessons(stored: Sequence[Any]) -> Lessons:
+    """Read back what JSON has turned into lists."""
+    recalibration, model, alpha = stored
+    return Lessons(
+        None if recalibration is None else tuple(None if m is None else tuple(m) for m in recalibration),
+        None if model is None else tuple(model),
+        alpha,
     )
 
 

@@ -72,7 +72,7 @@ class Told:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON."""
-        s, c, came = self.stored, self.stored.consensus, self.stored.outcome
+        s, c = self.stored, self.stored.consensus
         result: dict[str, Any] = plain(
             {
                 "schema": "consilium.explanation/1",
@@ -82,44 +82,59 @@ class Told:
                 "exact": self.exact,
                 "time": to_iso(c.ts_event),
                 "action": action(c),
-                "consensus": {
-                    **{name: getattr(c, name) for name in c.__slots__ if name not in ("weights", "gates")},
-                    "direction": c.direction.name,
-                    "weights": dict(c.weights),
-                    "gates": dict(c.gates),
-                },
+                "consensus": self._plain_consensus(),
                 "volatility": s.volatility,
                 "prior": s.prior,
                 "allocations": s.allocations,
                 "account": account(c, s.predictions, volatility=s.volatility),
-                "voices": [
-                    {
-                        **asdict(voice),
-                        "direction": voice.direction.name,
-                        "expected_return": expected,
-                        "skilled": s.skilled[voice.model],
-                    }
-                    for voice, expected in self._voices()
-                ],
-                "pivots": [
-                    {
-                        **asdict(p),
-                        "to": "abstaining" if p.to is None else p.to.name,
-                        "direction": p.direction.name,
-                    }
-                    for p in self.explanation.pivots
-                ],
-                "outcome": came
-                and {
-                    "direction": came.direction.name,
-                    "realised_return": came.realised_return,
-                    "ts_matured": came.ts_matured,
-                    "as_said": came.direction is c.direction,
-                },
+                "voices": self._plain_voices(),
+                "pivots": self._plain_pivots(),
+                "outcome": self._plain_outcome(),
                 "lines": self.lines(),
             }
         )
         return result
+
+    def _plain_consensus(self) -> dict[str, Any]:
+        c = self.stored.consensus
+        return {
+            **{name: getattr(c, name) for name in c.__slots__ if name not in ("weights", "gates")},
+            "direction": c.direction.name,
+            "weights": dict(c.weights),
+            "gates": dict(c.gates),
+        }
+
+    def _plain_voices(self) -> list[dict[str, Any]]:
+        return [
+            {
+                **asdict(voice),
+                "direction": voice.direction.name,
+                "expected_return": expected,
+                "skilled": self.stored.skilled[voice.model],
+            }
+            for voice, expected in self._voices()
+        ]
+
+    def _plain_pivots(self) -> list[dict[str, Any]]:
+        return [
+            {
+                **asdict(p),
+                "to": "abstaining" if p.to is None else p.to.name,
+                "direction": p.direction.name,
+            }
+            for p in self.explanation.pivots
+        ]
+
+    def _plain_outcome(self) -> dict[str, Any] | None:
+        came = self.stored.outcome
+        if came is None:
+            return None
+        return {
+            "direction": came.direction.name,
+            "realised_return": came.realised_return,
+            "ts_matured": came.ts_matured,
+            "as_said": came.direction is self.stored.consensus.direction,
+        }
 
     def _voices(self) -> list[tuple[Any, float]]:
         expected = {p.model: p.expected_return for p in self.stored.predictions}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from consilium.app.bootstrap import make_bus, make_ensemble, trip_cost
 from consilium.app.deploy import Pool
@@ -162,7 +163,7 @@ def _predictions(
                 ts_event=int(series.ts_close[-1]),
                 horizon_ns=model.spec.horizon * model.interval_ns,
                 label_id=model.label_id,
-                probabilities=tuple(float(p) for p in probabilities[0]),  # type: ignore[arg-type]
+                probabilities=_classes(probabilities[0]),
                 expected_return=float(expected[0]),
             )
         )
@@ -196,8 +197,13 @@ def _fallback(settings: Settings, series: CandleSeries) -> Prediction:
         ts_event=int(series.ts_close[-1]),
         horizon_ns=horizon * series.interval_ns,
         label_id=LabelSpec(horizon=horizon).label_id(series.interval_ns),
-        probabilities=tuple(float(p) for p in probabilities),  # type: ignore[arg-type]
+        probabilities=_classes(probabilities),
     )
+
+
+def _classes(row: NDArray[np.float64]) -> tuple[float, float, float]:
+    down, flat, up = (float(p) for p in row)
+    return down, flat, up
 
 
 def _row(

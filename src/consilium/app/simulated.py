@@ -49,7 +49,7 @@ def simulated_candles(data: str, seed: int) -> Mapping[str, CandleSeries]:
     found = settings | _read(data, CANDLE_KEYS)
     if found.get("kind", KINDS[0]) not in KINDS:
         raise UnknownName("kind", str(found["kind"]), (*KINDS, BOOK))
-    return simulate(**found).series  # type: ignore[arg-type]
+    return simulate(**found).series  # type: ignore[arg-type]  # read by CANDLE_KEYS
 
 
 def simulated_books(data: str, seed: int, interval_ns: int) -> SimulatedBooks:

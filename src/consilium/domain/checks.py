@@ -40,7 +40,7 @@ def require_fraction(field: str, value: float) -> None:
 def as_probabilities(field: str, values: object) -> tuple[float, float, float]:
     """Return (down, flat, up) as floats; refuse what is not a distribution over three classes."""
     try:
-        down, flat, up = (float(v) for v in values)  # type: ignore[attr-defined]
+        down, flat, up = (float(v) for v in values)  # type: ignore[attr-defined]  # else TypeError
     except (TypeError, ValueError):
         raise InvalidValue(
             f"{field} must be three numbers (down, flat, up)", repr(values), "give one number for each class"

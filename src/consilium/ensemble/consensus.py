@@ -116,13 +116,29 @@ def reach_consensus(
     checks, level = _judge(chosen, preset, verdict, facts)
     checks.update(odds.gates)
     checks.update(odds.notes)
-    reason = first_hold(checks, strict=preset.strict)
+    return _spoken(question, ts_event, chosen, votes, verdict, odds, checks, level, strict=preset.strict)
+
+
+def _spoken(
+    question: Prediction,
+    ts_event: int,
+    rule: Rule,
+    votes: Sequence[Vote],
+    verdict: Verdict,
+    odds: Odds,
+    checks: dict[str, str],
+    level: str,
+    *,
+    strict: bool,
+) -> Consensus:
+    """Write down a verdict; `_silence` is what is written where nobody votes."""
+    reason = first_hold(checks, strict=strict)
     return Consensus(
         symbol=question.symbol,
         ts_event=ts_event,
         horizon_ns=question.horizon_ns,
         label_id=question.label_id,
-        rule=chosen.name,
+        rule=rule.name,
         level=level,
         direction=verdict.direction,
         probabilities=verdict.probabilities,

@@ -1,6 +1,6 @@
 """Why a consensus came out as it did, and which change of which single vote would have changed it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import NamedTuple
@@ -225,32 +225,36 @@ def explain(
 
     _check_same(again(predictions, settings), consensus)
     ordered = sorted(predictions, key=lambda p: p.model)
-    pivots = []
-    for voter in (p for p in ordered if p.model in consensus.weights):
-        others = [p for p in ordered if p is not voter]
-        for to in chain((d for d in Direction if d is not voter.direction), (None,)):
-            if to is None:
-                silent = replace(voter, confidence=0.0)
-                shy = settings | {voter.model: ModelSetting(min_confidence=_LEAST)}
-                changed = again([*others, silent], shy)
-            else:
-                changed = again([*others, _turned(voter, to)], settings)
-            if (changed.direction, action(changed)) != (consensus.direction, action(consensus)):
-                pivots.append(
-                    Pivot(
-                        model=voter.model,
-                        to=to,
-                        direction=changed.direction,
-                        action=action(changed),
-                        reason=changed.reason,
-                    )
-                )
     return Explanation(
         consensus=consensus,
         voices=tuple(_voice(p, consensus, trust or {}) for p in ordered),
         gates=dict(consensus.gates),
-        pivots=tuple(pivots),
+        pivots=tuple(_pivots(consensus, ordered, settings, again)),
     )
+
+
+def _pivots(
+    consensus: Consensus,
+    predictions: Sequence[Prediction],
+    settings: Mapping[str, ModelSetting],
+    again: Callable[[Sequence[Prediction], Mapping[str, ModelSetting]], Consensus],
+) -> Iterator[Pivot]:
+    """Change each single vote in each way, and tell what turned direction or action."""
+    before = (consensus.direction, action(consensus))
+    for voter in (p for p in predictions if p.model in consensus.weights):
+        others = [p for p in predictions if p is not voter]
+        for to in chain((d for d in Direction if d is not voter.direction), (None,)):
+            if to is None:
+                silent = replace(voter, confidence=0.0)
+                shy = {**settings, voter.model: ModelSetting(min_confidence=_LEAST)}
+                changed = again([*others, silent], shy)
+            else:
+                changed = again([*others, _turned(voter, to)], settings)
+            after = (changed.direction, action(changed))
+            if after != before:
+                yield Pivot(
+                    model=voter.model, to=to, direction=after[0], action=after[1], reason=changed.reason
+                )
 
 
 def _voice(p: Prediction, consensus: Consensus, trust: Mapping[str, float]) -> Voice:

@@ -74,13 +74,14 @@ class Hindsight:
         self,
         *,
         meta: bool = True,
-        conformal: Mapping[str, Any] | None = None,
+        conformal: Mapping[str, Any] | float | None = None,
         round_trip_cost: float = 0.002,
         capacity: int = 4096,
     ) -> None:
         self.recalibration = Recalibration() if meta else None
         self.meta = MetaLabelling(round_trip_cost=round_trip_cost) if meta else None
-        self.conformal = None if conformal is None else Conformal(**conformal)
+        settings = {"alpha": conformal} if isinstance(conformal, float) else conformal
+        self.conformal = None if settings is None else Conformal(**settings)
         self._capacity = capacity
         self._waiting: dict[RoundKey, _Waiting] = {}
 

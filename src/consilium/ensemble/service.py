@@ -31,6 +31,18 @@ from consilium.ensemble.trust.regimes import Terciles
 from consilium.ensemble.voting import PASS, Rule
 
 
+def _members(models: Mapping[str, ModelSetting] | Iterable[str], fallback: str) -> dict[str, ModelSetting]:
+    """Return the setting of each model of the pool; the fallback is none of them."""
+    found = dict(models) if isinstance(models, Mapping) else {name: ModelSetting() for name in models}
+    if not found or fallback in found:
+        raise InvalidValue(
+            f"models must be at least one, without the fallback {fallback}",
+            sorted(found),
+            "name the models of the pool only",
+        )
+    return found
+
+
 class EnsembleService:
     """Collects predictions into rounds and turns each round into one Consensus.
 
@@ -106,23 +118,14 @@ class EnsembleService:
         paper: bool = False,
         capacity: int = 4096,
     ) -> None:
-        if isinstance(models, Mapping):
-            self._models = dict(models)
-        else:
-            self._models = {name: ModelSetting() for name in models}
-        if not self._models or fallback in self._models:
-            raise InvalidValue(
-                f"models must be at least one, without the fallback {fallback}",
-                sorted(self._models),
-                "name the models of the pool only",
-            )
+        self._models = _members(models, fallback)
         if capacity < 1:
             raise InvalidValue("capacity must be >= 1", capacity, "use 4096")
         self._learning = Learning(trust, self._models, trust_options or {}, capacity, per_regime=per_regime)
         self._hindsight: dict[tuple[int, str], Hindsight] = {}
         self._hindsight_options: dict[str, Any] = {
             "meta": meta,
-            "conformal": {"alpha": conformal} if isinstance(conformal, float) else conformal,
+            "conformal": conformal,
             "round_trip_cost": round_trip_cost,
             "capacity": capacity,
         }

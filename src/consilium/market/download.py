@@ -140,10 +140,7 @@ def download(
         if plan is None:
             end = _floor(client.now(), end_ts, length)
             start = end - (bars or PRESETS[preset].span(length)) * length
-            if symbols is None:
-                pairs = _universe(client, quote, start, PRESETS[preset].symbols, tell)
-            else:
-                pairs = _named(client, quote, symbols)
+            pairs = _pairs(client, quote, start, preset, symbols, tell)
             plan = Plan(
                 exchange=exchange, quote=quote, interval=interval, start_ts=start, end_ts=end,
                 pairs=pairs, asked=asked,
@@ -192,6 +189,20 @@ def _prepare(folder: Path) -> None:
             f"'{folder}' ({error.strerror or error})",
             "choose another folder",
         ) from error
+
+
+def _pairs(
+    client: ExchangeClient,
+    quote: str,
+    start: int,
+    preset: str,
+    symbols: Sequence[str] | None,
+    tell: Callable[[Progress], None],
+) -> dict[str, str]:
+    """Find the pairs that were named, or those of the preset's universe."""
+    if symbols is None:
+        return _universe(client, quote, start, PRESETS[preset].symbols, tell)
+    return _named(client, quote, symbols)
 
 
 def _universe(

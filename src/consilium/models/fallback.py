@@ -21,7 +21,7 @@ CONFIDENCE = 0.5
 _NEEDED = ("rsi_14", "ema_10_gap", "ema_50_gap")
 
 
-class RsiEmaFallback(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class RsiEmaFallback(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     """RSI and EMA cross, each with one voice; it speaks only when no model does.
 
     RSI below ``oversold`` says UP, above ``overbought`` says DOWN. The cross ``EMA10 / EMA50 - 1 =

@@ -131,6 +131,40 @@ class Calibrator:
         return cls(slope=float(state["slope"]), bias=(down, flat, up))
 
 
+class _Objective:
+    """What `fit_calibrator` minimises, over theta: a, and b in a basis of what sums to 0."""
+
+    def __init__(
+        self,
+        p: NDArray[np.float64],
+        y: NDArray[np.int64],
+        prior: NDArray[np.float64],
+        weights: NDArray[np.float64] | None,
+        strength: float,
+    ) -> None:
+        self._z = _logits(p)
+        self._w = np.full(len(p), 1.0 / len(p)) if weights is None else weights
+        self._target = np.log(prior) - np.log(prior).mean()
+        self._strength = strength
+        self._hit = np.zeros_like(self._z)
+        self._hit[np.arange(len(y)), y] = 1.0
+
+    def loss(self, theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Return value and gradient."""
+        z, w, target, strength = self._z, self._w, self._target, self._strength
+        a, b = theta[0], BASIS @ theta[1:]
+        logits = a * z + b
+        q = _softmax(logits)
+        off = b - (1.0 - a) * target
+        top = logits.max(axis=1)
+        log_sum = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+        value = w @ (log_sum - (logits * self._hit).sum(axis=1)) + 0.5 * strength * off @ off
+        error = w[:, None] * (q - self._hit)
+        slope = (error * z).sum() + strength * (off @ target)
+        bias = BASIS.T @ (error.sum(axis=0) + strength * off)
+        return float(value), np.concatenate([[slope], bias])
+
+
 def fit_calibrator(
     p: NDArray[np.float64],
     y: NDArray[np.int64],
@@ -180,28 +214,9 @@ def fit_calibrator(
         raise InvalidValue("calibration needs at least 1 forecast", 0, "give a longer calibration slice")
     if not np.all(prior > 0):
         raise InvalidValue("each class of the prior must be > 0", prior.tolist(), "use class_prior")
-    z = _logits(p)
-    w = np.full(len(p), 1.0 / len(p)) if weights is None else weights
-    target = np.log(prior) - np.log(prior).mean()
-    strength = ridge / (len(p) if times is None else times)
-    hit = np.zeros_like(z)
-    hit[np.arange(len(y)), y] = 1.0
-
-    def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        a, b = theta[0], BASIS @ theta[1:]
-        logits = a * z + b
-        q = _softmax(logits)
-        off = b - (1.0 - a) * target
-        top = logits.max(axis=1)
-        log_sum = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-        value = w @ (log_sum - (logits * hit).sum(axis=1)) + 0.5 * strength * off @ off
-        error = w[:, None] * (q - hit)
-        slope = (error * z).sum() + strength * (off @ target)
-        bias = BASIS.T @ (error.sum(axis=0) + strength * off)
-        return float(value), np.concatenate([[slope], bias])
-
+    objective = _Objective(p, y, prior, weights, ridge / (len(p) if times is None else times))
     found = minimize(
-        loss,
+        objective.loss,
         np.array([1.0, 0.0, 0.0]),
         jac=True,
         # L-BFGS-B was measured to stop far from the optimum where the bound is active, and 25 times slower.
@@ -238,6 +253,24 @@ def _mean_loss(p: NDArray[np.float64], y: NDArray[np.int64], weights: NDArray[np
     return float(weights @ log_loss(p, y))
 
 
+def _halves(
+    ts_event: NDArray[np.int64], ts_matured: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Cut a slice at the middle of its times; the earlier half knows no outcome of the later one."""
+    times = np.unique(ts_event)
+    middle = times[len(times) // 2] if len(times) else 0
+    early = (ts_event < middle) & (ts_matured < middle)
+    late = ts_event >= middle
+    n_early, n_late = len(np.unique(ts_event[early])), len(np.unique(ts_event[late]))
+    if min(n_early, n_late) < MIN_TIMES:
+        raise InvalidValue(
+            f"each half of a calibration slice needs >= {MIN_TIMES} times with an outcome",
+            f"{n_early} and {n_late}",
+            "give a longer history, fewer folds or a larger calibration_fraction",
+        )
+    return early, late
+
+
 def calibrate(
     p: NDArray[np.float64],
     y: NDArray[np.int64],
@@ -270,17 +303,7 @@ def calibrate(
     InvalidValue
         Fewer than 20 times in a half of the slice.
     """
-    times = np.unique(ts_event)
-    middle = times[len(times) // 2] if len(times) else 0
-    early = (ts_event < middle) & (ts_matured < middle)
-    late = ts_event >= middle
-    n_early, n_late = len(np.unique(ts_event[early])), len(np.unique(ts_event[late]))
-    if min(n_early, n_late) < MIN_TIMES:
-        raise InvalidValue(
-            f"each half of a calibration slice needs >= {MIN_TIMES} times with an outcome",
-            f"{n_early} and {n_late}",
-            "give a longer history, fewer folds or a larger calibration_fraction",
-        )
+    early, late = _halves(ts_event, ts_matured)
 
     def fitted(forecasts: NDArray[np.float64], rows: NDArray[np.bool_]) -> Calibrator:
         weights = timestamp_weights(ts_event[rows])

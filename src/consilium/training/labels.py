@@ -317,5 +317,5 @@ def spec_from_dict(fields: Mapping[str, float | int | str]) -> LabelDefinition:
     if kind not in DEFINITIONS:
         raise UnknownName("label", kind, DEFINITIONS)
     parameters = {name: value for name, value in fields.items() if name != "kind"}
-    made: LabelDefinition = DEFINITIONS[kind](**parameters)  # type: ignore[arg-type]
+    made: LabelDefinition = DEFINITIONS[kind](**parameters)  # type: ignore[arg-type]  # it checks what was read
     return made

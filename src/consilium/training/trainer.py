@@ -227,15 +227,7 @@ def train_on(
     teaching.require()
     with threadpool_limits(1):
         forecaster = prepare(factory, dataset.feature_names, seed)
-        eligible = dataset.eligible(forecaster.window)
-        parts = {part: rows[eligible[rows]] for part, rows in _learning_parts(fold).items()}
-        for part, rows in parts.items():
-            if len(rows) == 0:
-                raise InvalidValue(
-                    f"'{part}' needs rows with {forecaster.window} bars of features",
-                    0,
-                    "give a longer history",
-                )
+        parts = _learning_parts(dataset, fold, forecaster.window)
         scaler = None
         if not reads_raw_features(forecaster):
             scaler = Scaler.fit(dataset.inputs(fold.fit), winsor=winsor, maskable=dataset.maskable)
@@ -249,14 +241,7 @@ def train_on(
             )
             forecaster.fit(*learn, validation=later)
         means = class_means(dataset.y[fold.fit], dataset.realised_return[fold.fit])
-        judged = parts["calibration"]
-        calibration = calibrate(
-            raw_forecasts(dataset, judged, forecaster, scaler),
-            dataset.y[judged],
-            dataset.ts_event[judged],
-            dataset.ts_matured[judged],
-            np.asarray(means.prior),
-        )
+        calibration = _calibrated(dataset, parts["calibration"], forecaster, scaler, means)
     return TrainedModel(
         name=name,
         forecaster=forecaster,
@@ -272,7 +257,7 @@ def train_on(
         figures={
             "fit_rows": float(len(fit)),
             "stop_rows": float(len(stop)),
-            "calibration_rows": float(len(judged)),
+            "calibration_rows": float(len(parts["calibration"])),
             "slope": calibration.calibrator.slope,
             "judged_loss": calibration.judged_loss,
             "judged_climatology": calibration.judged_climatology,
@@ -280,8 +265,31 @@ def train_on(
     )
 
 
-def _learning_parts(fold: Fold) -> dict[str, Rows]:
-    return {"fit": fold.fit, "stop": fold.stop, "calibration": fold.calibration}
+def _calibrated(
+    dataset: Dataset, rows: Rows, forecaster: Forecaster, scaler: Scaler | None, means: ClassMeans
+) -> Calibration:
+    return calibrate(
+        raw_forecasts(dataset, rows, forecaster, scaler),
+        dataset.y[rows],
+        dataset.ts_event[rows],
+        dataset.ts_matured[rows],
+        np.asarray(means.prior),
+    )
+
+
+def _learning_parts(dataset: Dataset, fold: Fold, window: int) -> dict[str, Rows]:
+    """Return the rows of each part that have a whole window."""
+    eligible = dataset.eligible(window)
+    parts = {
+        part: rows[eligible[rows]]
+        for part, rows in (("fit", fold.fit), ("stop", fold.stop), ("calibration", fold.calibration))
+    }
+    for part, rows in parts.items():
+        if len(rows) == 0:
+            raise InvalidValue(
+                f"'{part}' needs rows with {window} bars of features", 0, "give a longer history"
+            )
+    return parts
 
 
 def _scaled(dataset: Dataset, rows: Rows, window: int, scaler: Scaler | None) -> NDArray[np.float64]:

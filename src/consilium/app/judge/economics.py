@@ -57,28 +57,19 @@ def economics_section(
     """
     accounts = _accounts(request, pooled, economics, progress)
     main, signals = accounts[MAIN], pooled[request.gates].signals
-    books = {}
-    for done, name in enumerate(forecasts.probabilities):
-        progress("unit-size paper books", done, len(forecasts.probabilities), name)
-        books[name] = economics.book(dataset, forecasts, name)
-    progress("unit-size paper books", len(books), len(books))
+    books = _books(dataset, forecasts, economics, progress)
     progress("could it be luck?", 0, 3, "signals at other times")
     permuted = timing(economics, signals, seed=seed)
     progress("could it be luck?", 1, 3, "all that was tried")
     day, returns = account_daily(main)
-    luck = deflated(day, returns, trials)
-    fitted = overfitting(day, trials)
+    luck, fitted = deflated(day, returns, trials), overfitting(day, trials)
     progress("could it be luck?", 2, 3, "with more money")
-    basket = economics.basket()
     section = {
         "accounts": [{"name": name, **_figures(account)} for name, account in accounts.items()],
         "equity": pairs(main.ts, main.equity),
         "drawdown": drawdown(main),
         "daily": [[int(d), float(r)] for d, r in zip(day.tolist(), returns.tolist(), strict=True)],
-        "flat": {"net_return": 0.0},
-        "buy_and_hold": pairs(*basket),
-        "buy_and_hold_return": float(basket[1][-1]) / main.initial_cash - 1.0,
-        "held_equal_volatility": held_equal_volatility(main, basket, traded=bool(main.fills)),
+        **_rivals(economics, main),
         "permutation": permuted,
         "deflated_sharpe": luck,
         "overfitting": fitted,
@@ -87,6 +78,28 @@ def economics_section(
     }
     progress("could it be luck?", 3, 3)
     return section | _judged(section, accounts)
+
+
+def _books(
+    dataset: Dataset, forecasts: Forecasts, economics: Economics, progress: ProgressCall
+) -> dict[str, dict[str, Any]]:
+    books = {}
+    for done, name in enumerate(forecasts.probabilities):
+        progress("unit-size paper books", done, len(forecasts.probabilities), name)
+        books[name] = economics.book(dataset, forecasts, name)
+    progress("unit-size paper books", len(books), len(books))
+    return books
+
+
+def _rivals(economics: Economics, main: BacktestResult) -> dict[str, Any]:
+    """Return what needs no forecast: doing nothing, and holding the basket, also as much as moves alike."""
+    basket = economics.basket()
+    return {
+        "flat": {"net_return": 0.0},
+        "buy_and_hold": pairs(*basket),
+        "buy_and_hold_return": float(basket[1][-1]) / main.initial_cash - 1.0,
+        "held_equal_volatility": held_equal_volatility(main, basket, traded=bool(main.fills)),
+    }
 
 
 def _accounts(

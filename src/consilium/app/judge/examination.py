@@ -96,24 +96,14 @@ def examine(
     if before_opening is not None:
         before_opening(split, developed)
     whole = developed.forecasts.followed_by(open_lockbox(request, split, progress))
-    first = len(developed.forecasts.folds)
-    lockbox = whole.since_fold(first)
-    keeper = None if consensuses is None else ConsensusKeeper(split.dataset, whole)
-    pooled = {}
-    for name in presets:
-        kept = keeper if name == presets[0] else None
-        start = len(developed.forecasts.rows)
-        said = pool(request, split.dataset, whole, name, progress, keeper=kept, since=start)
-        pooled[name] = lockbox_part(said, split.dataset, lockbox)
-    if keeper is not None and consensuses is not None:
-        keeper.write(consensuses)
+    lockbox = whole.since_fold(len(developed.forecasts.folds))
+    pooled = _replayed(request, split.dataset, whole, lockbox, presets, consensuses, progress)
     main = pooled[presets[0]]
     judged = Judged.of(split.dataset, lockbox, main.probabilities, main.actionable)
-    members = tuple(name for name in request.models if name in lockbox.probabilities)
     primary = judge_primary(
         split.dataset,
         judged,
-        members,
+        tuple(name for name in request.models if name in lockbox.probabilities),
         developed.best_single,
         split.unseen,
         horizon=request.horizon,
@@ -128,6 +118,28 @@ def examine(
         judged=judged,
         primary=primary,
     )
+
+
+def _replayed(
+    request: BacktestRequest,
+    dataset: Dataset,
+    whole: Forecasts,
+    lockbox: Forecasts,
+    presets: tuple[str, ...],
+    consensuses: Path | None,
+    progress: ProgressCall,
+) -> dict[str, Pooled]:
+    """Replay the ensemble over both parts under each preset; of the first one every consensus is kept."""
+    keeper = None if consensuses is None else ConsensusKeeper(dataset, whole)
+    start = len(whole.rows) - len(lockbox.rows)
+    pooled = {}
+    for name in presets:
+        kept = keeper if name == presets[0] else None
+        said = pool(request, dataset, whole, name, progress, keeper=kept, since=start)
+        pooled[name] = lockbox_part(said, dataset, lockbox)
+    if keeper is not None and consensuses is not None:
+        keeper.write(consensuses)
+    return pooled
 
 
 def lockbox_part(pooled: Pooled, dataset: Dataset, lockbox: Forecasts) -> Pooled:

@@ -36,7 +36,7 @@ from consilium.app.judge.playing import play_all
 from consilium.app.judge.primary import plain_comparison
 from consilium.app.judge.secondary import months_section, secondary_section
 from consilium.app.judge.split import DEVELOPMENT, Split, unseen_symbols
-from consilium.app.judge.table import Variants, table_section, variant_returns
+from consilium.app.judge.table import Played, Variant, Variants, table_section, variant_returns
 from consilium.app.openings import open_outcomes, told
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import to_iso
@@ -195,7 +195,6 @@ class _Judgement:
         economics = Economics(request, self.observed.panel, dataset_start(found))
         played = play_all(request, found.dataset, found.whole, jobs=self.jobs, progress=progress)
         variants = variant_returns(economics, found.dataset, found.lockbox, played)
-        log_pool = played["log_pool", request.trust].probabilities[found.first_place :]
         section = economics_section(
             request,
             found.dataset,
@@ -206,34 +205,46 @@ class _Judgement:
             seed=self.seed,
             progress=progress,
         )
-        daily = np.array(section["daily"])
-        self.row.keep_returns(daily[:, 0].astype(np.int64), daily[:, 1], "account")
+        self._keep_account(section)
         self._keep_variants(variants)
-        box = Lockbox(
-            dataset=found.dataset,
-            whole=found.whole,
-            first_place=found.first_place,
-            forecasts=found.lockbox,
-            pooled=found.pooled[request.gates],
-            judged=found.judged,
-            economics=economics,
-        )
         return {
             "table": table_section(
                 request, found.dataset, found.lockbox, played, variants, progress=progress
             ),
-            "secondary": secondary_section(
-                found.dataset,
-                found.judged,
-                found.lockbox,
-                pool_models=_members(request, found),
-                log_pool=log_pool[found.judged.places],
-                horizon=request.horizon,
-                seed=self.seed,
-            ),
+            "secondary": self._secondary(found, played),
             "economics": section,
-            "ablations": ablations_section(request, box, seed=self.seed, progress=progress),
+            "ablations": ablations_section(
+                request, self._taken_apart(found, economics), seed=self.seed, progress=progress
+            ),
         }
+
+    def _secondary(self, found: Examination, played: Mapping[Variant, Played]) -> dict[str, Any]:
+        log_pool = played["log_pool", self.request.trust].probabilities[found.first_place :]
+        return secondary_section(
+            found.dataset,
+            found.judged,
+            found.lockbox,
+            pool_models=_members(self.request, found),
+            log_pool=log_pool[found.judged.places],
+            horizon=self.request.horizon,
+            seed=self.seed,
+        )
+
+    def _taken_apart(self, found: Examination, economics: Economics) -> Lockbox:
+        return Lockbox(
+            dataset=found.dataset,
+            whole=found.whole,
+            first_place=found.first_place,
+            forecasts=found.lockbox,
+            pooled=found.pooled[self.request.gates],
+            judged=found.judged,
+            economics=economics,
+        )
+
+    def _keep_account(self, section: Mapping[str, Any]) -> None:
+        """Keep the daily returns of the account, for later deflation."""
+        daily = np.array(section["daily"])
+        self.row.keep_returns(daily[:, 0].astype(np.int64), daily[:, 1], "account")
 
     def _keep_variants(self, variants: Variants) -> None:
         """Keep the mean returns of each cluster of variants that traded, for later deflation."""

@@ -137,46 +137,83 @@ def table_section(
     ``rows`` (half-Brier and log-loss, the difference to equal weight, the confidence set, trading), ``spa``,
     ``confidence_set`` and ``text``. Statistics that cannot be given are None, with a ``reason``.
     """
-    places = np.flatnonzero(dataset.labelled[lockbox.rows])
-    rows = lockbox.rows[places]
-    places = places + len(next(iter(played.values())).direction) - len(lockbox.rows)
-    y, ts = dataset.y[rows], dataset.ts_event[rows]
-    distinct = _distinct(played)
-    probabilities = {name: played[name].probabilities[places] for name in dict.fromkeys(distinct.values())}
-    losses = {name: half_brier(p, y) for name, p in probabilities.items()}
+    judged = _Judged.of(dataset, lockbox, played)
     horizon, seed = request.horizon, request.settings.training.seed
+    steps = len(judged.losses) + 2
+    equal = judged.loss(EQUAL_WEIGHT)
     compared: dict[Variant, Comparison] = {}
-    equal = losses[distinct[EQUAL_WEIGHT]]
-    for done, (name, loss) in enumerate(losses.items()):
-        progress(STAGE, done, len(losses) + 2, told(name))
-        compared[name] = compare_half_brier(loss, equal, ts, horizon, seed)
-    progress(STAGE, len(losses), len(losses) + 2, "superior ability")
-    every = {told(name): losses[distinct[name]] for name in played}
-    spa = _ability(every, ts, horizon, seed)
-    progress(STAGE, len(losses) + 1, len(losses) + 2, "confidence set")
-    kept, p_set = _set(every, ts, horizon, seed)
-    progress(STAGE, len(losses) + 2, len(losses) + 2)
-    names = set(kept["names"])
+    for done, (name, loss) in enumerate(judged.losses.items()):
+        progress(STAGE, done, steps, told(name))
+        compared[name] = compare_half_brier(loss, equal, judged.ts, horizon, seed)
+    progress(STAGE, steps - 2, steps, "superior ability")
+    every = {told(name): judged.loss(name) for name in played}
+    spa = _ability(every, judged.ts, horizon, seed)
+    progress(STAGE, steps - 1, steps, "confidence set")
+    kept, p_set = _set(every, judged.ts, horizon, seed)
+    progress(STAGE, steps, steps)
     return {
         "rows": [
             {
-                "rule": name[0],
-                "trust": name[1],
-                "half_brier": _mean(losses[distinct[name]], ts),
-                "log_loss": _mean(log_loss(probabilities[distinct[name]], y), ts),
-                **_against_equal(compared[distinct[name]]),
-                "in_set": told(name) in names,
+                **judged.named(name),
+                **_against_equal(compared[judged.distinct[name]]),
+                "in_set": told(name) in kept["names"],
                 "p_set": p_set.get(told(name)),
                 "primary": name == (request.rule, request.trust),
-                "same_as": None if distinct[name] == name else told(distinct[name]),
+                "same_as": judged.same_as(name),
                 "trading": _trading(name, variants),
             }
             for name in played
         ],
         "spa": spa,
         "confidence_set": kept,
-        "text": _text(request, distinct),
+        "text": _text(request, judged.distinct),
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Judged:
+    """Losses of all variants on the lock-box rows whose outcome is known, those that are alike once."""
+
+    y: Ints
+    ts: Ints
+    distinct: Mapping[Variant, Variant]
+    probabilities: Mapping[Variant, Floats]
+    losses: Mapping[Variant, Floats]
+
+    @classmethod
+    def of(cls, dataset: Dataset, lockbox: Forecasts, played: Mapping[Variant, Played]) -> "_Judged":
+        places = np.flatnonzero(dataset.labelled[lockbox.rows])
+        rows = lockbox.rows[places]
+        # What was played begins in development.
+        places = places + len(next(iter(played.values())).direction) - len(lockbox.rows)
+        y, distinct = dataset.y[rows], _distinct(played)
+        probabilities = {
+            name: played[name].probabilities[places] for name in dict.fromkeys(distinct.values())
+        }
+        return cls(
+            y=y,
+            ts=dataset.ts_event[rows],
+            distinct=distinct,
+            probabilities=probabilities,
+            losses={name: half_brier(p, y) for name, p in probabilities.items()},
+        )
+
+    def loss(self, name: Variant) -> Floats:
+        return self.losses[self.distinct[name]]
+
+    def named(self, name: Variant) -> dict[str, float | str | None]:
+        """Return rule, policy and mean losses."""
+        p = self.probabilities[self.distinct[name]]
+        return {
+            "rule": name[0],
+            "trust": name[1],
+            "half_brier": _mean(self.loss(name), self.ts),
+            "log_loss": _mean(log_loss(p, self.y), self.ts),
+        }
+
+    def same_as(self, name: Variant) -> str | None:
+        first = self.distinct[name]
+        return None if first == name else told(first)
 
 
 def told(variant: Variant) -> str:

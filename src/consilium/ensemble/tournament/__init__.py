@@ -100,24 +100,21 @@ class Tournament:
             per_regime=per_regime,
         )
         self._terciles = Terciles() if per_regime else None
-        seats = [
-            Seat(
-                name=(rule, trust),
-                rule=make_rule(rule),
-                source=self._policies.enter(trust, rule),
-                presets=tuple(self.gates),
-            )
-            for rule, trust in pairs
-        ]
+        seats = [self._seat(rule, trust) for rule, trust in pairs]
         hindsight = Hindsight(
-            meta=meta,
-            conformal={"alpha": conformal} if isinstance(conformal, float) else conformal,
-            round_trip_cost=round_trip_cost,
-            capacity=capacity,
+            meta=meta, conformal=conformal, round_trip_cost=round_trip_cost, capacity=capacity
         )
         self._strands = [Strand(seats, hindsight)]
         self._readers = [seat for seat in seats if self._policies.sources[seat.source].rule]
         self._order = pairs
+
+    def _seat(self, rule: str, trust: str) -> Seat:
+        return Seat(
+            name=(rule, trust),
+            rule=make_rule(rule),
+            source=self._policies.enter(trust, rule),
+            presets=tuple(self.gates),
+        )
 
     def decide(self, predictions: Sequence[Prediction], volatility: float | None, regime: str = "") -> None:
         """Decide one round: every variant pools the same predictions of one symbol and instant.

@@ -31,7 +31,7 @@ def _json_reader() -> Callable[[bytes], Any]:
     try:
         from orjson import loads
     except ImportError:
-        from json import loads  # type: ignore[assignment]
+        from json import loads  # type: ignore[assignment]  # it takes more options
     return loads
 
 

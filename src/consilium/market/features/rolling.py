@@ -64,7 +64,7 @@ class Window:
                     done = merge(older, tuple(x[size:] for x in done), size, covered)
                 covered += size
             if 2 * size > self.bars:
-                return done if self.fold.several else done[0]  # type: ignore[index]
+                return done if self.fold.several else done[0]  # type: ignore[index]  # bars >= 1
             level = merge(tuple(x[:-size] for x in level), tuple(x[size:] for x in level), size, size)
             size *= 2
 
@@ -111,7 +111,7 @@ class WindowStep:
                 return (done if fold.several else done[0]) if done is not None else None
             if covered < self.window.bars:
                 level = merge(neighbour, level, size, size)
-        return done if fold.several else done[0]  # type: ignore[index]
+        return done if fold.several else done[0]  # type: ignore[index]  # bars >= 1
 
     def state(self) -> list[Any]:
         """Return the last w - 1 bars, from which the blocks are made again."""

@@ -14,9 +14,9 @@ from consilium.market.book.series import BookSeries
 from consilium.market.book.trades import TradeSeries
 from consilium.market.candles import CandleSeries
 from consilium.market.simulator.candles import START_TS
-from consilium.market.simulator.depth import draw_depth
+from consilium.market.simulator.depth import Depth, draw_depth
 from consilium.market.simulator.habits import BookHabits
-from consilium.market.simulator.prints import draw_trades
+from consilium.market.simulator.prints import Prints, draw_trades
 from consilium.market.simulator.streams import Floats, Ints, autoregress, stream
 
 DIGITS = 10
@@ -164,28 +164,10 @@ def simulate_book(
     bid, ask = (middle - spread) // 2, (middle + spread) // 2
     depth = draw_depth(seed, bid, ask, flow, levels, habits)
     ts = start_ts + interval_ns * np.arange(snapshots, dtype=np.int64)
-    tick, lot = habits.tick_size, habits.lot_size
-    book = BookSeries(
-        symbol=symbol,
-        venue="simulator",
-        ts_event=ts,
-        bid_price=_scaled(depth.bid_tick, tick, depth.bid_lots),
-        bid_size=np.round(depth.bid_lots * lot, DIGITS),
-        ask_price=_scaled(depth.ask_tick, tick, depth.ask_lots),
-        ask_size=np.round(depth.ask_lots * lot, DIGITS),
-    )
     prints = draw_trades(seed, ts, depth, tilt, rate / habits.move_rate, habits)
-    trades = TradeSeries(
-        symbol=symbol,
-        venue="simulator",
-        ts_event=prints.ts,
-        price=np.round(prints.tick * tick, DIGITS),
-        size=np.round(prints.lots * lot, DIGITS),
-        taker_buy=prints.buy,
-    )
     return SimulatedBook(
-        book=book,
-        trades=trades,
+        book=_book(symbol, ts, depth, habits),
+        trades=_trades(symbol, prints, habits),
         signal=flow,
         strength=strength,
         half_ticks=middle,
@@ -235,6 +217,30 @@ def _middle(seed: int, rate: Floats, spread: Ints, pull: Floats, habits: BookHab
     direction = np.where(draws[1:, 2] < 0.5 * (1.0 + pull[:-1]), 1, -1)
     first = 2 * round(habits.start_price / habits.tick_size) + int(spread[0])
     return np.concatenate([[first], first + np.cumsum(direction * distance)]).astype(np.int64)
+
+
+def _book(symbol: str, ts: Ints, depth: Depth, habits: BookHabits) -> BookSeries:
+    tick, lot = habits.tick_size, habits.lot_size
+    return BookSeries(
+        symbol=symbol,
+        venue="simulator",
+        ts_event=ts,
+        bid_price=_scaled(depth.bid_tick, tick, depth.bid_lots),
+        bid_size=np.round(depth.bid_lots * lot, DIGITS),
+        ask_price=_scaled(depth.ask_tick, tick, depth.ask_lots),
+        ask_size=np.round(depth.ask_lots * lot, DIGITS),
+    )
+
+
+def _trades(symbol: str, prints: Prints, habits: BookHabits) -> TradeSeries:
+    return TradeSeries(
+        symbol=symbol,
+        venue="simulator",
+        ts_event=prints.ts,
+        price=np.round(prints.tick * habits.tick_size, DIGITS),
+        size=np.round(prints.lots * habits.lot_size, DIGITS),
+        taker_buy=prints.buy,
+    )
 
 
 def _scaled(ticks: Ints, tick_size: float, lots: Ints) -> NDArray[np.float64]:

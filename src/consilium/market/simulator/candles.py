@@ -4,7 +4,7 @@ It is the judge's instrument: what finds nothing in a random walk and finds the 
 about real data.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -193,20 +193,31 @@ def simulate(
     columns["volume"] = _volume(streams, columns["open"], volatility, shocks, signal, habits, interval_ns)
     ts_open = start_ts + interval_ns * np.arange(bars, dtype=np.int64)
     return Simulation(
-        series={
-            name: CandleSeries(
-                symbol=name,
-                venue="simulator",
-                interval_ns=interval_ns,
-                ts_open=ts_open,
-                **{key: values[:, i] for key, values in columns.items()},  # type: ignore[arg-type]
-            )
-            for i, name in enumerate(names)
-        },
+        series={name: _series(name, interval_ns, ts_open, columns, i) for i, name in enumerate(names)},
         signal={name: signal[:, i].copy() for i, name in enumerate(names)},
         shock={name: moved[:, i].copy() for i, name in enumerate(names)},
         regime=regime,
         signal_ic=signal_ic,
+    )
+
+
+def _series(
+    name: str,
+    interval_ns: int,
+    ts_open: NDArray[np.int64],
+    columns: Mapping[str, NDArray[np.float64]],
+    place: int,
+) -> CandleSeries:
+    return CandleSeries(
+        symbol=name,
+        venue="simulator",
+        interval_ns=interval_ns,
+        ts_open=ts_open,
+        open=columns["open"][:, place],
+        high=columns["high"][:, place],
+        low=columns["low"][:, place],
+        close=columns["close"][:, place],
+        volume=columns["volume"][:, place],
     )
 
 

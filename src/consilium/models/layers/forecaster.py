@@ -47,7 +47,7 @@ def smoothed_prior(labels: Labels, weights: Floats) -> Floats:
     return prior
 
 
-class ThreeClassForecaster(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class ThreeClassForecaster(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     """Base of the trained forecasters: ``p = (1 - s) q + s prior``, s = `PRIOR_SHARE`.
 
     A subclass says how to learn and what q is. Where the training rows hold a single class there is

@@ -16,7 +16,7 @@ LARGEST = 1e30
 _ROWS_AT_ONCE = 2_048
 
 
-class NotFitted(InvalidValue, NotFittedError):  # type: ignore[misc]
+class NotFitted(InvalidValue, NotFittedError):  # type: ignore[misc]  # sklearn is untyped
     """A forecast was asked of a model that has not learnt yet."""
 
 

@@ -183,7 +183,7 @@ def book_sale(state: Floats, price: float, quantity: float, fee: float) -> None:
 
 def worth(state: Floats, price: float) -> float:
     """Return cash and what is held at a price."""
-    return state[CASH] + state[HELD] * price  # type: ignore[no-any-return]
+    return state[CASH] + state[HELD] * price  # type: ignore[no-any-return]  # an item of an array
 
 
 def size_by_risk(terms: Terms, equity: float, price: float, distance: float, median_volume: float) -> float:

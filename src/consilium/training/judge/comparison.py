@@ -6,7 +6,7 @@ Letters: N rows, T distinct timestamps, h the horizon in bars, d_t the mean diff
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from consilium.domain import InvalidValue
 from consilium.training.judge.bootstrap import (
@@ -62,6 +62,24 @@ class Comparison:
         return None if self.test is None else self.test.p_value
 
 
+def _checked(
+    loss_ours: ArrayLike, loss_other: ArrayLike, ts_event: ArrayLike, horizon_bars: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    ours, other = np.asarray(loss_ours, dtype=np.float64), np.asarray(loss_other, dtype=np.float64)
+    ts = np.asarray(ts_event, dtype=np.int64)
+    if not (ours.ndim == 1 and ours.shape == other.shape == ts.shape):
+        raise InvalidValue(
+            "losses and ts_event must have one shape (N,)",
+            f"{ours.shape}, {other.shape} and {ts.shape}",
+            "give one value for each row",
+        )
+    if not (np.all(np.isfinite(ours)) and np.all(np.isfinite(other))):
+        raise InvalidValue("losses must be finite", "NaN or an infinity", "judge only matured rows")
+    if horizon_bars < 1:
+        raise InvalidValue("horizon_bars must be >= 1", horizon_bars, "give the label's horizon in bars")
+    return ours, other, ts
+
+
 def compare_half_brier(
     loss_ours: ArrayLike,
     loss_other: ArrayLike,
@@ -108,18 +126,7 @@ def compare_half_brier(
     ----------
     Diebold and Mariano (1995); Kiefer and Vogelsang (2005); Politis and Romano (1994) for the interval.
     """
-    ours, other = np.asarray(loss_ours, dtype=np.float64), np.asarray(loss_other, dtype=np.float64)
-    ts = np.asarray(ts_event, dtype=np.int64)
-    if not (ours.ndim == 1 and ours.shape == other.shape == ts.shape):
-        raise InvalidValue(
-            "losses and ts_event must have one shape (N,)",
-            f"{ours.shape}, {other.shape} and {ts.shape}",
-            "give one value for each row",
-        )
-    if not (np.all(np.isfinite(ours)) and np.all(np.isfinite(other))):
-        raise InvalidValue("losses must be finite", "NaN or an infinity", "judge only matured rows")
-    if horizon_bars < 1:
-        raise InvalidValue("horizon_bars must be >= 1", horizon_bars, "give the label's horizon in bars")
+    ours, other, ts = _checked(loss_ours, loss_other, ts_event, horizon_bars)
     if len(ts) == 0:
         return _without_interval(None, 0, TOO_FEW)
     difference = ours - other

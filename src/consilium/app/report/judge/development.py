@@ -71,51 +71,58 @@ def _paths(found: Mapping[str, Any]) -> Markup:
     notes = Footnotes()
     every = {name: reals(row.get("differences")) for name, row in models.items()}
     scale = Scale.over(value for values in every.values() for value in values)
-    lines = []
-    for name, row in models.items():
-        mean, worst, best = (real(row.get(key)) for key in ("mean", "worst", "best"))
-        text = f"{len(every[name])} paths, mean {gap(mean)}, from {gap(best)} to {gap(worst)}"
-        kind = (
-            "better"
-            if worst is not None and worst < 0.0
-            else "worse"
-            if best is not None and best > 0.0
-            else "even"
-        )
-        lines.append(
-            (
-                name,
-                strip(scale, mean, best, worst, kind=kind, text=text, ticks=every[name]),
-                notes.missing(mean, gap(mean), row.get("reason")),
-                gap(best),
-                gap(worst),
-                f"{sum(v < 0.0 for v in every[name])} of {len(every[name])}",
-            )
-        )
+    lines = [_path_line(name, row, every[name], scale, notes) for name, row in models.items()]
     axis = Markup('<span class="ends"><span>← better</span><span>worse →</span></span>')
     heads = ("Model", axis, "Mean", "Best path", "Worst path", "Paths below 0")
-    facts = [
-        f"{written(key, found.get(key))} {title}"
-        for key, title in (
-            ("groups", "groups of time"),
-            ("tested", "tested together"),
-            ("splits", "splits"),
-            ("paths", "paths"),
-            ("embargo_bars", "bars of embargo"),
-            ("max_fit_rows", "rows a fit at most"),
-        )
-        if found.get(key) is not None
-    ]
     return Markup(
         "<h3>Combinatorial purged cross-validation</h3>"
-        + paragraph(", ".join(facts), "soft")
+        + paragraph(_how_it_was_cut(found), "soft")
         + table("Half-Brier of the model less climatology, on each path through development", heads, lines)
         + notes.listed()
         + paragraph(found.get("text"))
-        + paragraph(
-            "Each path strings together test blocks from different trainings: one history becomes several. "
-            "Small ticks are paths, the dot is their mean. A model whose ticks lie on both sides of the line "
-            "has no steady gain.",
-            "soft under",
-        )
+        + paragraph(_PATHS_TOLD, "soft under")
     )
+
+
+_PATHS_TOLD = (
+    "Each path strings together test blocks from different trainings: one history becomes several. Small "
+    "ticks are paths, the dot is their mean. A model whose ticks lie on both sides of the line has no steady "
+    "gain."
+)
+
+
+def _path_line(
+    name: str, row: Mapping[str, Any], differences: list[float], scale: Scale, notes: Footnotes
+) -> tuple[object, ...]:
+    mean, worst, best = (real(row.get(key)) for key in ("mean", "worst", "best"))
+    text = f"{len(differences)} paths, mean {gap(mean)}, from {gap(best)} to {gap(worst)}"
+    return (
+        name,
+        strip(scale, mean, best, worst, kind=_steady(best, worst), text=text, ticks=differences),
+        notes.missing(mean, gap(mean), row.get("reason")),
+        gap(best),
+        gap(worst),
+        f"{sum(v < 0.0 for v in differences)} of {len(differences)}",
+    )
+
+
+def _steady(best: float | None, worst: float | None) -> str:
+    """Return the colour of a model: one only where all its paths lie on one side."""
+    if worst is not None and worst < 0.0:
+        return "better"
+    return "worse" if best is not None and best > 0.0 else "even"
+
+
+_CUT = {
+    "groups": "groups of time",
+    "tested": "tested together",
+    "splits": "splits",
+    "paths": "paths",
+    "embargo_bars": "bars of embargo",
+    "max_fit_rows": "rows a fit at most",
+}
+
+
+def _how_it_was_cut(found: Mapping[str, Any]) -> str:
+    known = {key: title for key, title in _CUT.items() if found.get(key) is not None}
+    return ", ".join(f"{written(key, found.get(key))} {title}" for key, title in known.items())
