@@ -55,7 +55,7 @@ def pools() -> Iterator[list[ModelPool]]:
 
 def _tree(width: int = 3) -> GraphForecaster:
     exported = export_graph(fitted("xgboost", width=width))
-    return GraphForecaster(exported.data, exported.form, "xgboost")
+    return GraphForecaster(exported.graphs[0], exported.form, "xgboost")
 
 
 @pytest.mark.promise("002", "N-HiTS agent: a history buffer per symbol, 120 timesteps minimum")

@@ -31,11 +31,11 @@ FIRST = [[0.855595, 0.284478, 0.879634], [0.841355, 0.129159, -0.222559]]
 @pytest.mark.parametrize("name", ["xgboost", "lightgbm", "logistic", "prior"])
 def test_the_digest_holds_for_the_graph_and_not_for_another(name: str) -> None:
     exported = export_graph(fitted(name))
-    graph = GraphForecaster(exported.data, exported.form, name)
+    graph = GraphForecaster(exported.graphs[0], exported.form, name)
     assert exported.parity.holds(graph.predict_proba, exported.form.shape)
     assert Parity.from_state(exported.parity.state()) == exported.parity
     other = export_graph(fitted(name, n=700))
-    changed = GraphForecaster(other.data, other.form, name)
+    changed = GraphForecaster(other.graphs[0], other.form, name)
     assert not exported.parity.holds(changed.predict_proba, exported.form.shape)
 
 
@@ -105,7 +105,7 @@ def test_a_pickle_is_refused_as_a_graph_whatever_it_is_packed_in(data: bytes) ->
 
 def test_no_graph_is_taken_for_a_pickle() -> None:
     for name in ("xgboost", "lightgbm", "logistic"):
-        refuse_pickle(export_graph(fitted(name)).data, name)
+        refuse_pickle(export_graph(fitted(name)).graphs[0], name)
     refuse_pickle(dense_graph(8, 3), "dense")
 
 

@@ -15,7 +15,7 @@ BOUND = 1e-6
 
 def _graph(forecaster: object) -> GraphForecaster:
     exported = export_graph(forecaster)  # type: ignore[arg-type]
-    return GraphForecaster(exported.data, exported.form, "graph")
+    return GraphForecaster(exported.graphs[0], exported.form, "graph")
 
 
 def _near(forest: Forest, rows: Floats) -> Floats:

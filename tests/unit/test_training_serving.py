@@ -94,13 +94,15 @@ def test_a_model_stored_before_there_were_graphs_still_loads(tmp_path: Path, dat
 
 
 def test_any_changed_byte_of_a_graph_is_refused(folder: Path) -> None:
-    path = folder / "serving" / "graph.onnx"
+    path = folder / "serving" / "graph.fp32.onnx"
     whole = path.read_bytes()
     for place in np.random.default_rng(0).integers(0, len(whole), 25):
         changed = bytearray(whole)
         changed[place] ^= 0x01
         path.write_bytes(bytes(changed))
-        with pytest.raises(ArtefactRefused, match=r"graph\.onnx must be as it was written; got other bytes"):
+        with pytest.raises(
+            ArtefactRefused, match=r"graph\.fp32\.onnx must be as it was written; got other bytes"
+        ):
             load_served(folder)
     path.write_bytes(whole)
     load_served(folder)
@@ -108,13 +110,13 @@ def test_any_changed_byte_of_a_graph_is_refused(folder: Path) -> None:
 
 @pytest.mark.promise("004", "a tampered model is refused: it must forecast fixed rows as when it was written")
 def test_a_graph_exchanged_with_fitting_digests_of_files_is_refused_by_its_forecasts(folder: Path) -> None:
-    path = folder / "serving" / "graph.onnx"
+    path = folder / "serving" / "graph.fp32.onnx"
     model = onnx.load(path)
     base = next(held for held in model.graph.initializer if held.name == "base")
     base.CopyFrom(numpy_helper.from_array(np.array([0.5, 0.0, 0.0]), "base"))
     path.write_bytes(model.SerializeToString())
     stored = sha256(path.read_bytes()).hexdigest()
-    _rewrite(folder, lambda content: content["files"].update({"serving/graph.onnx": stored}))
+    _rewrite(folder, lambda content: content["files"].update({"serving/graph.fp32.onnx": stored}))
     with pytest.raises(
         ArtefactRefused, match="must forecast the fixed rows as it did when it was written"
     ) as e:
@@ -125,10 +127,10 @@ def test_a_graph_exchanged_with_fitting_digests_of_files_is_refused_by_its_forec
 def test_a_pickle_in_place_of_the_graph_is_refused_though_the_manifest_names_it(folder: Path) -> None:
     import pickle
 
-    path = folder / "serving" / "graph.onnx"
+    path = folder / "serving" / "graph.fp32.onnx"
     path.write_bytes(pickle.dumps({"trees": [1, 2]}))
     stored = sha256(path.read_bytes()).hexdigest()
-    _rewrite(folder, lambda content: content["files"].update({"serving/graph.onnx": stored}))
+    _rewrite(folder, lambda content: content["files"].update({"serving/graph.fp32.onnx": stored}))
     with pytest.raises(ArtefactRefused, match="must not be a pickle; got a pickle of protocol"):
         load_served(folder)
 

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from consilium.domain import ArtefactRefused, ConsiliumError, Forecaster, InvalidValue, UsageError
 from consilium.models import load_forecaster
 from consilium.models.served import Engine, ServedModel
-from consilium.models.serving.export import can_export, export_graph
-from consilium.models.serving.graph import GraphForecaster, GraphForm
+from consilium.models.serving.export import Exported, can_export, export_graph
+from consilium.models.serving.graph import GraphForm
 from consilium.models.serving.parity import Parity
 from consilium.models.serving.quantise import quantise
+from consilium.models.serving.split import open_graphs
 from consilium.training.calibration import Calibration, Calibrator
 from consilium.training.class_means import ClassMeans
 from consilium.training.manifest import AGAIN, MODEL, SERVING, checked_manifest
@@ -101,18 +102,22 @@ def make_serving(
         return None
     rows = X if scaler is None else scaler.transform(X)
     exported = export_graph(forecaster, rows[:: max(1, len(rows) // COMPARED)])
-    files = {"graph.onnx": exported.data}
-    state: dict[str, Any] = {
-        "form": exported.form.state(),
-        FP32: {"file": "graph.onnx", "parity": exported.parity.state()},
-    }
+    files: dict[str, bytes] = {}
+    state: dict[str, Any] = {"form": exported.form.state(), FP32: _stored(exported, FP32, files)}
     if int8:
         short = quantise(exported, rows, y)
         state["int8_gate"] = short.state()
         if short.exported is not None:
-            files["graph.int8.onnx"] = short.exported.data
-            state[INT8] = {"file": "graph.int8.onnx", "parity": short.exported.parity.state()}
+            state[INT8] = _stored(short.exported, INT8, files)
     return ServingFiles(files=files, state=state)
+
+
+def _stored(exported: Exported, kind: str, files: dict[str, bytes]) -> dict[str, Any]:
+    """Add the graphs to the files; return what the manifest says of them."""
+    roles = ("graph",) if len(exported.graphs) == 1 else ("encode", "decide")
+    names = [f"{role}.{kind}.onnx" for role in roles]
+    files.update(zip(names, exported.graphs, strict=True))
+    return {"files": names, "parity": exported.parity.state()}
 
 
 def load_served(folder: Path, *, kind: str = BEST, version: str = "") -> ServedModel:
@@ -238,12 +243,14 @@ def _engine(
     return _held(place, serving[FP32], form), FP32, serving.get("int8_gate", {}).get("reason", "")
 
 
-def _held(place: Path, stored: Mapping[str, Any], form: GraphForm) -> GraphForecaster:
-    """Open a graph and hold it to its parity digest."""
-    path = place / SERVING / stored["file"]
-    graph = GraphForecaster(path.read_bytes(), form, str(path))
+def _held(place: Path, stored: Mapping[str, Any], form: GraphForm) -> Engine:
+    """Open a graph, or an encoder and a decider, and hold it to its parity digest."""
+    paths = [place / SERVING / name for name in stored["files"]]
+    graph = open_graphs([path.read_bytes() for path in paths], form, str(paths[-1]))
     if not Parity.from_state(stored["parity"]).holds(graph.predict_proba, form.shape):
         raise ArtefactRefused(
-            f"{path} must forecast the fixed rows as it did when it was written", "other forecasts", AGAIN
+            f"{paths[-1]} must forecast the fixed rows as it did when it was written",
+            "other forecasts",
+            AGAIN,
         )
     return graph

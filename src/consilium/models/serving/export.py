@@ -10,13 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilium.domain import Forecaster, InvalidValue, missing_package
-from consilium.models.serving.graph import GraphForecaster, GraphForm
+from consilium.models.served import Engine
+from consilium.models.serving.graph import GraphForm, open_session
 from consilium.models.serving.parity import Parity, fixed_rows, measure_parity
+from consilium.models.serving.split import open_graphs
 
 Floats = NDArray[np.float64]
 
 PARITY_BOUND = 1e-5
 """Largest difference of a served probability from the native one."""
+
+PROBABILITIES, LOGITS = "probabilities", "logits"
 
 ABSENT = -1e30
 """Logit of a class that the training rows did not hold; its probability is exactly 0."""
@@ -24,16 +28,22 @@ ABSENT = -1e30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """A graph, how to read it, and what it is held to."""
+    """One graph, or an encoder and a decider; how to read them, and what they are held to."""
 
-    data: bytes
+    graphs: tuple[bytes, ...]
     form: GraphForm
     parity: Parity
 
 
 def can_export(forecaster: Forecaster) -> bool:
     """Tell whether a forecaster has an ONNX form."""
-    return hasattr(forecaster, "to_onnx") or forecaster.name in _WRITERS
+    writes = any(hasattr(forecaster, by) for by in ("to_onnx", "network_")) or forecaster.name in _WRITERS
+    return writes or _knows_one_class(forecaster)
+
+
+def _knows_one_class(forecaster: Any) -> bool:
+    """Tell whether the training rows held a single class: whatever the model, it says the prior."""
+    return hasattr(forecaster, "present_") and len(forecaster.present_) < 2
 
 
 def export_graph(forecaster: Forecaster, rows: Floats | None = None) -> Exported:
@@ -57,8 +67,8 @@ def export_graph(forecaster: Forecaster, rows: Floats | None = None) -> Exported
         raise InvalidValue(
             "a served model needs an ONNX form", forecaster.name, "give it a method to_onnx(path)"
         )
-    form, data = _written(forecaster)
-    graph = GraphForecaster(data, form, f"the graph of {forecaster.name}")
+    form, graphs = _written(forecaster)
+    graph = open_graphs(graphs, form, f"the graph of {forecaster.name}")
     fixed = fixed_rows(form.shape)
     difference = largest_difference(graph, forecaster, fixed)
     if rows is not None and len(rows):
@@ -69,23 +79,23 @@ def export_graph(forecaster: Forecaster, rows: Floats | None = None) -> Exported
             f"a difference of {difference:.3g}",
             "report it; the model itself is sound",
         )
-    return Exported(data=data, form=form, parity=measure_parity(graph.predict_proba, fixed, difference))
+    return Exported(graphs=graphs, form=form, parity=measure_parity(graph.predict_proba, fixed, difference))
 
 
-def largest_difference(graph: GraphForecaster, forecaster: Forecaster, rows: Floats) -> float:
-    """Return the largest difference of any probability between graph and forecaster."""
+def largest_difference(graph: Engine, forecaster: Engine, rows: Floats) -> float:
+    """Return the largest difference of any probability between two forecasters of the same rows."""
     return float(np.abs(graph.predict_proba(rows) - forecaster.predict_proba(rows)).max())
 
 
-def _written(forecaster: Any) -> tuple[GraphForm, bytes]:
+def _written(forecaster: Any) -> tuple[GraphForm, tuple[bytes, ...]]:
     try:
-        if hasattr(forecaster, "to_onnx"):
-            output, data = _by_itself(forecaster)
-        else:
-            output, data = "logits", _writer(forecaster)(forecaster)
+        graphs, output = _graphs(forecaster)
     except ModuleNotFoundError as error:
         raise missing_package("writing a model for service", error) from None
     prior, share = getattr(forecaster, "prior_", None), 0.0
+    if output == PROBABILITIES:
+        # A graph that gives probabilities has mixed the prior in itself.
+        prior = None
     if prior is not None:
         from consilium.models.layers.forecaster import PRIOR_SHARE
 
@@ -95,26 +105,39 @@ def _written(forecaster: Any) -> tuple[GraphForm, bytes]:
         window=forecaster.window,
         n_features=forecaster.n_features_in_,
         output=output,
-        form="probabilities" if output == "probabilities" else "logits",
+        form=PROBABILITIES if output == PROBABILITIES else "logits",
         prior=prior,
         prior_share=share,
     )
-    return form, data
+    return form, graphs
 
 
-def _by_itself(forecaster: Any) -> tuple[str, bytes]:
-    """Let a forecaster write its own graph; its first output is read."""
-    from consilium.models.serving.graph import open_session
+def _graphs(forecaster: Any) -> tuple[tuple[bytes, ...], str]:
+    """Return the graphs of a forecaster and the name of the output that is read."""
+    if hasattr(forecaster, "to_onnx"):
+        data = _to_file(forecaster.to_onnx)
+        return (data,), open_session(data, f"the graph of {forecaster.name}").get_outputs()[0].name
+    if _knows_one_class(forecaster):
+        return (_constant(forecaster),), LOGITS
+    if hasattr(forecaster, "network_"):
+        return _network(forecaster), PROBABILITIES
+    return (_WRITERS[forecaster.name](forecaster),), LOGITS
 
+
+def _to_file(write: Callable[[Path], Any]) -> bytes:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "graph.onnx"
-        forecaster.to_onnx(path)
-        data = path.read_bytes()
-    return open_session(data, f"the graph of {forecaster.name}").get_outputs()[0].name, data
+        write(path)
+        return path.read_bytes()
 
 
-def _writer(forecaster: Any) -> Callable[[Any], bytes]:
-    return _constant if len(forecaster.present_) < 2 else _WRITERS[forecaster.name]
+def _network(forecaster: Any) -> tuple[bytes, ...]:
+    from consilium.models.layers.network.export import to_onnx
+    from consilium.models.layers.network.split import is_split, split_onnx
+
+    if is_split(forecaster.network_):
+        return split_onnx(forecaster)
+    return (_to_file(lambda path: to_onnx(forecaster, path)),)
 
 
 def _xgboost(forecaster: Any) -> bytes:
@@ -142,11 +165,13 @@ def _logistic(forecaster: Any) -> bytes:
 
 
 def _constant(forecaster: Any) -> bytes:
-    """Return the graph of a model whose training rows held one class: it says the prior."""
-    from consilium.models.serving.graphs import linear_graph
+    """Return the graph of a model whose training rows held one class, whatever it reads: it says the prior."""
+    from consilium.models.serving.graphs import constant_graph
 
-    width = forecaster.n_features_in_
-    return linear_graph(np.zeros(width), np.ones(width), np.zeros((3, width)), np.log(forecaster.prior_))
+    shape = (forecaster.n_features_in_,)
+    if forecaster.window > 1:
+        shape = (forecaster.window, *shape)
+    return constant_graph(np.log(forecaster.prior_), shape)
 
 
 _WRITERS: dict[str, Callable[[Any], bytes]] = {

@@ -95,11 +95,69 @@ class GraphForm:
         return result
 
 
-class GraphForecaster:
-    """One ONNX Runtime session that forecasts as the native model does.
+class GraphSession:
+    """One ONNX Runtime session from rows to one output.
 
     One intra-op thread, sequential, no spinning, and no memory arena of its own: seven sessions in one
-    process must not hold seven reserves. The native library is not imported.
+    process must not hold seven reserves.
+
+    Parameters
+    ----------
+    data
+        The ONNX file.
+    output
+        The output that is read; the first one if not given.
+    told
+        What to call it in errors.
+
+    Raises
+    ------
+    ArtefactRefused
+        Not an ONNX graph, a foreign one, or a pickle.
+    UsageError
+        ONNX Runtime is not installed.
+    """
+
+    def __init__(self, data: bytes, output: str | None, told: str) -> None:
+        self._session = open_session(data, told)
+        inputs = self._session.get_inputs()
+        outputs = [found.name for found in self._session.get_outputs()]
+        self.output = outputs[0] if output is None else output
+        if len(inputs) != 1 or self.output not in outputs or inputs[0].type not in TYPES:
+            raise ArtefactRefused(
+                f"{told} must read one array of numbers and return {self.output}",
+                f"inputs {[found.name for found in inputs]} and outputs {outputs}",
+                AGAIN,
+            )
+        self._input = str(inputs[0].name)
+        self._type = TYPES[inputs[0].type]
+        self._one_row = inputs[0].shape[:1] == [1]
+
+    @property
+    def single(self) -> bool:
+        """Whether it reads float32."""
+        return bool(self._type is np.float32)
+
+    def run(self, X: NDArray[np.floating[Any]]) -> NDArray[Any]:
+        """Return the output of rows, the first axis being rows.
+
+        A graph that was written for one row is asked row by row: the runtime could settle all shapes, and a
+        quantised graph, whose steps follow the largest number of its input, says of a row what it says of it
+        alone.
+        """
+        given = np.ascontiguousarray(X, dtype=self._type)
+        if not self._one_row or len(given) == 1:
+            return self._asked(given)
+        rows = [self._asked(given[place : place + 1]) for place in range(len(given))]
+        return np.concatenate(rows) if rows else np.empty((0, 3), dtype=self._type)
+
+    def _asked(self, given: NDArray[Any]) -> NDArray[Any]:
+        result: NDArray[Any] = self._session.run([self.output], {self._input: given})[0]
+        return result
+
+
+class GraphForecaster:
+    """A graph that forecasts as the native model does, whose library is not imported.
 
     Parameters
     ----------
@@ -113,32 +171,18 @@ class GraphForecaster:
     Raises
     ------
     ArtefactRefused
-        Not an ONNX graph, a foreign one, or a pickle.
-    UsageError
-        ONNX Runtime is not installed.
+        As in `GraphSession`.
     """
 
     def __init__(self, data: bytes, form: GraphForm, told: str) -> None:
-        refuse_pickle(data, told)
         self.form = form
         self.told = told
-        self._session = open_session(data, told)
-        inputs = self._session.get_inputs()
-        outputs = [found.name for found in self._session.get_outputs()]
-        if len(inputs) != 1 or form.output not in outputs or inputs[0].type not in TYPES:
-            raise ArtefactRefused(
-                f"{told} must read one array of numbers and return {form.output}",
-                f"inputs {[found.name for found in inputs]} and outputs {outputs}",
-                AGAIN,
-            )
-        self._input = str(inputs[0].name)
-        self._type = TYPES[inputs[0].type]
-        self._wanted = [form.output]
+        self._session = GraphSession(data, form.output, told)
 
     @property
     def single(self) -> bool:
         """Whether it reads float32."""
-        return bool(self._type is np.float32)
+        return self._session.single
 
     def predict_proba(self, X: NDArray[np.floating[Any]]) -> Floats:
         """Return probabilities (n, 3) of scaled rows (n, F) or windows (n, window, F).
@@ -148,29 +192,28 @@ class GraphForecaster:
         InvalidValue
             Another shape, NaN or inf.
         """
-        if X.shape[1:] != self.form.shape:
-            raise InvalidValue(
-                f"{self.told} reads rows of shape {self.form.shape}",
-                X.shape[1:],
-                "give the features and the window it was trained on",
-            )
-        if not np.isfinite(X).all():
-            raise InvalidValue(f"{self.told} reads finite numbers", "NaN or inf", "leave such rows out")
-        return self.form.probabilities(self.run(X))
-
-    def run(self, X: NDArray[np.floating[Any]]) -> NDArray[Any]:
-        """Return the raw output of checked rows, shape (n, 3)."""
-        result: NDArray[Any] = self._session.run(
-            self._wanted, {self._input: np.ascontiguousarray(X, dtype=self._type)}
-        )[0]
-        return result
+        require_rows(X, self.form, self.told)
+        return self.form.probabilities(self._session.run(X))
 
 
 TYPES: Mapping[str, Any] = {"tensor(double)": np.float64, "tensor(float)": np.float32}
 
 
+def require_rows(X: NDArray[np.floating[Any]], form: GraphForm, told: str) -> None:
+    """Refuse rows of another shape than a graph reads, NaN and inf."""
+    if X.shape[1:] != form.shape:
+        raise InvalidValue(
+            f"{told} reads rows of shape {form.shape}",
+            X.shape[1:],
+            "give the features and the window it was trained on",
+        )
+    if not np.isfinite(X).all():
+        raise InvalidValue(f"{told} reads finite numbers", "NaN or inf", "leave such rows out")
+
+
 def open_session(data: bytes, told: str) -> Any:
-    """Open a session on one thread; a file that is no such graph is refused in one line."""
+    """Open a session on one thread; a file that is no such graph, or a pickle, is refused in one line."""
+    refuse_pickle(data, told)
     try:
         import onnxruntime as ort
     except ModuleNotFoundError as error:
@@ -186,5 +229,11 @@ def open_session(data: bytes, told: str) -> Any:
     try:
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - the runtime raises classes of its own that it does not export
-        text = " ".join(str(error).split())
-        raise ArtefactRefused(f"{told} must be an ONNX graph that runs here", text[:160], AGAIN) from None
+        raise ArtefactRefused(
+            f"{told} must be an ONNX graph that runs here", one_line(error), AGAIN
+        ) from None
+
+
+def one_line(error: Exception) -> str:
+    """Return what the runtime says as one short line."""
+    return " ".join(str(error).split())[:160]

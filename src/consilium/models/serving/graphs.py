@@ -55,7 +55,7 @@ def forest_graph(forest: Forest) -> bytes:
         leaf_weights=_tensor(forest.leaf),
     )
     nodes += [trees, helper.make_node("Add", ["grown", "base"], [LOGITS])]
-    return _model("trees", nodes, forest.n_features, {"base": _tensor(forest.base)})
+    return _model("trees", nodes, (forest.n_features,), {"base": _tensor(forest.base)})
 
 
 def linear_graph(
@@ -87,20 +87,32 @@ def linear_graph(
         "coef": _tensor(np.ascontiguousarray(coef.T)),
         "intercept": _tensor(intercept),
     }
-    return _model("linear", nodes, len(mean), held)
+    return _model("linear", nodes, (len(mean),), held)
+
+
+def constant_graph(logits: NDArray[np.float64], shape: tuple[int, ...]) -> bytes:
+    """Return the graph that says the same of every row: rows (n, *shape) to logits (n, 3), in float64."""
+    size = int(np.prod(shape))
+    nodes = [
+        helper.make_node("Flatten", [INPUT], ["flat"], axis=1),
+        helper.make_node("MatMul", ["flat", "coef"], ["weighed"]),
+        helper.make_node("Add", ["weighed", "intercept"], [LOGITS]),
+    ]
+    held = {"coef": _tensor(np.zeros((size, CLASSES))), "intercept": _tensor(logits)}
+    return _model("constant", nodes, shape, held)
 
 
 def _tensor(values: Any) -> onnx.TensorProto:
     return numpy_helper.from_array(np.asarray(values, dtype=np.float64))
 
 
-def _model(name: str, nodes: list[Any], columns: int, held: dict[str, onnx.TensorProto]) -> bytes:
+def _model(name: str, nodes: list[Any], shape: tuple[int, ...], held: dict[str, onnx.TensorProto]) -> bytes:
     for key, tensor in held.items():
         tensor.name = key
     graph = helper.make_graph(
         nodes,
         name,
-        [helper.make_tensor_value_info(INPUT, TensorProto.DOUBLE, ["n", columns])],
+        [helper.make_tensor_value_info(INPUT, TensorProto.DOUBLE, ["n", *shape])],
         [helper.make_tensor_value_info(LOGITS, TensorProto.DOUBLE, ["n", CLASSES])],
         list(held.values()),
     )

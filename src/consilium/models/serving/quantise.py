@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from consilium.domain import log_loss, stated_directions
 from consilium.models.serving.export import Exported
-from consilium.models.serving.graph import GraphForecaster
+from consilium.models.serving.graph import one_line
 from consilium.models.serving.parity import fixed_rows, measure_parity
+from consilium.models.serving.split import open_graphs
 
 Floats = NDArray[np.float64]
 
@@ -70,17 +71,21 @@ def quantise(exported: Exported, rows: Floats, y: NDArray[np.int64]) -> Quantise
     y
         Their outcomes (n,).
     """
-    whole = GraphForecaster(exported.data, exported.form, "the fp32 graph")
-    if not whole.single or not _has_weights(exported.data):
+    whole = open_graphs(exported.graphs, exported.form, "the fp32 graph")
+    if not whole.single or not any(map(_has_weights, exported.graphs)):
         return Quantised(exported=None, reason="no int8 form: there are no float32 matrices to shorten")
     if len(rows) < LEAST_ROWS:
         return Quantised(
             exported=None,
             reason=f"fp32 is kept: {len(rows)} held-out rows cannot judge int8, {LEAST_ROWS} can",
         )
-    data = _shortened(exported.data)
-    short = GraphForecaster(data, exported.form, "the int8 graph")
-    before, after = whole.predict_proba(rows), short.predict_proba(rows)
+    graphs = tuple(_shortened(data) if _has_weights(data) else data for data in exported.graphs)
+    short = open_graphs(graphs, exported.form, "the int8 graph")
+    before = whole.predict_proba(rows)
+    try:
+        after = short.predict_proba(rows)
+    except Exception as error:  # noqa: BLE001 - the runtime raises classes of its own that it does not export
+        return Quantised(exported=None, reason=f"fp32 is kept: int8 does not run, {one_line(error)}")
     agreement = float((stated_directions(before) == stated_directions(after)).mean())
     loss = float(log_loss(before, y).mean())
     moved = abs(float(log_loss(after, y).mean()) / loss - 1.0)
@@ -91,7 +96,7 @@ def quantise(exported: Exported, rows: Floats, y: NDArray[np.int64]) -> Quantise
         fixed = fixed_rows(exported.form.shape)
         difference = float(np.abs(short.predict_proba(fixed) - whole.predict_proba(fixed)).max())
         parity = measure_parity(short.predict_proba, fixed, difference)
-        found = Exported(data=data, form=exported.form, parity=parity)
+        found = Exported(graphs=graphs, form=exported.form, parity=parity)
     return Quantised(
         exported=found,
         reason=f"int8 is used: {told}" if passed else f"fp32 is kept: {told}",
@@ -104,13 +109,23 @@ def quantise(exported: Exported, rows: Floats, y: NDArray[np.int64]) -> Quantise
 def _has_weights(data: bytes) -> bool:
     import onnx
 
-    return any(node.op_type in OPERATORS for node in onnx.load_from_string(data).graph.node)
+    model = onnx.load_from_string(data)
+    stacked = _stacked(model)
+    return any(node.op_type in OPERATORS and node.name not in stacked for node in model.graph.node)
+
+
+def _stacked(model: Any) -> set[str]:
+    """Return nodes with a stack of matrices as weights: the runtime has no eight-bit form of them."""
+    deep = {held.name for held in model.graph.initializer if len(held.dims) > 2}
+    products = (node for node in model.graph.node if node.op_type == "MatMul")
+    return {node.name for node in products if deep.intersection(node.input)}
 
 
 def _shortened(data: bytes) -> bytes:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    model = onnx.load_from_string(data)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "int8.onnx"
         level = logging.root.level
@@ -118,12 +133,25 @@ def _shortened(data: bytes) -> bytes:
         logging.root.setLevel(logging.ERROR)
         try:
             quantize_dynamic(
-                onnx.load_from_string(data),
+                model,
                 path,
                 op_types_to_quantize=list(OPERATORS),
                 weight_type=QuantType.QInt8,
+                nodes_to_exclude=sorted(_stacked(model)),
                 per_channel=True,
             )
         finally:
             logging.root.setLevel(level)
-        return path.read_bytes()
+        return _for_one_row(onnx.load(path))
+
+
+def _for_one_row(model: Any) -> bytes:
+    """Fix the number of rows at one.
+
+    The steps of a quantised graph follow the largest number of its input: a row would be told otherwise among
+    others than alone, and in service it is alone.
+    """
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].Clear()
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    return bytes(model.SerializeToString())

@@ -1,13 +1,20 @@
 """A window forecaster in two graphs: each row is encoded once, and a decision reads the kept encodings."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from consilium.domain import ArtefactRefused, InvalidValue
-from consilium.models.serving.foreign import refuse_pickle
-from consilium.models.serving.graph import AGAIN, TYPES, GraphForm, open_session
+from consilium.domain import ArtefactRefused
+from consilium.models.serving.graph import (
+    AGAIN,
+    GraphForecaster,
+    GraphForm,
+    GraphSession,
+    one_line,
+    require_rows,
+)
 
 Floats = NDArray[np.float64]
 
@@ -34,33 +41,30 @@ class SplitForecaster:
     """
 
     def __init__(self, encoder: bytes, decider: bytes, form: GraphForm, told: str) -> None:
-        for data in (encoder, decider):
-            refuse_pickle(data, told)
         self.form = form
         self.told = told
-        self._encoder = open_session(encoder, told)
-        self._decider = open_session(decider, told)
-        first, second = self._encoder.get_inputs(), self._decider.get_inputs()
-        outputs = [found.name for found in self._decider.get_outputs()]
-        fits = len(first) == len(second) == 1 and form.output in outputs
-        if not fits or first[0].type not in TYPES or second[0].type not in TYPES:
-            raise ArtefactRefused(
-                f"{told} must encode rows and return {form.output}", f"outputs {outputs}", AGAIN
-            )
-        self._names = (str(first[0].name), str(second[0].name))
-        self._kinds = (TYPES[first[0].type], TYPES[second[0].type])
-        self.code_width = int(self.encode(np.zeros((1, form.n_features))).shape[1])
+        self._encoder = GraphSession(encoder, None, told)
+        try:
+            codes = self.encode(np.zeros((1, form.n_features)))
+        except Exception as error:  # noqa: BLE001 - the runtime raises classes of its own
+            raise ArtefactRefused(f"{told} must encode rows", one_line(error), AGAIN) from None
+        if codes.ndim != 2:
+            raise ArtefactRefused(f"{told} must encode a row as one list of numbers", codes.shape, AGAIN)
+        self.code_width = int(codes.shape[1])
+        self._decider = GraphSession(decider, form.output, told)
+
+    @property
+    def single(self) -> bool:
+        """Whether it reads float32."""
+        return self._decider.single
 
     def encode(self, rows: NDArray[np.floating[Any]]) -> NDArray[Any]:
         """Return the encodings (n, H) of scaled rows (n, F)."""
-        given = np.ascontiguousarray(rows, dtype=self._kinds[0])
-        codes: NDArray[Any] = self._encoder.run(None, {self._names[0]: given})[0]
-        return codes
+        return self._encoder.run(rows)
 
     def decide(self, codes: NDArray[Any]) -> Floats:
         """Return probabilities (n, 3) of windows of encodings (n, T, H)."""
-        given = np.ascontiguousarray(codes, dtype=self._kinds[1])
-        return self.form.probabilities(self._decider.run([self.form.output], {self._names[1]: given})[0])
+        return self.form.probabilities(self._decider.run(codes))
 
     def predict_proba(self, X: NDArray[np.floating[Any]]) -> Floats:
         """Return probabilities (n, 3) of scaled windows (n, T, F), all rows encoded anew.
@@ -70,13 +74,20 @@ class SplitForecaster:
         InvalidValue
             Another shape, NaN or inf.
         """
-        if X.shape[1:] != self.form.shape:
-            raise InvalidValue(
-                f"{self.told} reads rows of shape {self.form.shape}",
-                X.shape[1:],
-                "give the features and the window it was trained on",
-            )
-        if not np.isfinite(X).all():
-            raise InvalidValue(f"{self.told} reads finite numbers", "NaN or inf", "leave such rows out")
+        require_rows(X, self.form, self.told)
         codes = self.encode(X.reshape(-1, X.shape[-1]))
         return self.decide(codes.reshape(len(X), self.form.window, -1))
+
+
+def open_graphs(graphs: Sequence[bytes], form: GraphForm, told: str) -> GraphForecaster | SplitForecaster:
+    """Open one graph, or two that share the work.
+
+    Raises
+    ------
+    ArtefactRefused
+        They are not what they should be.
+    """
+    if len(graphs) == 1:
+        return GraphForecaster(graphs[0], form, told)
+    encoder, decider = graphs
+    return SplitForecaster(encoder, decider, form, told)
