@@ -29,7 +29,8 @@ LEVELS = 10
 def request_for(folder: Path, exchange: ReplayExchange, **changes: Any) -> CollectRequest:
     request = CollectRequest(
         symbols=("BTCUSDT",), levels=LEVELS, interval="100ms", market="spot", folder=folder, seconds=None,
-        rest_url=exchange.rest_url, stream_url=exchange.stream_url, max_disk=10**9, max_memory=10**9, min_free=1,
+        rest_url=exchange.rest_url, stream_url=exchange.stream_url, max_disk=10**9,
+        max_memory=10**9, min_free=1,
     )  # fmt: skip
     return replace(request, **changes)
 
