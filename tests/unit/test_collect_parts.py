@@ -230,6 +230,7 @@ def test_rows_held_back_are_dropped_counted_and_named() -> None:
     watch.hold_back("full")
     fed(keeper, watch, range(20, 22))
     watch.end()
+    assert kept.gaps[-1] == kept.gaps[-2]
     assert kept.gaps[-1].ts_end is None
 
 
