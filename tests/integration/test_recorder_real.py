@@ -45,7 +45,7 @@ def record(path: Path, kept: Recorder) -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("market", ["spot", "usdm"])
+@pytest.mark.parametrize("market", ["spot", pytest.param("usdm", marks=pytest.mark.long)])
 def test_a_real_stream_is_read_back_as_it_was_rebuilt_and_fits_the_disk(
     books_l20: Path, tmp_path: Path, market: str
 ) -> None:
