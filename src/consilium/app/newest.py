@@ -59,6 +59,7 @@ def predict(
         history that is long enough.
     """
     _same_question(pool)
+    _require_books(pool, observed)
     names = tuple(pool.artefacts) or DEFAULT_POOL
     ensemble = make_ensemble(settings, names, rule=rule, trust=trust, gates=_gates(settings, pool, gates))
     spoken: list[Consensus] = []
@@ -83,10 +84,30 @@ def predict(
             bus.publish(consensus)
         if bus.dead_letters:
             raise ConsiliumError("no handler may fail", bus.dead_letters[0].error, "report it")
-        rows.append(_row(symbol, predictions, spoken.pop(), volatility, pool.coverage, no_skill))
+        row = _row(symbol, predictions, spoken.pop(), volatility, pool.coverage, no_skill)
+        rows.append(row | {"masked": _masked(pool, observed, symbol)})
     if not rows:
         raise first
     return Newest(rows=rows, left_out=left_out)
+
+
+def _require_books(pool: Pool, observed: Observed) -> None:
+    """Refuse to forecast without books what was learned with them: each row would be one never seen."""
+    learned = [
+        name
+        for name, artefact in pool.artefacts.items()
+        if (scaler := artefact.model.scaler) is not None and scaler.maskable is not None and scaler.has_seen()
+    ]
+    if learned and observed.recordings is None:
+        raise DataProblem("models that learned from books need books", ", ".join(learned), "add --books")
+
+
+def _masked(pool: Pool, observed: Observed, symbol: str) -> bool:
+    """Tell whether models read books and the newest bar has none."""
+    if not of_books(pool.feature_names).any():
+        return False
+    books = observed.books.get(symbol)
+    return books is None or not books.known[-1]
 
 
 def _publish(

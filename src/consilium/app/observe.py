@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
-from consilium.app.recorded import bars_of, join_books, recordings_at
+from consilium.app.recorded import FEWEST, bars_of, join_books, recordings_at
 from consilium.app.simulated import has_books, is_simulated, simulated_books, simulated_candles
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import DataProblem, UnknownName, UsageError
@@ -64,7 +64,9 @@ class Observed:
         """Bars of all symbols together."""
         return sum(len(series) for series in self.panel.values())
 
-    def with_books(self, names: Sequence[str], progress: ProgressCall = silent) -> "Observed":
+    def with_books(
+        self, names: Sequence[str], progress: ProgressCall = silent, *, fewest: float = FEWEST
+    ) -> "Observed":
         """Compute the features of books, if any of some features is one, and say what they cover.
 
         Parameters
@@ -73,15 +75,17 @@ class Observed:
             Features that are wanted.
         progress
             Called after each symbol.
+        fewest
+            Share of the bars that books must cover, in [0, 1].
 
         Raises
         ------
         DataProblem
-            A book that cannot be, or books that say next to nothing of the bars.
+            A book that cannot be, or books that cover fewer bars.
         """
         if self.books or not of_books(names).any():
             return self
-        books, said = join_books(self.panel, self.recordings, progress)
+        books, said = join_books(self.panel, self.recordings, progress, fewest=fewest)
         return replace(self, books=books, findings=(*self.findings, *said))
 
 

@@ -23,7 +23,7 @@ def recordings_at(paths: Sequence[str]) -> RecordedFiles:
     Raises
     ------
     UsageError
-        Books of a simulated market without the market.
+        A path does not exist, or books of a simulated market are named without the market.
     DataProblem
         Nothing recorded lies there.
     """
@@ -34,6 +34,8 @@ def recordings_at(paths: Sequence[str]) -> RecordedFiles:
                 f"--books {path}",
                 "use --data simulate:kind=book --books simulate",
             )
+        if not Path(path).exists():
+            raise UsageError("--books must be a file or a folder", f"'{path}'", "check the path")
     return RecordedFiles(Path(path) for path in paths)
 
 
@@ -81,7 +83,11 @@ def _chosen(recordings: Recordings, symbols: Sequence[str] | None) -> tuple[str,
 
 
 def join_books(
-    panel: Mapping[str, CandleSeries], recordings: Recordings | None, progress: ProgressCall = silent
+    panel: Mapping[str, CandleSeries],
+    recordings: Recordings | None,
+    progress: ProgressCall = silent,
+    *,
+    fewest: float = FEWEST,
 ) -> tuple[dict[str, BookColumns], Told]:
     """Compute the features of each symbol's books at the closes of its bars; one book at a time is held.
 
@@ -93,6 +99,8 @@ def join_books(
         Books and trades; None masks every bar, and says so.
     progress
         Called after each symbol.
+    fewest
+        Share of the bars that books must cover, in [0, 1]; default a twentieth.
 
     Returns
     -------
@@ -101,7 +109,7 @@ def join_books(
     Raises
     ------
     DataProblem
-        A book that cannot be, or books that cover less than a twentieth of the bars.
+        A book that cannot be, or books of other symbols, or books that cover fewer bars.
     """
     if recordings is None:
         return {}, ("no books were given: the 50 columns of books are masked in every bar",)
@@ -120,12 +128,15 @@ def join_books(
             f"{symbol}: books cover {share:.1f} % of the bars; in the others their columns are masked"
         )
     progress("book features", len(panel), len(panel))
-    _require_covered(panel, columns, recordings)
+    _require_covered(panel, columns, recordings, fewest)
     return columns, tuple(said)
 
 
 def _require_covered(
-    panel: Mapping[str, CandleSeries], columns: Mapping[str, BookColumns], recordings: Recordings
+    panel: Mapping[str, CandleSeries],
+    columns: Mapping[str, BookColumns],
+    recordings: Recordings,
+    fewest: float,
 ) -> None:
     if not columns:
         raise DataProblem(
@@ -135,9 +146,9 @@ def _require_covered(
         )
     bars = sum(len(found.known) for found in columns.values())
     covered = sum(int(found.known.sum()) for found in columns.values())
-    if covered < FEWEST * bars:
+    if covered < fewest * bars:
         raise DataProblem(
-            f"books must cover at least {100 * FEWEST:.0f} % of the bars of their symbols",
+            f"books must cover at least {100 * fewest:.0f} % of the bars of their symbols",
             f"{covered:,} of {bars:,} bars (30 s after a recording begins, and at most 1 s after a snapshot)",
             "give books and candles of one time, or build the bars from the recorded trades with --bar",
         )

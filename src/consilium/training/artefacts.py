@@ -141,8 +141,7 @@ def load_artefact(
         With the reason in one line.
     """
     with checked_manifest(folder) as (place, manifest):
-        if expect_features is not None:
-            check_features(manifest, tuple(expect_features))
+        check_features(manifest, tuple(expect_features or manifest["feature_names"]))
         return _restore(place, manifest, kind)
 
 

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilium.domain import InvalidValue, half_brier, log_loss
-from consilium.market.features import warm_up
+from consilium.domain.time import SECOND_NS
+from consilium.market.features import BOOK50, warm_up, warm_up_seconds
 from consilium.training.cpcv import (
     CombinatorialSplit,
     combinatorial_splits,
@@ -137,9 +138,13 @@ class _Task:
 def embargo_of(dataset: Dataset) -> int:
     """Return the larger of the horizon and the longest feature window, nanoseconds.
 
-    The longest window is the bars that a feature needs before it is given: 1,000 for candle62.
+    The longest window is the bars that a feature needs before it is given, 1,000 for candle62; features of
+    books need seconds, 30 at most.
     """
-    return max(dataset.horizon_ns, warm_up(dataset.feature_names) * dataset.interval_ns)
+    of_book = [name for name in dataset.feature_names if name in BOOK50]
+    seconds = warm_up_seconds(of_book) if of_book else 0
+    bars = warm_up(dataset.feature_names)
+    return max(dataset.horizon_ns, bars * dataset.interval_ns, seconds * SECOND_NS)
 
 
 def cross_validate(

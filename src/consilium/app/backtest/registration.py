@@ -8,7 +8,7 @@ from typing import Any
 from consilium import __version__
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.bootstrap import SystemClock, factories
-from consilium.app.observe import Observed, fitting_features, observe
+from consilium.app.observe import Observed, fitting_features
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import digest
 from consilium.market.features import feature_names
@@ -48,14 +48,7 @@ class Material:
         """
         factories((*request.models, *request.baselines), ())
         progress("read candles", 0, 1)
-        observed = observe(
-            request.data,
-            request.symbols,
-            repair=request.repair,
-            seed=request.settings.training.seed,
-            books=request.books,
-            bar=request.bar,
-        )
+        observed = request.observed()
         progress("read candles", 1, 1)
         features = request.features or fitting_features(observed)
         observed = observed.with_books(feature_names(features), progress)

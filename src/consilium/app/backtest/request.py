@@ -6,6 +6,7 @@ from inspect import Parameter, signature
 from typing import Any, Self
 
 from consilium.app.bootstrap import require_members
+from consilium.app.observe import Observed, observe
 from consilium.app.settings import Settings
 from consilium.council.policy import policy_for
 from consilium.domain import InvalidValue, Policy, UnknownName, UsageError, canonical_model, lookup, names_in
@@ -113,6 +114,17 @@ class BacktestRequest:
     def policy(self) -> Policy:
         """The limits of the capital profile in which the paper account starts."""
         return policy_for(self.settings.paper.profile)
+
+    def observed(self) -> Observed:
+        """Read the candles, or build them from trades; raises as `observe`."""
+        return observe(
+            self.data,
+            self.symbols,
+            repair=self.repair,
+            seed=self.settings.training.seed,
+            books=self.books,
+            bar=self.bar,
+        )
 
     def config(self, **facts: Any) -> dict[str, Any]:
         """Return the registration as plain JSON: the request, and what is known before the test."""

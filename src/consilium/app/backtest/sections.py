@@ -7,6 +7,7 @@ from consilium.app.backtest.pooling import Pooled
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.bootstrap import trip_cost
 from consilium.app.observe import Observed
+from consilium.app.simulated import has_books
 from consilium.domain import to_iso
 from consilium.training.dataset import Dataset
 from consilium.training.forecasts import FoldSummary
@@ -87,6 +88,13 @@ def notes_on(
         notes.append(
             "The history is short: the 14 features of core14 were used instead of the 62 of candle62."
         )
+    if request.bar or has_books(request.data):
+        notes.append(
+            "Bars are built from trades: prices jump between bid and ask, and repeat where nobody traded. Part "
+            "of what is forecast is that, and cannot be earned."
+        )
+    if request.books and not observed.books:
+        notes.append(f"{features} reads no books: --features full112 does.")
     if observed.source.startswith("simulate"):
         notes.append(
             "The market is simulated: the result says something about Consilium and nothing about markets."

@@ -44,7 +44,7 @@ def train(
     from consilium.app import deploy
     from consilium.app.cli.progress import progress_bar
     from consilium.app.files import require_writable, write_json
-    from consilium.app.observe import fitting_features, observe
+    from consilium.app.observe import fitting_features
     from consilium.market.features import feature_names
 
     request = request_of(
@@ -66,14 +66,7 @@ def train(
     if json_file is not None:
         require_writable(json_file)
     with progress_bar(quiet=quiet) as progress:
-        observed = observe(
-            data,
-            request.symbols,
-            repair=repair,
-            seed=request.settings.training.seed,
-            books=request.books,
-            bar=request.bar,
-        )
+        observed = request.observed()
         chosen = request.features or fitting_features(observed)
         observed = observed.with_books(feature_names(chosen), progress)
         result = deploy.train(
@@ -171,7 +164,6 @@ def predict(
     from consilium.app.bootstrap import SystemClock
     from consilium.app.files import require_writable, write_json
     from consilium.app.newest import predict as predict_newest
-    from consilium.app.observe import observe
     from consilium.domain import DAY_NS
 
     request = request_of(
@@ -188,14 +180,7 @@ def predict(
     settings = request.settings
     if json_file is not None:
         require_writable(json_file)
-    observed = observe(
-        data,
-        request.symbols,
-        repair=repair,
-        seed=settings.training.seed,
-        books=request.books,
-        bar=request.bar,
-    )
+    observed = request.observed()
     folder = models_dir or settings.data_dir / "models"
     pool = deploy.load_pool(
         folder,
@@ -203,7 +188,7 @@ def predict(
         now_ns=SystemClock().now_ns(),
         max_age_ns=0 if old else int(settings.serving.max_age_days * DAY_NS),
     )
-    observed = observed.with_books(pool.feature_names)
+    observed = observed.with_books(pool.feature_names, fewest=0.0)
     found = predict_newest(
         settings, observed, pool, rule=request.rule, trust=request.trust, gates=request.gates
     )
@@ -222,6 +207,13 @@ def predict(
     _tell_findings(observed.findings)
     for name, why in {**pool.refused, **found.left_out}.items():
         typer.echo(f"warning: {name} is left out: {why}", err=True)
+    for row in found.rows:
+        if row["masked"]:
+            typer.echo(
+                f"warning: {row['symbol']} has no book at most 1 s before its newest close: the columns of "
+                "books are masked",
+                err=True,
+            )
     if not pool.artefacts:
         console.print(
             f"No model in {folder}: the RSI/EMA fallback speaks, on paper only. Run consilium train."

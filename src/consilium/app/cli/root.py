@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from consilium import __version__
-from consilium.app.cli import backtest, collect, data, explain, judge, learn, models, replay
+from consilium.app.cli import backtest, collect, data, explain, features, judge, learn, models, replay
 
 app = typer.Typer(
     name="consilium",
@@ -27,6 +27,7 @@ app.command("judge")(judge.judge)
 app.command("explain")(explain.explain)
 app.command("train")(learn.train)
 app.command("predict")(learn.predict)
+app.command("features")(features.features)
 app.command("collect")(collect.collect)
 app.command("collect-status")(collect.collect_status)
 app.command("replay")(replay.replay)

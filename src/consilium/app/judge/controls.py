@@ -165,14 +165,14 @@ def shift_labels(dataset: Dataset, bars_per_day: float) -> Dataset:
     """Give each row the outcome that its symbol had a day later, rotating inside blocks of 30 days.
 
     The outcomes of a block stay the same, only their times do not fit any more: what is still found was
-    never about the next bar.
+    never about the next bar. Rows of less than a day are rotated by half their number.
     """
     day = max(1, round(bars_per_day))
     source = np.arange(len(dataset))
     for index in range(len(dataset.symbols)):
         rows = np.flatnonzero((dataset.symbol_index == index) & dataset.labelled)
         for block in _blocks(rows, SHIFT_BLOCK_DAYS * day):
-            source[block] = np.roll(block, -day)
+            source[block] = np.roll(block, -(day if len(block) > day else len(block) // 2))
     return replace(dataset, y=dataset.y[source], realised_return=dataset.realised_return[source])
 
 
