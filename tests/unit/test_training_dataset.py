@@ -4,9 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from consilium.domain import DataProblem, InvalidValue, UnknownName
-from consilium.market.features import compute_features, feature_names, features_hash
+from consilium.market.candles import CandleSeries
+from consilium.market.features import (
+    BOOK50,
+    BookColumns,
+    compute_features,
+    feature_names,
+    features_hash,
+)
 from consilium.training.dataset import Dataset, build_dataset
 from consilium.training.labels import NEVER, LabelSpec, make_labels
 from training_panels import momentum_panel, momentum_series
@@ -157,3 +165,42 @@ def test_panels_without_rows_or_with_two_intervals_are_refused() -> None:
     slow = replace(series, symbol="B", interval_ns=2 * series.interval_ns, ts_open=series.ts_open * 2)
     with pytest.raises(DataProblem, match=r"bars of the same length; got 1 h \(A\), 2 h \(B\): leave out"):
         build_dataset({"A": series, "B": slow}, "core14", SPEC)
+
+
+BOOKISH = ("return_1", "imbalance_1", "ofi_1_1s")
+
+
+def _with_book(known: NDArray[np.bool_], symbol: str = "A") -> tuple[dict[str, CandleSeries], BookColumns]:
+    series = momentum_series(symbol, len(known), seed=2)
+    values = np.random.default_rng(1).normal(size=(len(known), 50))
+    values[~known] = np.nan
+    return {symbol: series}, BookColumns(symbol=symbol, ts_close=series.ts_close, values=values)
+
+
+def test_a_masked_bar_is_a_row_all_the_same() -> None:
+    known = np.arange(400) % 3 > 0
+    panel, columns = _with_book(known)
+    dataset = build_dataset(panel, BOOKISH, SPEC, {"A": columns})
+    assert dataset.maskable.tolist() == [False, True, True]
+    assert len(dataset) == len(build_dataset(panel, ("return_1",), SPEC))
+    rows = dataset.inputs(np.arange(len(dataset)))
+    there = known[dataset.bar]
+    assert np.isfinite(rows[there]).all()
+    assert np.isnan(rows[~there, 1:]).all()
+    place = [BOOK50.index(name) for name in BOOKISH[1:]]
+    np.testing.assert_array_equal(rows[there, 1:], columns.values[dataset.bar[there]][:, place])
+
+
+def test_books_alone_make_no_row_where_they_are_masked() -> None:
+    known = np.arange(400) % 3 > 0
+    panel, columns = _with_book(known)
+    dataset = build_dataset(panel, BOOKISH[1:], SPEC, {"A": columns})
+    assert known[dataset.bar].all()
+
+
+def test_columns_of_books_follow_the_times_of_bars_and_not_their_numbers() -> None:
+    panel, columns = _with_book(np.ones(400, dtype=bool))
+    part = build_dataset({"A": panel["A"].slice(100, 380)}, BOOKISH, SPEC, {"A": columns})
+    whole = build_dataset(panel, BOOKISH, SPEC, {"A": columns})
+    same = np.isin(whole.ts_event, part.ts_event)
+    np.testing.assert_array_equal(part.inputs(np.arange(len(part))), whole.inputs(np.flatnonzero(same)))

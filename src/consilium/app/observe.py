@@ -192,7 +192,8 @@ def _observe_candles(data: str, symbols: Sequence[str] | None, *, repair: bool, 
 
 
 def _require_candles(path: Path) -> None:
-    if is_archive(path) or (path.suffix == ".parquet" and path.is_file() and is_recording(path)):
+    first = min(path.glob("*.parquet"), default=path) if path.is_dir() else path
+    if is_archive(path) or (first.suffix == ".parquet" and is_recording(first)):
         raise UsageError(
             "recorded trades need a length of bar", f"'{path}' without --bar", "add for example --bar 1s"
         )

@@ -22,7 +22,7 @@ from consilium.models.serving.quantise import quantise
 from consilium.models.serving.split import open_graphs
 from consilium.training.calibration import Calibration, Calibrator
 from consilium.training.class_means import ClassMeans
-from consilium.training.manifest import AGAIN, MODEL, SERVING, checked_manifest
+from consilium.training.manifest import AGAIN, MODEL, SERVING, check_features, checked_manifest
 from consilium.training.scaler import Scaler
 
 Floats = NDArray[np.float64]
@@ -145,6 +145,7 @@ def load_served(folder: Path, *, kind: str = BEST, version: str = "") -> ServedM
     if kind not in KINDS:
         raise UsageError(f"a served kind must be one of {', '.join(KINDS)}", f"'{kind}'", "use best")
     with checked_manifest(folder) as (place, manifest):
+        check_features(manifest, tuple(manifest["feature_names"]))
         try:
             parts = manifest_parts(manifest)
             engine, found, note = _engine(place, manifest, kind, skilled=parts.calibration.skilled)

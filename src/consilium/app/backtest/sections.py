@@ -90,8 +90,8 @@ def notes_on(
         )
     if request.bar or has_books(request.data):
         notes.append(
-            "Bars are built from trades: prices jump between bid and ask, and repeat where nobody traded. Part "
-            "of what is forecast is that, and cannot be earned."
+            "Bars are built from trades: prices jump between bid and ask and repeat where nobody traded. "
+            "Part of what is forecast is that, and cannot be earned."
         )
     if request.books and not observed.books:
         notes.append(f"{features} reads no books: --features full112 does.")
