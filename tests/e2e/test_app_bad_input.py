@@ -30,7 +30,8 @@ BACKTEST = ("backtest", "--data", SMALL, "--features", "core14", "--folds", "2",
         (("--trust", "unifrom"), "did you mean 'uniform'?"),
         (("--gates", "edg"), "did you mean 'edge'?"),
         (("--features", "candle6"), "did you mean 'candle62'?"),
-        (("--features", "full112"), "book"),
+        (("--bar", "1s"), "builds bars from trades"),
+        (("--books", "absent"), "--books must be a file or a folder"),
         (("--limits", "maybe"), "limits must be on or off"),
         (("--meta", "maybe"), "meta must be on or off"),
         (("--conformal", "1"), "--conformal: input should be less than 1"),
@@ -255,7 +256,7 @@ def test_bars_of_another_length_than_the_model_learned_are_refused(trained: Path
     quarters = simulate(symbols=1, bars=700, seed=3, interval_ns=900 * 10**9).series
     write_candles(tmp_path / "quarters.parquet", quarters)
     line = fails_in_one_line(consilium("predict", "--data", "quarters.parquet", cwd=tmp_path), 1)
-    assert "60 minutes" in line
+    assert "1 h" in line
 
 
 @pytest.mark.promise("002", "mode none: fallback only")

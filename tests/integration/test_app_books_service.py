@@ -1,6 +1,7 @@
 """Models of 112 features stored, loaded and asked again; others are refused."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from consilium.app.observe import Observed, observe
 from consilium.app.settings import Settings
 from consilium.domain import ArtefactRefused, DataProblem, digest
 from consilium.market.features import feature_names, features_hash
+from consilium.training.artefacts import load_artefact
 from consilium.training.dataset import build_dataset
 from consilium.training.labels import LabelSpec
 from consilium.training.manifest import MANIFEST
+from consilium.training.serving import load_served
 
 DATA = "simulate:kind=book,symbols=1,bars=1900,strength=1"
 FULL = feature_names("full112")
@@ -35,6 +38,11 @@ def folder(observed: Observed, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder / "models"
 
 
+def stored(folder: Path) -> Path:
+    """The folder of the one version that was trained."""
+    return next((folder / "lightgbm").rglob(MANIFEST)).parent
+
+
 def ask(observed: Observed, pool: Pool) -> list[dict[str, object]]:
     rules = {"rule": "smart_vote", "trust": "uniform", "gates": "seed"}
     return predict(Settings(), observed, pool, **rules).rows
@@ -42,7 +50,7 @@ def ask(observed: Observed, pool: Pool) -> list[dict[str, object]]:
 
 @pytest.mark.promise("004", "a stored model holds the hash of its 112 features")
 def test_an_artefact_of_112_features_holds_their_hash(folder: Path) -> None:
-    manifest = json.loads((folder / "lightgbm" / MANIFEST).read_text())
+    manifest = json.loads((stored(folder) / MANIFEST).read_text())
     assert manifest["feature_names"] == list(FULL)
     assert manifest["features_hash"] == features_hash(FULL)
     assert manifest["scaler"]["maskable"] == list(range(62, 112))
@@ -78,16 +86,15 @@ def test_models_that_learned_from_books_refuse_to_forecast_without(folder: Path)
 
 def test_a_model_whose_formulas_have_changed_is_refused(folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "lightgbm"
-    copy.mkdir()
-    for path in sorted((folder / "lightgbm").rglob("*")):
-        target = copy / path.relative_to(folder / "lightgbm")
-        target.mkdir(exist_ok=True) if path.is_dir() else target.write_bytes(path.read_bytes())
+    shutil.copytree(stored(folder), copy)
     manifest = json.loads((copy / MANIFEST).read_text())
     manifest["features_hash"] = "0" * 16
     manifest["digest"] = digest({name: value for name, value in manifest.items() if name != "digest"})
     (copy / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(ArtefactRefused, match="reads features with formulas 0000000000000000"):
-        load_pool(tmp_path)
+        load_artefact(copy)
+    with pytest.raises(ArtefactRefused, match="reads features with formulas 0000000000000000"):
+        load_served(copy)
 
 
 def test_full112_without_books_is_trained_on_masks_and_served_without_books(tmp_path: Path) -> None:
