@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from consilium.domain import InvalidValue
@@ -12,7 +13,7 @@ from consilium.models.layers.network.dual_attention import DualAttention
 from consilium.models.layers.network.forecaster import NetworkForecaster
 from consilium.models.layers.network.heads import CONFIDENCE, DIRECTION, Heads
 from consilium.models.layers.network.learning import Plan
-from consilium.models.layers.network.module import Layer, Network, Quantities
+from consilium.models.layers.network.module import Layer, Network, Quantities, clipped
 from consilium.models.layers.network.positions import Positions
 from consilium.models.layers.network.settings import require_choice, require_counts, require_share
 
@@ -122,7 +123,7 @@ class TLOBConfig:
 class SpatialTLOB(Layer):
     """Levels, then scales of time, then attention; the newest snapshot is read out.
 
-    `snapshots` treats each book alone: its result may be kept while the window moves on.
+    `encode` treats each row alone: its result may be kept while the window moves on.
 
     Parameters
     ----------
@@ -133,15 +134,15 @@ class SpatialTLOB(Layer):
 
     Examples
     --------
-    >>> import torch
-    >>> SpatialTLOB(TLOBConfig(), 0)(torch.zeros(2, 100, 80), None).shape
+    >>> net = SpatialTLOB(TLOBConfig(), 112)
+    >>> net(net.encode(torch.zeros(2, 100, 192))).shape
     torch.Size([2, 128])
     """
 
     def __init__(self, config: TLOBConfig, aux: int) -> None:
         super().__init__()
         width = config.temporal_hidden
-        self.width = width
+        self.width, self.columns = width, config.columns
         self.snapshots = SnapshotEncoder(config.num_levels, config.spatial_channels, width)
         self.scales = ScaleMix(width, config.kernels)
         self.aux: nn.Module | None = None
@@ -155,15 +156,18 @@ class SpatialTLOB(Layer):
             config.num_temporal_layers, width, config.num_heads, 4 * width, config.dropout, final_norm=True
         )
 
-    def forward(self, books: Tensor, aux: Tensor | None) -> Tensor:
-        """Return (n, d) of books (n, T, 4 L) and auxiliary features (n, A)."""
-        return self.follow(self.snapshots(books), aux)
-
-    def follow(self, steps: Tensor, aux: Tensor | None) -> Tensor:
-        """Return (n, d) of encoded snapshots (n, T, d) and auxiliary features (n, A)."""
-        steps = self.scales(steps)
+    def encode(self, rows: Tensor) -> Tensor:
+        """Return encodings (n, T, H) of rows (n, T, 4 L + A): each of its own row and no other."""
+        codes: Tensor = self.snapshots(rows[..., : self.columns])
         if self.aux is not None:
-            steps = self.join_steps(steps) + self.join_aux(self.aux(aux))[:, None]
+            codes = torch.cat([codes, self.aux(rows[..., self.columns :])], dim=-1)
+        return codes
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Return (n, d) of encodings (n, T, H); of the auxiliary ones the last step's are read."""
+        steps = self.scales(codes[..., : self.width])
+        if self.aux is not None:
+            steps = self.join_steps(steps) + self.join_aux(codes[:, -1:, self.width :])
         known: Tensor = self.encoder(self.drop(self.positions(steps)), only=-1)[:, 0]
         return known
 
@@ -180,7 +184,6 @@ class TLOB(Network):
 
     Examples
     --------
-    >>> import torch
     >>> sorted(TLOB(TLOBConfig(), 192)(torch.zeros(2, 100, 192)))[3:]
     ['direction_10', 'direction_30', 'direction_50']
     """
@@ -188,7 +191,6 @@ class TLOB(Network):
     def __init__(self, config: TLOBConfig, n_features: int) -> None:
         super().__init__()
         aux = config.aux_of(n_features)
-        self.columns = config.columns
         self.primary = f"{DIRECTION}_{config.primary}"
         self.names = tuple(f"{kind}_{h}" for h in config.horizons for kind in (DIRECTION, CONFIDENCE))
         self.spatial: SpatialTLOB | None = None
@@ -209,14 +211,33 @@ class TLOB(Network):
 
     def quantities(self, windows: Tensor) -> Quantities:
         """Return the quantities of windows (n, T, 4 L + A)."""
-        books = windows[:, :, : self.columns]
-        if self.dual is not None:
-            known = self.dual(books)
-        else:
-            assert self.spatial is not None, "one of the variants is there"  # noqa: S101
-            known = self.spatial(books, windows[:, -1, self.columns :])
-        stated: Quantities = self.heads(known)
+        if self.dual is None:
+            return self.decide(self.encode_clipped(windows))
+        stated: Quantities = self.heads(self.dual(windows))
         return stated
+
+    def encode(self, rows: Tensor) -> Tensor:
+        """Return encodings (n, H) of rows (n, 4 L + A), each on its own."""
+        return self.encode_clipped(clipped(rows)[:, None])[:, 0]
+
+    def encode_clipped(self, windows: Tensor) -> Tensor:
+        """Return encodings (n, T, H) of clipped windows."""
+        codes: Tensor = self._spatial().encode(windows)
+        return codes
+
+    def decide(self, codes: Tensor) -> Quantities:
+        """Return the quantities of windows of encodings (n, T, H)."""
+        stated: Quantities = self.heads(self._spatial()(codes))
+        return stated
+
+    def _spatial(self) -> SpatialTLOB:
+        if self.spatial is None:
+            raise InvalidValue(
+                f"only the variant spatial_cnn of {NAME} reads each row on its own",
+                "dual_attention",
+                "export it whole",
+            )
+        return self.spatial
 
     def start_at(self, priors: Mapping[str, Tensor]) -> None:
         """Set the biases of directions to ``ln prior``."""

@@ -1,11 +1,12 @@
-"""A fitted network as one ONNX file that gives the final probabilities."""
+"""A fitted network as one ONNX file, or as two of which the first is run once a row."""
 
 import os
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,18 +16,31 @@ from torch import Tensor
 from consilium.domain import InvalidValue, OutputProblem
 from consilium.domain.tables import missing_package
 from consilium.models.layers.forecaster import PRIOR_SHARE
-from consilium.models.layers.network.forecaster import NetworkForecaster
 from consilium.models.layers.network.heads import CONFIDENCE, is_direction
 from consilium.models.layers.network.learning import seeded
-from consilium.models.layers.network.module import Layer, Network
+from consilium.models.layers.network.module import Layer, Network, Quantities
 
 OPSET = 17
 PARITY = 1e-5
 """Largest difference between the file and the network that is let through."""
 
-INPUT, PROBABILITIES = "windows", "probabilities"
+INPUT, LOGITS, PROBABILITIES, CODES, ROWS = "windows", "logits", "probabilities", "codes", "rows"
+"""Names in a file; `ROWS` is the name of a free first dimension, to be fixed in a session for speed."""
+
 SCALES = (0.1, 1.0, 3.0)
-"""Sizes of the sample windows that prove it."""
+"""Sizes of the sample windows that prove a file."""
+
+
+class FittedNetwork(Protocol):
+    """What is read of a forecaster."""
+
+    name: str
+    window: int
+    n_features_in_: int
+    n_threads: int
+    network_: Network
+    prior_: NDArray[np.float64]
+    return_scale_: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,33 +52,40 @@ class Exported:
     path
         The file.
     inputs
-        Shape of ``windows``, float32; 0 rows stands for any number.
+        Shape of its one input, float32; 0 rows stands for any number.
     outputs
-        Names: ``probabilities`` (n, 3) as `predict_proba` gives them, then what each head states as
-        `NetworkForecaster.quantities` gives it.
+        Names: ``logits`` (n, 3) of the primary direction, ``probabilities`` (n, 3) as `predict_proba` gives
+        them, then what each head states as `NetworkForecaster.quantities` gives it. Of an encoder: ``codes``.
     difference
-        Largest difference to the network over samples of all outputs, <= 1e-5.
+        Largest difference to the network over samples, of all outputs; where these exceed 1, such as logits,
+        as a share of the largest. At most 1e-5.
     """
 
     path: Path
-    inputs: tuple[int, int, int]
+    inputs: tuple[int, ...]
     outputs: tuple[str, ...]
     difference: float
 
 
 class Served(Layer):
-    """A network with everything that lies between its logits and a forecast."""
+    """A network, or the part of it that follows an encoder, and all that lies up to a forecast."""
 
-    def __init__(self, network: Network, prior: NDArray[np.float64], return_scale: float) -> None:
+    def __init__(self, fitted: FittedNetwork, stated: Callable[[Tensor], Quantities]) -> None:
         super().__init__()
-        self.network = network
-        self.scale = return_scale
+        self.network = fitted.network_
+        self.stated = stated
+        self.scale = fitted.return_scale_
         self.prior: Tensor
-        self.register_buffer("prior", torch.from_numpy(prior).float())
+        self.register_buffer("prior", torch.from_numpy(fitted.prior_).float())
 
-    def forward(self, windows: Tensor) -> tuple[Tensor, ...]:
-        """Return the probabilities and what each head states."""
-        stated = self.network(windows)
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what `forward` returns."""
+        return (LOGITS, PROBABILITIES, *self.network.names)
+
+    def forward(self, given: Tensor) -> tuple[Tensor, ...]:
+        """Return logits, probabilities and what each head states."""
+        stated = self.stated(given)
         told = []
         for name in self.network.names:
             if is_direction(name):
@@ -74,25 +95,59 @@ class Served(Layer):
             else:
                 told.append(stated[name][:, 0] * self.scale)
         learnt = told[self.network.names.index(self.network.primary)]
-        return ((1.0 - PRIOR_SHARE) * learnt + PRIOR_SHARE * self.prior, *told)
+        mixed = (1.0 - PRIOR_SHARE) * learnt + PRIOR_SHARE * self.prior
+        return (stated[self.network.primary], mixed, *told)
 
 
-def to_onnx(forecaster: NetworkForecaster, path: Path, *, batch: int | None = 1) -> Exported:
+class Prior(Layer):
+    """What a forecaster says that was taught a single class."""
+
+    outputs = (LOGITS, PROBABILITIES)
+
+    def __init__(self, fitted: FittedNetwork) -> None:
+        super().__init__()
+        self.prior: Tensor
+        self.register_buffer("prior", torch.from_numpy(fitted.prior_).float())
+
+    def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``ln prior`` and the prior for each window."""
+        nothing = torch.zeros_like(windows[:, 0, :1])
+        return nothing + self.prior.log(), nothing + self.prior
+
+
+class EncodedRows(Layer):
+    """The part of a network that reads each row on its own."""
+
+    outputs = (CODES,)
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, rows: Tensor) -> tuple[Tensor]:
+        """Return encodings (n, H) of rows (n, F)."""
+        return (self.network.encode(rows),)
+
+
+Exportable = Served | Prior | EncodedRows
+
+
+def to_onnx(forecaster: FittedNetwork, path: Path, *, batch: int | None = None) -> Exported:
     """Write a fitted network for ONNX Runtime, opset 17, and prove that it says the same.
 
     Parameters
     ----------
     forecaster
-        Fitted on at least two classes.
+        Fitted; on a single class, the file says the prior.
     path
         The file; replaced whole or not at all.
     batch
-        Rows of one call: 1 for one decision, which lets the runtime fold shapes; None for any number.
+        Rows of one call: None for any number, 1 for one decision, which lets the runtime fold shapes.
 
     Raises
     ------
     InvalidValue
-        Nothing was learnt, or the file differs from the network by more than 1e-5: it is not written.
+        The file differs from the network by more than 1e-5: it is not written.
     OutputProblem
         The file cannot be written.
     UsageError
@@ -107,32 +162,71 @@ def to_onnx(forecaster: NetworkForecaster, path: Path, *, batch: int | None = 1)
     >>> model = NHitsForecaster(window=8, hidden_size=8, epochs=1).fit(X, y)
     >>> made = to_onnx(model, Path(mkdtemp()) / "nhits.onnx")
     >>> made.inputs, made.outputs, made.difference <= 1e-5
-    ((1, 8, 2), ('probabilities', 'direction'), True)
+    ((0, 8, 2), ('logits', 'probabilities', 'direction'), True)
     """
+    learnt = hasattr(forecaster, "network_")
+    served = Served(forecaster, _learnt(forecaster)) if learnt else Prior(forecaster)
+    return _made(served, path, (forecaster.window, forecaster.n_features_in_), batch, forecaster)
+
+
+def to_onnx_split(forecaster: FittedNetwork, encoder: Path, decider: Path) -> tuple[Exported, Exported]:
+    """Write a network that reads each row on its own as two files: rows to encodings, windows of these on.
+
+    Of a window that moves by one row, only the new row needs encoding; TLOB has this form.
+
+    Parameters
+    ----------
+    forecaster
+        Fitted.
+    encoder, decider
+        Files for rows (n, F) -> codes (n, H), and for windows of codes (n, T, H) -> as `to_onnx`.
+
+    Raises
+    ------
+    InvalidValue
+        The network reads its rows together; else as `to_onnx`.
+    """
+    network: Any = _learnt(forecaster)
+    if not hasattr(network, "decide"):
+        raise InvalidValue(
+            "a network in two files must read each row on its own", forecaster.name, "export it whole"
+        )
+    rows = EncodedRows(network).eval()
+    with torch.inference_mode():
+        width = rows(torch.zeros(1, forecaster.n_features_in_))[0].shape[1]
+    first = _made(rows, encoder, (forecaster.n_features_in_,), None, forecaster)
+    served = Served(forecaster, network.decide)
+    return first, _made(served, decider, (forecaster.window, width), None, forecaster)
+
+
+def _learnt(forecaster: FittedNetwork) -> Network:
     if not hasattr(forecaster, "network_"):
         raise InvalidValue(
-            f"{forecaster.name} must have learnt before it is exported", "no network", "fit on 2 classes"
+            f"{forecaster.name} must have learnt before it is split", "no network", "fit on 2 classes"
         )
-    network = forecaster.network_.eval()
-    served = Served(network, forecaster.prior_, forecaster.return_scale_).eval()
-    outputs = (PROBABILITIES, *network.names)
-    shape = (forecaster.window, forecaster.n_features_in_)
-    with seeded(0, forecaster.n_threads):
-        content = _exported(served, shape, outputs, batch)
-        difference = _difference(forecaster, served, content, batch)
+    network: Network = forecaster.network_.eval()
+    return network
+
+
+def _made(
+    served: Exportable, path: Path, shape: Sequence[int], batch: int | None, owner: FittedNetwork
+) -> Exported:
+    with seeded(0, owner.n_threads):
+        content = _exported(served.eval(), shape, batch)
+        difference = _difference(served, content, shape, batch, owner.n_threads)
     if not difference <= PARITY:
         raise InvalidValue(
-            f"the ONNX file of {forecaster.name} must agree with its network to {PARITY:g}",
+            f"the ONNX file of {owner.name} must agree with its network to {PARITY:g}",
             f"{difference:g}",
             "serve it by torch",
         )
     _write(path, content)
-    return Exported(path=path, inputs=(batch or 0, *shape), outputs=outputs, difference=difference)
+    return Exported(path=path, inputs=(batch or 0, *shape), outputs=served.outputs, difference=difference)
 
 
-def _exported(served: Served, shape: tuple[int, int], outputs: tuple[str, ...], batch: int | None) -> bytes:
+def _exported(served: Exportable, shape: Sequence[int], batch: int | None) -> bytes:
     target = BytesIO()
-    axes = {name: {0: "rows"} for name in (INPUT, *outputs)} if batch is None else None
+    axes = {name: {0: ROWS} for name in (INPUT, *served.outputs)} if batch is None else None
     with warnings.catch_warnings():
         # The tracing exporter calls itself deprecated; the other one cannot be held to opset 17.
         warnings.simplefilter("ignore")
@@ -144,7 +238,7 @@ def _exported(served: Served, shape: tuple[int, int], outputs: tuple[str, ...], 
                 (torch.zeros(batch or 2, *shape),),
                 target,
                 input_names=[INPUT],
-                output_names=list(outputs),
+                output_names=list(served.outputs),
                 opset_version=OPSET,
                 dynamic_axes=axes,
                 dynamo=False,
@@ -154,27 +248,30 @@ def _exported(served: Served, shape: tuple[int, int], outputs: tuple[str, ...], 
     return target.getvalue()
 
 
-def _difference(forecaster: NetworkForecaster, served: Served, content: bytes, batch: int | None) -> float:
-    """Return the largest difference of any output over samples of standard size, small and large."""
+def _difference(
+    served: Exportable, content: bytes, shape: Sequence[int], batch: int | None, threads: int
+) -> float:
+    """Return the largest difference of any output over samples of small, standard and large size."""
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
         raise missing_package("the check of an ONNX file", error) from None
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = forecaster.n_threads
+    options.intra_op_num_threads = threads
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
     worst = 0.0
-    for rows in (batch,) if batch is not None else (1, 5):
+    for rows in (1, 5) if batch is None else (batch,):
         for scale in SCALES:
-            size = (rows, forecaster.window, forecaster.n_features_in_)
-            windows = (scale * rng.standard_normal(size)).astype(np.float32)
+            given = (scale * rng.standard_normal((rows, *shape))).astype(np.float32)
             with torch.inference_mode():
-                expected = served(torch.from_numpy(windows))
-            got = session.run(None, {INPUT: windows})
+                expected = served(torch.from_numpy(given))
+            got = session.run(None, {INPUT: given})
             for one, other in zip(got, expected, strict=True):
-                worst = max(worst, float(np.max(np.abs(one - other.numpy()))))
+                truth = other.numpy()
+                size = max(1.0, float(np.max(np.abs(truth))))
+                worst = max(worst, float(np.max(np.abs(one - truth))) / size)
     return worst
 
 

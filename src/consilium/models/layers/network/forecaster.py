@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from inspect import Parameter, Signature
+from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
@@ -22,6 +23,7 @@ from consilium.models.layers.forecaster import (
     smoothed_prior,
 )
 from consilium.models.layers.inputs import NotFitted, checked_weights, require_features
+from consilium.models.layers.network.export import Exported, to_onnx
 from consilium.models.layers.network.heads import CONFIDENCE, RETURN, is_direction
 from consilium.models.layers.network.learning import (
     Learnt,
@@ -56,6 +58,7 @@ class NetworkForecaster(ThreeClassForecaster):
     network_: Network
     learnt_: Learnt
     return_scale_: float
+    """Deviation of the training returns, in which the network states an expected return."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -134,6 +137,8 @@ class NetworkForecaster(ThreeClassForecaster):
         Diverged
             The loss is not finite.
         """
+        for old in ("network_", "learnt_", "return_scale_"):
+            self.__dict__.pop(old, None)
         rows = self._checked(X)
         weights = checked_weights(sample_weight, len(rows))
         kept = weights > 0.0
@@ -177,6 +182,10 @@ class NetworkForecaster(ThreeClassForecaster):
             else:
                 stated[name] = value[:, 0] * self.return_scale_
         return stated
+
+    def to_onnx(self, path: Path, *, batch: int | None = None) -> Exported:
+        """Write the network for ONNX Runtime; see `consilium.models.layers.network.export.to_onnx`."""
+        return to_onnx(self, path, batch=batch)
 
     def _require_settings(self) -> None:
         require_count(self.name, "n_threads", self.n_threads, 1)

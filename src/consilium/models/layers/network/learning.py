@@ -202,7 +202,7 @@ def _one_epoch(
             return value
         # A last group of fewer batches is averaged over what it has.
         group = min(plan.accumulate, len(starts) - place // plan.accumulate * plan.accumulate)
-        (loss / group).backward()  # type: ignore[no-untyped-call, unused-ignore]
+        torch.autograd.backward(loss / group)
         if (place + 1) % plan.accumulate == 0 or place + 1 == len(starts):
             torch.nn.utils.clip_grad_norm_(network.parameters(), plan.clip)
             optimiser.step()

@@ -29,7 +29,7 @@ class Network(Layer):
 
     def forward(self, windows: Tensor) -> Quantities:
         """Return the quantities of windows (n, T, F); inputs are clipped at `MAX_UNITS`."""
-        return self.quantities(windows.clamp(-MAX_UNITS, MAX_UNITS))
+        return self.quantities(clipped(windows))
 
     @abstractmethod
     def quantities(self, windows: Tensor) -> Quantities:
@@ -38,6 +38,11 @@ class Network(Layer):
     @abstractmethod
     def start_at(self, priors: Mapping[str, Tensor]) -> None:
         """Set the biases of directions to ``ln prior``, so that learning starts from the class shares."""
+
+
+def clipped(windows: Tensor) -> Tensor:
+    """Return inputs cut at `MAX_UNITS`."""
+    return windows.clamp(-MAX_UNITS, MAX_UNITS)
 
 
 def count_parameters(module: Layer) -> int:
