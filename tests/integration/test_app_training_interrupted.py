@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from consilium.app.cli import learn
+from consilium.app.cli import training_summary
 from consilium.app.cli.root import app
 from consilium.app.deploy import TrainingInterrupted, load_pool, train
 from consilium.app.observe import observe
@@ -74,7 +74,7 @@ def test_stopped_while_it_reports_the_command_says_what_is_stored(
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(learn, "_tell_training", interrupted)
+    monkeypatch.setattr(training_summary, "tell_training", interrupted)
     arguments = ("--data", DATA, "--features", "core14", "--folds", "1", "--models", "lightgbm", "--quiet")
     done = CliRunner().invoke(app, ["train", *arguments])
     assert done.exit_code == 1

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from consilium.app.settings import Settings
+from consilium.app.settings import Settings, Training
 from consilium.bus.memory import MemoryBus
 from consilium.domain import Consensus, FeatureWindow, Forecaster, Instrument, Outcome, Prediction, UsageError
 from consilium.ensemble import EnsembleService, Gates, ModelSetting, Rule, make_gates
 from consilium.models import make_forecaster
 from consilium.trading.execution import CostModel, round_trip_cost
 from consilium.training.forecasts import FoldSummary
+from consilium.training.teaching import Teaching
 
 
 class SystemClock:
@@ -25,27 +26,75 @@ class SystemClock:
 class ForecasterFactory:
     """Makes unfitted forecasters of one name; a class, so that it travels to worker processes."""
 
-    def __init__(self, name: str, feature_names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        feature_names: Sequence[str],
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        epochs: int | None = None,
+    ) -> None:
         self.name = name
         self.feature_names = tuple(feature_names)
+        self.parameters = dict(parameters or {})
+        self.epochs = epochs
 
     def __call__(self) -> Forecaster:
         """Return a fresh forecaster."""
-        return make_forecaster(self.name, feature_names=self.feature_names, n_threads=1)
+        made = self._make(self.parameters)
+        if self.epochs is None or "epochs" not in made.get_params(deep=False):
+            return made
+        return self._make({**self.parameters, "epochs": self.epochs})
+
+    def _make(self, parameters: Mapping[str, Any]) -> Forecaster:
+        return make_forecaster(self.name, feature_names=self.feature_names, n_threads=1, **parameters)
 
 
-def factories(names: Iterable[str], feature_names: Sequence[str]) -> dict[str, ForecasterFactory]:
+def factories(
+    names: Iterable[str], feature_names: Sequence[str], training: Training | None = None
+) -> dict[str, ForecasterFactory]:
     """Return a factory for each model; a missing library is told now and not in the middle of a run.
+
+    Parameters
+    ----------
+    names
+        Of models.
+    feature_names
+        What they read.
+    training
+        Where parameters and epochs come from; None for the models' own.
 
     Raises
     ------
     UsageError
         The library of a model is not installed.
+    UnknownName
+        A parameter that the model has not got.
     """
-    made = {name: ForecasterFactory(name, feature_names) for name in names}
+    set_by_hand = training.parameters if training else {}
+    made = {
+        name: ForecasterFactory(
+            name,
+            feature_names,
+            parameters=set_by_hand.get(name),
+            epochs=training.epochs if training else None,
+        )
+        for name in names
+    }
     for factory in made.values():
         factory()
     return made
+
+
+def teaching_of(training: Training, **more: Any) -> Teaching:
+    """Return how the settings want models to be taught, with checkpoints or someone to tell added."""
+    return Teaching(
+        stride=training.stride,
+        device=training.device,
+        precision=training.precision,
+        recompute=training.recompute,
+        **more,
+    )
 
 
 def make_ensemble(

@@ -1,20 +1,22 @@
 """Models for service: trained on all data and stored; loaded again to forecast the newest bar."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from consilium import __version__
-from consilium.app.bootstrap import ForecasterFactory, SystemClock, factories
+from consilium.app.bootstrap import ForecasterFactory, SystemClock, factories, teaching_of
 from consilium.app.observe import Observed
 from consilium.app.openings import open_outcomes
 from consilium.app.settings import Settings, Training
 from consilium.app.stages import ProgressCall, silent
 from consilium.app.stored_models import Desk, graphs_of, require_young, served_folder
-from consilium.domain import ArtefactRefused, ConsiliumError
+from consilium.domain import ArtefactRefused, ConsiliumError, UnknownName, UsageError, digest
 from consilium.ensemble import coverage
 from consilium.training.artefacts import Artefact, load_artefact
 from consilium.training.dataset import Dataset, build_dataset
@@ -23,7 +25,11 @@ from consilium.training.labels import LabelSpec
 from consilium.training.registry import ModelRegistry
 from consilium.training.runs import Run, RunTable
 from consilium.training.serving import BEST
-from consilium.training.walkforward import train_final, walk_forward
+from consilium.training.teaching import Lap, Teaching
+from consilium.training.walkforward import NothingTrained, train_final, walk_forward
+
+BOOK_MODEL = "tlob"
+"""Reads windows of order books, not of features alone."""
 
 WEIGHTED = (
     "test_log_loss",
@@ -71,17 +77,23 @@ class TrainingResult:
         By model: figures over all test parts, folds without skill, and the folder of the artefact.
     failures
         By model, why it failed.
+    skipped
+        By model, why these data cannot train it; that is no failure.
+    checkpoints
+        Where states of networks are kept that did not come to their end; None if there are none.
     """
 
     models: Mapping[str, Mapping[str, Any]]
     failures: Mapping[str, str]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    checkpoints: Path | None = None
 
     @property
     def summary(self) -> str:
         """FULL, PARTIAL or FAILED."""
-        if not self.failures:
-            return "FULL"
-        return "PARTIAL" if self.models else "FAILED"
+        if not self.models:
+            return "FAILED"
+        return "PARTIAL" if self.failures else "FULL"
 
 
 def train(
@@ -93,23 +105,40 @@ def train(
     horizon: int,
     folder: Path,
     progress: ProgressCall = silent,
+    tell: Callable[[Lap], None] | None = None,
 ) -> TrainingResult:
     """Judge each model walk-forward, then train it on all rows and store it.
 
-    A failing model does not stop the others; an artefact is replaced only when the new one is whole. The
-    run table is told that all outcomes of the data are read.
+    A model that fails, or whose library is missing, does not stop the others; an artefact is replaced only
+    when the new one is whole. The run table is told that all outcomes of the data are read. The same training
+    after a kill goes on from the checkpoints of its networks.
+
+    Parameters
+    ----------
+    settings, observed, features, horizon
+        What decides the result.
+    models
+        Their names.
+    folder
+        Where the artefacts are put.
+    progress
+        Called after each model and fold.
+    tell
+        Called as networks advance.
 
     Raises
     ------
     TrainingInterrupted
         Ctrl-C came after at least one model was stored; it says which.
     ConsiliumError
-        Data too short for the folds, or no model could be trained.
+        Data too short for the folds, or a parameter that a model has not got.
     """
-    chosen = factories(models, ())
-    dataset = build_dataset(observed.panel, features, LabelSpec(horizon=horizon), observed.books)
-    chosen = factories(models, dataset.feature_names)
     training = settings.training
+    skipped = {name: why for name in models if (why := unfit(name, observed))}
+    asked = [name for name in models if name not in skipped]
+    missing = without_library(asked)
+    dataset = build_dataset(observed.panel, features, LabelSpec(horizon=horizon), observed.books)
+    chosen = factories([name for name in asked if name not in missing], dataset.feature_names, training)
     config = {
         "models": list(models),
         "features": features,
@@ -117,60 +146,117 @@ def train(
         "universe": list(dataset.symbols),
         "training": training.model_dump(mode="json"),
     }
+    data_digest = observed.digest()
+    states = settings.data_dir / "checkpoints" / _key(config, data_digest)
     table = RunTable(settings.data_dir / "runs.db", SystemClock())
     stored: dict[str, Mapping[str, Any]] = {}
+    failures = dict(missing)
     try:
         with table.start(
-            "train", config, seed=training.seed, data_digest=observed.digest(), code_version=__version__
+            "train", config, seed=training.seed, data_digest=data_digest, code_version=__version__
         ) as row:
             open_outcomes(row, observed, seed=training.seed)
             desk = Desk(ModelRegistry(folder), observed, dataset)
-            failures = _train_each(training, dataset, chosen, desk, stored, row, progress)
+            teaching = teaching_of(training, checkpoints=states, tell=tell)
+            if chosen:
+                service = _Service(desk=desk, stored=stored, row=row, progress=progress)
+                failures |= service.train(training, dataset, chosen, teaching)
+            row.record({"models": stored, "failures": failures, "skipped": skipped})
     except KeyboardInterrupt:
         if not stored:
             raise
         raise TrainingInterrupted(stored, models) from None
-    return TrainingResult(models=stored, failures=failures)
-
-
-def _train_each(
-    training: Training,
-    dataset: Dataset,
-    chosen: Mapping[str, ForecasterFactory],
-    desk: Desk,
-    stored: dict[str, Mapping[str, Any]],
-    row: Run,
-    progress: ProgressCall,
-) -> dict[str, str]:
-    """Fill ``stored`` model by model, so that an interrupted run knows what it left; return the failures."""
-    forecasts = walk_forward(
-        dataset,
-        chosen,
-        folds=training.folds,
-        first_fraction=training.first_fraction,
-        seed=training.seed,
-        jobs=training.jobs,
-        progress=lambda done, total, text: progress("train walk-forward", done, total, text),
+    return TrainingResult(
+        models=stored, failures=failures, skipped=skipped, checkpoints=_swept(states, failures)
     )
-    failures = {f.model: f.error for f in forecasts.failures}
-    for done, name in enumerate(forecasts.probabilities):
-        progress("train for service", done, len(forecasts.probabilities), name)
-        figures = walk_forward_figures(forecasts, name) | last_calls(forecasts)
+
+
+def _key(config: Mapping[str, Any], data_digest: str) -> str:
+    """Name a training by all that decides its result; in how many processes it runs does not."""
+    training = {name: value for name, value in config["training"].items() if name != "jobs"}
+    return digest([{**config, "training": training}, data_digest, __version__])[:16]
+
+
+def unfit(name: str, observed: Observed) -> str:
+    """Return why a model cannot be trained on these data at all, or nothing."""
+    if name == BOOK_MODEL and observed.recordings is None:
+        return "it reads order books, which these data have not got: give --books"
+    return ""
+
+
+def without_library(models: Iterable[str]) -> dict[str, str]:
+    """Return the models whose library is not installed, and which extra brings it."""
+    missing = {}
+    for name in models:
         try:
-            final = train_final(dataset, chosen[name], name=name, seed=training.seed)
-            serving = graphs_of(dataset, final)
-        except Exception as error:  # noqa: BLE001 - whatever a plug-in raises must not stop the other models
-            failures[name] = " ".join(str(error).split()) or type(error).__name__
-            continue
-        stored[name] = {
-            **figures,
-            "skilled_now": final.skilled,
-            **desk.store(name, final, figures, serving),
-        }
-        row.record({"models": stored, "failures": failures})
-    progress("train for service", len(stored), len(stored))
-    row.record({"models": stored, "failures": failures})
-    return failures
+            factories([name], ())
+        except UnknownName:
+            raise
+        except UsageError as error:
+            missing[name] = str(error)
+    return missing
+
+
+def _swept(states: Path, failures: Mapping[str, str]) -> Path | None:
+    """Forget the checkpoints of a training that failed nowhere; say where the others are."""
+    if not states.exists():
+        return None
+    if failures:
+        return states
+    shutil.rmtree(states, ignore_errors=True)
+    with suppress(OSError):
+        states.parent.rmdir()  # unless another training keeps states there
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Service:
+    """Trains models and stores them, one by one, so that an interrupted run knows what it left."""
+
+    desk: Desk
+    stored: dict[str, Mapping[str, Any]]
+    row: Run
+    progress: ProgressCall
+
+    def train(
+        self,
+        training: Training,
+        dataset: Dataset,
+        chosen: Mapping[str, ForecasterFactory],
+        teaching: Teaching,
+    ) -> dict[str, str]:
+        """Fill ``stored``; return the failures."""
+        try:
+            forecasts = walk_forward(
+                dataset,
+                chosen,
+                folds=training.folds,
+                first_fraction=training.first_fraction,
+                seed=training.seed,
+                jobs=training.jobs,
+                teaching=teaching,
+                progress=lambda done, total, text: self.progress("train walk-forward", done, total, text),
+            )
+        except NothingTrained as nothing:
+            return {failure.model: failure.error for failure in nothing.failures}
+        failures = {f.model: f.error for f in forecasts.failures}
+        for done, name in enumerate(forecasts.probabilities):
+            self.progress("train for service", done, len(forecasts.probabilities), name)
+            figures = walk_forward_figures(forecasts, name) | last_calls(forecasts)
+            try:
+                final = train_final(dataset, chosen[name], name=name, seed=training.seed, teaching=teaching)
+                serving = graphs_of(dataset, final)
+            except Exception as error:  # noqa: BLE001 - whatever a plug-in raises must not stop the others
+                failures[name] = " ".join(str(error).split()) or type(error).__name__
+                continue
+            self.stored[name] = {
+                **figures,
+                "skilled_now": final.skilled,
+                **self.desk.store(name, final, figures, serving),
+            }
+            self.row.record({"models": self.stored, "failures": failures})
+        self.progress("train for service", len(self.stored), len(self.stored))
+        return failures
 
 
 def walk_forward_figures(forecasts: Forecasts, name: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pydantic_settings import (
 )
 
 from consilium.domain import UnknownName, UsageError
+from consilium.training.teaching import AUTO
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
@@ -107,7 +108,17 @@ class Ensemble(_Section):
 
 
 class Training(_Section):
-    """How the models are trained and tested; without features the history decides. See docs/training.md."""
+    """How the models are trained and tested; without features the history decides. See docs/training.md.
+
+    Parameters
+    ----------
+    epochs
+        Most epochs of a network; None for what each sets itself.
+    stride
+        Learn from every so many-th bar of each symbol.
+    parameters
+        By model, parameters of its constructor: ``{"nhits": {"learning_rate": 1e-4}}``.
+    """
 
     features: str = ""
     horizon: int = Field(default=1, ge=1, le=10_000)
@@ -115,6 +126,12 @@ class Training(_Section):
     first_fraction: float = Field(default=0.4, gt=0.0, lt=1.0)
     seed: int = Field(default=7, ge=0)
     jobs: int = Field(default=1, ge=1, le=256)
+    epochs: int | None = Field(default=None, ge=1, le=100_000)
+    stride: int = Field(default=1, ge=1, le=100_000)
+    device: str = AUTO
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    recompute: bool = False
+    parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 class Serving(_Section):

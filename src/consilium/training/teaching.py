@@ -18,8 +18,8 @@ class Lap:
     ----------
     model, part
         Which one; ``fold 2`` or ``final``.
-    epoch, epochs
-        The epoch it is in, and the most there can be.
+    over, epochs
+        Epochs that are over, and the most there can be.
     share
         Of all batches of all epochs, done, in [0, 1].
     loss
@@ -32,7 +32,7 @@ class Lap:
 
     model: str
     part: str
-    epoch: int
+    over: int
     epochs: int
     share: float
     loss: float

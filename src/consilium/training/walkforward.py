@@ -31,6 +31,25 @@ Rows = NDArray[np.int64]
 Progress = Callable[[int, int, str], None]
 
 
+class NothingTrained(DataProblem):
+    """No model could be trained in every fold.
+
+    Parameters
+    ----------
+    failures
+        All of them, at least one.
+    """
+
+    def __init__(self, failures: Sequence[ModelFailure]) -> None:
+        self.failures = tuple(failures)
+        first = failures[0]
+        super().__init__(
+            "at least 1 model must train in every fold",
+            f"{first.model} in fold {first.fold + 1}: {first.error}",
+            "see the error of the model",
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Cell:
     """What one model did in one fold."""
@@ -138,7 +157,7 @@ def walk_forward(
     ------
     InvalidValue
         No models, jobs < 1, or a part of a fold is empty or too small.
-    DataProblem
+    NothingTrained
         No model could be trained in every fold.
     """
     if not models:
@@ -166,9 +185,7 @@ def walk_forward(
     failed = set() if keep_failed else {failure.model for failure in failures}
     staying = [name for name in models if name not in failed] if cells else []
     if not staying:
-        raise DataProblem(
-            "at least 1 model must train in every fold", _first_line(failures), "see the error of the model"
-        )
+        raise NothingTrained(failures)
     return _merge(dataset, cuts, _without_gaps(dataset, cuts, staying, cells), failures)
 
 
@@ -245,10 +262,6 @@ def _silent_cell(dataset: Dataset, fold: Fold, name: str, index: int) -> _Cell:
         spoke=np.zeros(len(fold.test), dtype=np.bool_),
         figures={"skilled": 0.0, "failed": 1.0},
     )
-
-
-def _first_line(failures: Sequence[ModelFailure]) -> str:
-    return f"{failures[0].model} in fold {failures[0].fold + 1}: {failures[0].error}"
 
 
 def _calls(dataset: Dataset, fold: Fold, trained: TrainedModel) -> dict[str, float]:

@@ -27,7 +27,7 @@ from consilium.app.backtest.sections import (
     notes_on,
     told_of_rival,
 )
-from consilium.app.bootstrap import factories
+from consilium.app.bootstrap import factories, teaching_of
 from consilium.app.consensus_store import ConsensusKeeper, place_of
 from consilium.app.history import measured
 from consilium.app.observe import Observed
@@ -173,11 +173,12 @@ def forecast(request: BacktestRequest, dataset: Dataset, progress: ProgressCall 
     training = request.settings.training
     forecasts = walk_forward(
         dataset,
-        factories((*request.models, *request.baselines), dataset.feature_names),
+        factories((*request.models, *request.baselines), dataset.feature_names, training),
         folds=training.folds,
         first_fraction=training.first_fraction,
         seed=training.seed,
         jobs=training.jobs,
+        teaching=teaching_of(training),
         progress=lambda done, total, text: progress("train walk-forward", done, total, text),
     )
     if not any(name in forecasts.probabilities for name in request.models):

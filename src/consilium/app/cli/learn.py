@@ -1,20 +1,29 @@
 """``consilium train`` and ``consilium predict``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consilium.app.cli import options
+from consilium.app.cli import options, teaching
 from consilium.app.cli.guard import guarded
 from consilium.app.cli.request import request_of
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from consilium.app.backtest.request import BacktestRequest
+    from consilium.app.deploy import TrainingResult
+    from consilium.app.observe import Observed
 
 Folder = Annotated[
     Path | None,
     typer.Option("--models-dir", help="Folder of the artefacts (default: models in the data folder)."),
+]
+Trained = Annotated[
+    str | None,
+    typer.Option(
+        "--models",
+        help="Models, separated by commas, or `all` seven; without it the trees, which take seconds.",
+    ),
 ]
 Old = Annotated[
     bool,
@@ -28,10 +37,16 @@ def train(
     books: options.Books = None,
     bar: options.Bar = None,
     symbols: options.Symbols = None,
-    models: options.Models = "all",
+    models: Trained = None,
     features: options.Features = None,
     horizon: options.Horizon = None,
     folds: options.Folds = None,
+    epochs: teaching.Epochs = None,
+    stride: teaching.Stride = None,
+    device: teaching.Device = None,
+    precision: teaching.Precision = None,
+    recompute: teaching.Recompute = None,
+    parameters: teaching.Parameters = None,
     preset: options.Preset = None,
     seed: options.Seed = None,
     jobs: options.Jobs = None,
@@ -42,20 +57,24 @@ def train(
 ) -> None:
     """Judge each model walk-forward, then train it on all data and store it."""
     from consilium.app import deploy
-    from consilium.app.cli.progress import progress_bar
+    from consilium.app.cli.training_summary import tell_training
     from consilium.app.files import require_writable, write_json
-    from consilium.app.observe import fitting_features
-    from consilium.market.features import feature_names
 
     request = request_of(
         data,
         books=books,
         bar=bar,
         symbols=symbols,
-        models=models,
+        models=_named_models(models),
         features=features,
         horizon=horizon,
         folds=folds,
+        epochs=epochs,
+        stride=stride,
+        device=device,
+        precision=precision,
+        recompute=recompute,
+        parameters=parameters,
         preset=preset,
         seed=seed,
         jobs=jobs,
@@ -65,19 +84,7 @@ def train(
     require_writable(folder / "probe")
     if json_file is not None:
         require_writable(json_file)
-    with progress_bar(quiet=quiet) as progress:
-        observed = request.observed()
-        chosen = request.features or fitting_features(observed)
-        observed = observed.with_books(feature_names(chosen), progress)
-        result = deploy.train(
-            request.settings,
-            observed,
-            request.models,
-            features=chosen,
-            horizon=request.horizon,
-            folder=folder,
-            progress=progress,
-        )
+    observed, result = _trained(request, folder, quiet=quiet)
     try:
         if json_file is not None:
             write_json(
@@ -86,62 +93,58 @@ def train(
                     "summary": result.summary,
                     "models": result.models,
                     "failures": result.failures,
+                    "skipped": result.skipped,
                     "data": observed.source,
                     "findings": list(observed.findings),
                 },
             )
         _tell_findings(observed.findings)
-        _tell_training(result, options.told_beside(json_file))
+        tell_training(result, options.told_beside(json_file))
     except KeyboardInterrupt:
         if not result.models:
             raise
         raise deploy.TrainingInterrupted(result.models, request.models) from None
-    if result.failures:
+    if result.summary != "FULL":
         raise typer.Exit(1)
 
 
-def _tell_training(result: Any, console: "Console") -> None:
-    from rich.table import Table
+def _named_models(models: str | None) -> str:
+    """Return what to train: `all` is every model there is, and nothing is the default pool."""
+    if models is None:
+        return "all"
+    if models != "all":
+        return models
+    from consilium.domain import names_in
+    from consilium.models import FORECASTERS, GROUP
 
-    table = Table(title="Trained models, judged on bars they had not seen")
-    for column in ("model", "log-loss", "climatology", "accuracy", "folds without skill", "now"):
-        table.add_column(column)
-    for name, found in result.models.items():
-        table.add_row(
-            name,
-            _number(found["test_log_loss"]),
-            _number(found["climatology_log_loss"]),
-            _number(found["test_accuracy"]),
-            f"{found['no_skill_folds']} of {found['folds']}",
-            "skilled" if found["skilled_now"] else "no_skill",
+    return ",".join(names_in(FORECASTERS, GROUP))
+
+
+def _trained(request: "BacktestRequest", folder: Path, *, quiet: bool) -> tuple["Observed", "TrainingResult"]:
+    from consilium.app import deploy
+    from consilium.app.cli.training_table import training_table
+    from consilium.app.observe import fitting_features
+    from consilium.market.features import feature_names
+
+    with training_table(request.models, quiet=quiet) as watch:
+        observed = request.observed()
+        chosen = request.features or fitting_features(observed)
+        observed = observed.with_books(feature_names(chosen), watch.progress)
+        return observed, deploy.train(
+            request.settings,
+            observed,
+            request.models,
+            features=chosen,
+            horizon=request.horizon,
+            folder=folder,
+            progress=watch.progress,
+            tell=watch.tell,
         )
-    console.print(table)
-    for found in result.models.values():
-        console.print(f"Written: {found['folder']}", highlight=False)
-    for name, found in result.models.items():
-        kept = "served" if found["served"] else "not served"
-        console.print(f"{name} version {found['version']} is {kept}: {found['promotion']}", highlight=False)
-    for name, error in result.failures.items():
-        console.print(f"{name} failed: {error}", highlight=False)
-    total = len(result.models) + len(result.failures)
-    told = {
-        "FULL": "all models are ready: run consilium predict",
-        "PARTIAL": "the ensemble will run in degraded mode: mend what failed and train again",
-        "FAILED": "no model is ready: mend what failed and train again",
-    }
-    console.print(
-        f"{result.summary}: {len(result.models)} of {total} models trained; {told[result.summary]}",
-        highlight=False,
-    )
 
 
 def _tell_findings(findings: tuple[str, ...]) -> None:
     for finding in findings:
         typer.echo(f"data: {finding}", err=True)
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
 
 
 @guarded

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -135,14 +136,22 @@ def on_or_off(option: str, value: str) -> bool:
 
 def settings_with(
     *,
-    folds: int | None,
-    seed: int | None,
-    jobs: int | None,
     meta: str | None = None,
     per_regime: bool | None = None,
     conformal: str | None = None,
+    parameters: Mapping[str, Mapping[str, Any]] | None = None,
+    **training_options: Any,
 ) -> Settings:
     """Read the settings and let the options given on the command line prevail.
+
+    Parameters
+    ----------
+    meta, per_regime, conformal
+        Of the ensemble, as they were given.
+    parameters
+        Of models, added to those of the settings.
+    training_options
+        Settings of the training by name; None is not given.
 
     Raises
     ------
@@ -150,7 +159,10 @@ def settings_with(
         An option outside its bound.
     """
     settings = load_settings()
-    training = merged(settings.training, folds=folds, seed=seed, jobs=jobs)
+    of_models = dict(settings.training.parameters)
+    for name, given in (parameters or {}).items():
+        of_models[name] = {**of_models.get(name, {}), **given}
+    training = merged(settings.training, parameters=of_models, **training_options)
     ensemble = merged(
         settings.ensemble, meta=None if meta is None else on_or_off("meta", meta), per_regime=per_regime
     )

@@ -8,12 +8,26 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
 from consilium.app.stages import ProgressCall, silent
+
+
+def columns() -> tuple[ProgressColumn, ...]:
+    """Return the columns of a bar: stage, how much is done, how long it took and will take, and a note."""
+    return (
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
 
 
 @contextmanager
@@ -37,16 +51,7 @@ def progress_bar(*, quiet: bool) -> Iterator[ProgressCall]:
 
         yield tell
         return
-    columns = (
-        TextColumn("{task.description:<28}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=console) as bar:
+    with Progress(*columns(), console=console) as bar:
         tasks = {}
 
         def move(stage: str, done: int, total: int, text: str = "") -> None:

@@ -5,7 +5,7 @@ from functools import wraps
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
-from consilium.app.cli import filling, options
+from consilium.app.cli import filling, options, teaching
 
 if TYPE_CHECKING:
     from consilium.app.backtest.request import BacktestRequest
@@ -39,6 +39,12 @@ def request_of(
     limits: options.Limits = "on",
     folds: options.Folds = None,
     preset: options.Preset = None,
+    epochs: teaching.Epochs = None,
+    stride: teaching.Stride = None,
+    device: teaching.Device = None,
+    precision: teaching.Precision = None,
+    recompute: teaching.Recompute = None,
+    parameters: teaching.Parameters = None,
     seed: options.Seed = None,
     jobs: options.Jobs = None,
     repair: options.Repair = False,
@@ -56,7 +62,18 @@ def request_of(
     from consilium.app.backtest.request import BacktestRequest
 
     settings = options.settings_with(
-        folds=folds, seed=seed, jobs=jobs, meta=meta, per_regime=per_regime, conformal=conformal
+        meta=meta,
+        per_regime=per_regime,
+        conformal=conformal,
+        parameters=teaching.parameters_of(parameters or ()),
+        folds=folds,
+        seed=seed,
+        jobs=jobs,
+        epochs=epochs,
+        stride=stride,
+        device=device,
+        precision=precision,
+        recompute=recompute,
     )
     book = filling.book_terms(
         latency=latency,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilium.app.backtest.request import BacktestRequest
-from consilium.app.bootstrap import factories
+from consilium.app.bootstrap import factories, teaching_of
 from consilium.app.judge.split import Split
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import ConsiliumError, DataProblem, half_brier, log_loss
@@ -127,11 +127,12 @@ def _walk(
     training = request.settings.training
     forecasts = walk_forward(
         dataset,
-        factories((*request.models, *request.baselines), dataset.feature_names),
+        factories((*request.models, *request.baselines), dataset.feature_names, training),
         folds=folds,
         first_fraction=training.first_fraction,
         seed=training.seed,
         jobs=training.jobs,
+        teaching=teaching_of(training),
         progress=lambda done, total, text: progress(stage, done, total, text),
         learn=learn,
         ts_first_test=ts_first_test,

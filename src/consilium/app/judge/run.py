@@ -145,7 +145,7 @@ class _Judgement:
         self.validated = cross_validation_section(
             cross_validate(
                 part,
-                factories(request.models, part.feature_names),
+                factories(request.models, part.feature_names, request.settings.training),
                 embargo_ns=embargo_of(part),
                 seed=self.seed,
                 jobs=self.jobs,

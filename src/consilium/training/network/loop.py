@@ -252,7 +252,7 @@ class _Course:
             Lap(
                 model=self.name,
                 part=self.part,
-                epoch=place.epoch,
+                over=len(place.train_losses),
                 epochs=self.plan.epochs,
                 share=share,
                 loss=place.total / rows if rows else place.train_losses[-1],

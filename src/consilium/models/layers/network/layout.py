@@ -14,14 +14,15 @@ FULL, BOOK_FROM = 112, 62
 class FeatureLayout(Layer):
     """Windows (n, T, F) to (n, T, layout), missing columns 0, and whether the book spoke (n, T, 1).
 
-    The flag is 1 where any book column differs from 0: a masked book is 0 in all of them.
+    The flag is the column behind the layout, where there is one; else it is 1 where any book column differs
+    from 0: a masked book is 0 in all of them.
 
     Parameters
     ----------
     owner
         Name of the model, for errors.
     n_features
-        F, <= layout.
+        F, <= layout, or layout + 1: its features and the flag.
     layout
         Columns of the network.
 
@@ -34,15 +35,18 @@ class FeatureLayout(Layer):
 
     def __init__(self, owner: str, n_features: int, layout: int = FULL) -> None:
         super().__init__()
-        if n_features > layout:
+        self.flagged = n_features == layout + 1
+        if n_features > layout and not self.flagged:
             raise InvalidValue(
                 f"{owner} reads at most {layout} features", n_features, "raise input_features or choose fewer"
             )
-        self.missing = layout - n_features
+        self.missing = max(layout - n_features, 0)
         self.has_books = layout == FULL and n_features > BOOK_FROM
 
     def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the columns in their places and the flag of the book."""
+        if self.flagged:
+            return windows[..., :-1], windows[..., -1:]
         columns = F.pad(windows, (0, self.missing)) if self.missing else windows
         if not self.has_books:
             return columns, torch.zeros_like(columns[..., :1])
