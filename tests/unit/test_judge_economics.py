@@ -23,6 +23,7 @@ from consilium.training.judge import (
     sharpe_by_luck,
     trading_judgement,
 )
+from consilium.training.judge.trial_clusters import furthest
 
 Floats = NDArray[np.float64]
 
@@ -189,6 +190,26 @@ def test_planted_groups_of_trials_are_counted(ideas: int, each: int) -> None:
     trials = np.repeat(rng.normal(size=(400, ideas)), each, axis=1)
     found = cluster_trials(trials + 0.4 * rng.normal(size=trials.shape))
     assert found.tolist() == np.repeat(np.arange(ideas), each).tolist()
+
+
+@pytest.mark.parametrize(("each", "noise"), [((30, 1, 1, 1, 1, 1, 1, 1), 0.4), ((10, 10, 1, 1, 1, 1), 0.3)])
+def test_unrelated_ideas_do_not_merge_beside_many_copies_of_one(each: tuple[int, ...], noise: float) -> None:
+    counted = []
+    for world in range(40):
+        rng = np.random.default_rng(world)
+        trials = np.repeat(rng.normal(size=(250, len(each))), each, axis=1)
+        counted.append(cluster_trials(trials + noise * rng.normal(size=trials.shape)).max() + 1)
+    assert np.mean(np.array(counted) == len(each)) >= 0.95
+    assert min(counted) >= len(each) - 1
+
+
+def test_of_unrelated_trials_one_pair_comes_within_the_limit_in_five_percent_of_worlds() -> None:
+    close = 0
+    for world in range(1_000):
+        x = np.random.default_rng(world).normal(size=(250, 8))
+        rho = np.corrcoef(x.T)[np.triu_indices(8, 1)]
+        close += bool(np.sqrt((1.0 - rho.max()) / 2.0) < furthest(8, 250))
+    assert 30 <= close <= 70
 
 
 def test_trials_without_groups_count_each_for_itself() -> None:

@@ -1,16 +1,20 @@
 """How many of the trials were really different: clusters of their returns, and what each cluster earned."""
 
 from itertools import pairwise
+from math import sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
+from scipy.stats import norm
 
 from consilium.domain import InvalidValue
 
 WEAKEST = 0.1
 """A mean silhouette below this shows no groups at all: each trial counts for itself."""
+CHANCE = 0.05
+"""How often unrelated trials may be taken for related ones."""
 SAME = 1e-6
 """Trials whose distance is below this made the same returns."""
 
@@ -19,8 +23,10 @@ def cluster_trials(trial_returns: ArrayLike) -> NDArray[np.int64]:
     """Group trials whose returns move together.
 
     Hierarchical clustering with average linkage on ``d = sqrt((1 - rho) / 2)``; the number of clusters in
-    2 .. K with the largest mean silhouette. Where that is below .1 there are no groups and each distinct
-    trial is its own cluster: the larger number deflates more. Trials without a trade are one cluster.
+    2 .. K with the largest mean silhouette, of the cuts that join nothing further apart than `furthest`: a
+    trial alone counts 0 in the silhouette, so joining two unrelated ones raises it. Where that is below .1
+    there are no groups and each distinct trial is its own cluster: the larger number deflates more. Trials
+    without a trade are one cluster.
 
     Parameters
     ----------
@@ -52,7 +58,7 @@ def cluster_trials(trial_returns: ArrayLike) -> NDArray[np.int64]:
         raise InvalidValue("trial_returns must be finite, shape (T, K)", x.shape, "one column a trial")
     moving = np.flatnonzero(_moves(x))
     labels = np.full(x.shape[1], -1, dtype=np.int64)
-    labels[moving] = _clusters(_distances(x[:, moving]))
+    labels[moving] = _clusters(_distances(x[:, moving]), len(x))
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse]
 
@@ -109,7 +115,30 @@ def _distances(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def _clusters(distance: NDArray[np.float64]) -> NDArray[np.int64]:
+def furthest(count: int, days: int) -> float:
+    """Distance beyond which two trials cannot be told from unrelated ones.
+
+    ``sqrt((1 - rho) / 2)`` with ``rho = z(1 - .05 / pairs) / sqrt(T - 1)``: of all pairs of unrelated trials
+    one comes closer in 5 % of cases. 0 where no number of days below T could tell.
+
+    Parameters
+    ----------
+    count
+        K trials, >= 2.
+    days
+        T.
+
+    Examples
+    --------
+    >>> round(furthest(8, 250), 3), furthest(8, 5)
+    (0.638, 0.0)
+    """
+    pairs = count * (count - 1) / 2
+    least = norm.ppf(1.0 - CHANCE / pairs) / sqrt(max(days - 1, 1))
+    return sqrt(max(0.0, (1.0 - float(least)) / 2.0))
+
+
+def _clusters(distance: NDArray[np.float64], days: int) -> NDArray[np.int64]:
     count = len(distance)
     if count < 2:
         return np.zeros(count, dtype=np.int64)
@@ -118,8 +147,11 @@ def _clusters(distance: NDArray[np.float64]) -> NDArray[np.int64]:
     if alone.max() == 1:
         return alone
     best, cut = max(WEAKEST, mean_silhouette(distance, alone)), alone
-    # Every height of the tree at which something joins is one way to cut it.
+    limit = furthest(int(alone.max()), days)
+    # Every height of the tree at which something joins is one way to cut it, up to where chance joins.
     for low, high in pairwise(tree[:, 2]):
+        if low > limit:
+            break
         labels = fcluster(tree, (low + high) / 2.0, criterion="distance").astype(np.int64)
         if 2 <= len(np.unique(labels)) < len(np.unique(alone)):
             width = mean_silhouette(distance, labels)
