@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import re
 import signal
 import time
 from functools import partial
@@ -45,7 +44,9 @@ ALL_FAULTS = Faults(
 @pytest.mark.promise(
     "004", "what was collected over a faulty line equals the exchange's book, gaps are named"
 )
-@pytest.mark.parametrize(("market", "linked"), [("spot", False), ("usdm", True)])
+@pytest.mark.parametrize(
+    ("market", "linked"), [("spot", False), pytest.param("usdm", True, marks=pytest.mark.long)]
+)
 def test_what_was_written_over_a_faulty_line_is_the_books_of_the_tape(
     tmp_path: Path, market: str, linked: bool
 ) -> None:
@@ -111,8 +112,10 @@ def assert_trades_add_up(
 
 
 @pytest.mark.promise("004", "a request to end leaves everything that came on the disk")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_writes_what_waits_and_ends_with_a_summary(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
+def test_a_signal_writes_what_waits_and_a_second_collector_is_refused_until_then(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     known = known_exchange(12, diffs=4_000)
     folder = tmp_path / "books"
     with (
@@ -121,6 +124,10 @@ def test_a_signal_writes_what_waits_and_ends_with_a_summary(tmp_path: Path, numb
     ):
         until(lambda: status_of(folder).get("books", 0) > 60)
         assert consilium("collect-status", "--folder", str(folder), cwd=tmp_path).returncode == 0
+        second = consilium(
+            "collect", "--symbols", "BTCUSDT", "--folder", str(folder), *scene.urls, cwd=tmp_path
+        )
+        assert f"process {process.pid} collects" in fails_in_one_line(second, 1)
         process.send_signal(number)
         out, err = process.communicate(timeout=20)
     assert process.returncode == 0, err
@@ -144,20 +151,17 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
         collector("--symbols", "BTCUSDT", *scene.urls, *ROOMY, folder=folder) as process,
     ):
         until(lambda: status_of(folder).get("books", 0) > 20)
-        process.send_signal(signal.SIGSTOP)  # so that both are heard together
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGCONT)
-        process.send_signal(signal.SIGTERM)
+        # stopped meanwhile, so that it hears the second one before it has ended because of the first
+        for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
+            process.send_signal(number)
         _, err = process.communicate(timeout=10)
-    if process.returncode == 0:
-        pytest.skip("the machine was quick: all was written before the second signal came")
     assert process.returncode == 1
     assert "error: ended at once" in err
 
 
 @pytest.mark.promise("004", "a killed collector leaves whole files; the next run goes on after them")
-def test_kills_leave_whole_files_and_the_next_run_goes_on(tmp_path: Path) -> None:
-    _killed_over_and_over(tmp_path, kills=2)
+def test_a_kill_leaves_whole_files_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    _killed_over_and_over(tmp_path, kills=1)
 
 
 @pytest.mark.long
@@ -166,7 +170,7 @@ def test_many_kills_leave_whole_files_and_the_next_run_goes_on(tmp_path: Path) -
 
 
 def _killed_over_and_over(tmp_path: Path, kills: int) -> None:
-    part = 1_600
+    part = 1_500
     known = known_exchange(21, diffs=part * (kills + 1))
     folder = tmp_path / "books"
     rng = np.random.default_rng(5)
@@ -205,22 +209,6 @@ def _part(known: KnownExchange, first: int, diffs: int) -> list[Recorded]:
     """A stretch of the recording that begins with a snapshot of its own; three lines tell of a diff."""
     at = 3 * (first + 1)
     return recording(known, start=first)[at : at + 3 * diffs]
-
-
-def test_two_collectors_do_not_share_a_folder(tmp_path: Path) -> None:
-    known = known_exchange(3, diffs=2_000)
-    folder = tmp_path / "books"
-    with (
-        serving(lambda: ReplayExchange([Tape("BTCUSDT", recording(known))], speed=10.0)) as scene,
-        collector("--symbols", "BTCUSDT", *scene.urls, *ROOMY, folder=folder) as process,
-    ):
-        until(lambda: status_of(folder))
-        second = consilium(
-            "collect", "--symbols", "BTCUSDT", "--folder", str(folder), *scene.urls, cwd=tmp_path
-        )
-        line = fails_in_one_line(second, 1)
-        assert f"process {process.pid} collects" in line
-        assert process.poll() is None
 
 
 def test_a_symbol_that_does_not_exist_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -279,46 +267,6 @@ def test_the_demo_needs_no_recording(tmp_path: Path) -> None:
     }
 
 
-def test_a_clock_that_jumps_is_a_gap_and_nothing_is_lost_in_silence(tmp_path: Path) -> None:
-    known = known_exchange(9, diffs=400)
-    tape = Tape("BTCUSDT", _with_jumps(recording(known)))
-    folder = tmp_path / "books"
-    with (
-        serving(lambda: ReplayExchange([tape], speed=15.0)) as scene,
-        collector("--symbols", "BTCUSDT", "--levels", "10", *scene.urls, *ROOMY, folder=folder) as process,
-    ):
-        scene.wait_played()
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
-    ended = status_of(folder)
-    assert ended["book_events"]["clock_jump"] >= 1
-    assert ended["gaps"]["by_cause"]["clock_jump"] >= 1
-    series = load_book(folder)
-    assert len(series) == ended["books"]
-    handed_over = sum(told["books"] for told in ended["symbols"].values())
-    assert len(series) + ended["recorder"]["old_books"] == handed_over
-    # The clock never caught up with the hour that it was ahead: the rest of the tape is one open gap.
-    *_, last = book_gaps(folder, "BTCUSDT")
-    assert (last["cause"], last["ts_end"]) == ("dated_back", None)
-    assert last["ts_event_begin"] == series.ts_event[-1]
-    assert ended["recorder"]["old_books"] > 50
-
-
-def _with_jumps(lines: list[Recorded]) -> list[Recorded]:
-    """The exchange's clock is an hour ahead for a while."""
-    first, last = lines[len(lines) // 3].ts_local, lines[len(lines) // 2].ts_local
-
-    def ahead(found: re.Match[bytes]) -> bytes:
-        return b'"%s":%d' % (found[1], int(found[2]) + 3_600_000)
-
-    return [
-        line._replace(payload=re.sub(rb'"([ET])":(\d+)', ahead, line.payload))
-        if first <= line.ts_local < last
-        else line
-        for line in lines
-    ]
-
-
 @pytest.mark.promise("004", "a full disk is said, nothing is half-written, and collecting goes on with room")
 def test_a_full_disk_is_said_and_collecting_goes_on_when_there_is_room(tmp_path: Path) -> None:
     known = known_exchange(31, diffs=3_000)
@@ -353,6 +301,7 @@ def test_a_full_disk_is_said_and_collecting_goes_on_when_there_is_room(tmp_path:
         assert list(folder.rglob("*.part")) == []
 
 
+@pytest.mark.long
 def test_a_full_folder_holds_rows_back_and_names_the_gap(tmp_path: Path) -> None:
     known = known_exchange(32, diffs=3_000)
     folder = tmp_path / "books"

@@ -1,6 +1,7 @@
 """A whole collection in this process, where memory, failures and clocks can be set."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +18,7 @@ from consilium.app.collecting.supervisor import Supervisor
 from consilium.domain import UnknownName
 from consilium.market.book.keeper import BookKeeper
 from consilium.market.book.sources import load_book
+from consilium.market.book.streams import Recorded
 from consilium.market.collector.binance import Binance
 from consilium.market.collector.recording import Recorder
 from consilium.market.replay.exchange import ReplayExchange
@@ -43,13 +45,15 @@ def collected(
     show: Callable[[Any], None] = lambda _: None,
     memory: Callable[[], int] | None = None,
     speed: float = 40.0,
+    lines: list[Recorded] | None = None,
     **changes: Any,
 ) -> tuple[Session, list[str]]:
     """Collect a whole tape; return the session and what it told."""
     told: list[str] = []
 
     async def scene() -> Session:
-        async with ReplayExchange([Tape("BTCUSDT", recording(known))], speed=speed) as exchange:
+        tape = Tape("BTCUSDT", lines or recording(known))
+        async with ReplayExchange([tape], speed=speed) as exchange:
             request = request_for(folder, exchange, **changes)
             async with Binance(
                 "spot", rest_url=exchange.rest_url, stream_url=exchange.stream_url, timeout_s=5.0
@@ -203,3 +207,36 @@ def test_a_symbol_that_is_gone_does_not_end_the_others(tmp_path: Path) -> None:
     assert session.collector.counts["symbols_gone"] >= 1
     assert session.last["restarts"] == 0
     assert session.last["symbols"]["BTCUSDT"]["books"] > session.last["symbols"]["OLDUSDT"]["books"]
+
+
+def test_a_clock_that_jumps_is_a_gap_and_nothing_is_lost_in_silence(tmp_path: Path) -> None:
+    known = known_exchange(9, diffs=400)
+    folder = tmp_path / "books"
+    session, _ = collected(folder, known, lines=_with_jumps(recording(known)))
+    ended = session.last
+    assert ended["book_events"]["clock_jump"] >= 1
+    assert ended["gaps"]["by_cause"]["clock_jump"] >= 1
+    series = load_book(folder)
+    assert len(series) == ended["books"]
+    handed_over = sum(told["books"] for told in ended["symbols"].values())
+    assert len(series) + ended["recorder"]["old_books"] == handed_over
+    # The clock never caught up with the hour that it was ahead: the rest of the tape is one open gap.
+    *_, last = book_gaps(folder, "BTCUSDT")
+    assert (last["cause"], last["ts_end"]) == ("dated_back", None)
+    assert last["ts_event_begin"] == series.ts_event[-1]
+    assert ended["recorder"]["old_books"] > 50
+
+
+def _with_jumps(lines: list[Recorded]) -> list[Recorded]:
+    """The exchange's clock is an hour ahead for a while."""
+    first, last = lines[len(lines) // 3].ts_local, lines[len(lines) // 2].ts_local
+
+    def ahead(found: re.Match[bytes]) -> bytes:
+        return b'"%s":%d' % (found[1], int(found[2]) + 3_600_000)
+
+    return [
+        line._replace(payload=re.sub(rb'"([ET])":(\d+)', ahead, line.payload))
+        if first <= line.ts_local < last
+        else line
+        for line in lines
+    ]
