@@ -127,6 +127,8 @@ class PaperBroker:
 
     def _objection(self, lane: Lane, working: Working) -> str:
         order, tape = working.order, lane.tape
+        if order.kind is _STOP and order.limit_price is not None:
+            return "unsupported_stop_limit"
         if order.tif not in TIMES_IN_FORCE:
             return "unsupported_tif"
         if tape.i < 0:

@@ -15,7 +15,7 @@ from consilium.trading.backtest import BacktestResult, run_backtest
 from consilium.trading.book.execution import BookExecution
 from consilium.trading.book.run import RecordedMarket, run_on_books
 from consilium.trading.book.service import EntryOrders
-from consilium.trading.book.terms import recorded_steps
+from consilium.trading.book.terms import recorded_steps, require_one_market
 from consilium.trading.signals import SignalSeries
 from consilium.trading.tape import Tape
 
@@ -70,8 +70,16 @@ class BookFills:
     def of(
         cls, markets: Mapping[str, RecordedMarket], settings: Settings, policy: Policy, horizon: int
     ) -> "BookFills":
-        """Make the terms of every market; spot and perpetuals do not trade in one account."""
+        """Make the terms of every market.
+
+        Raises
+        ------
+        InvalidValue
+            Contracts that are paid in a coin.
+        """
         instruments = {s: terms_of(settings, m.book, m.trades) for s, m in sorted(markets.items())}
+        for symbol, market in markets.items():
+            require_one_market(market.book, market.trades, instruments[symbol])
         return cls(
             markets=markets, instruments=instruments, settings=settings, policy=policy, horizon=horizon
         )

@@ -13,7 +13,8 @@ from consilium.app.backtest.request import BacktestRequest
 from consilium.app.backtest.signal_files import read_signals
 from consilium.app.observe import Observed, observe
 from consilium.app.stages import ProgressCall, silent
-from consilium.domain import to_iso
+from consilium.domain import UsageError, to_iso
+from consilium.models import DEFAULT_POOL
 from consilium.trading.backtest import BacktestResult
 from consilium.trading.signals import SignalSeries
 from consilium.training.judge.economics import trading_verdict
@@ -40,6 +41,8 @@ def run_signals(request: BacktestRequest, path: Path, *, progress: ProgressCall 
     ConsiliumError
         Data, books or signals that do not allow it; one line with the cure.
     """
+    if request.models != DEFAULT_POOL:
+        raise UsageError("--signals takes the place of models", "--models too", "leave one of them out")
     progress("read candles", 0, 1)
     seed = request.settings.training.seed
     observed = observe(

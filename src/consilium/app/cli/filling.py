@@ -112,12 +112,21 @@ def book_terms(
     shorts: bool | None,
     notional: float | None,
 ) -> dict[str, Any]:
-    """Return what was given of the section ``book`` of the settings, by its keys there."""
+    """Return what was given of the section ``book`` of the settings, by its keys there.
+
+    Raises
+    ------
+    UsageError
+        A length of time or a place in the queue that cannot be.
+    """
+    waits = None if patience is None else milliseconds("patience", patience)
+    if waits == 0.0:
+        raise UsageError("--patience must be > 0", f"'{patience}'", "write for example 2s")
     given = {
         "latency_ms": None if latency is None else milliseconds("latency", latency),
         "queue": None if queue is None else place_in_queue(queue),
         "entry": entry,
-        "patience_ms": None if patience is None else milliseconds("patience", patience),
+        "patience_ms": waits,
         "shorts": shorts,
         "notional": notional,
     }
