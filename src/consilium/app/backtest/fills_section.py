@@ -49,6 +49,14 @@ def filled_by_books(
     return {"fills": section}, notes
 
 
+def fills_of(economics: Economics, signals: Sequence[SignalSeries]) -> dict[str, Any]:
+    """Run the account of some signals and return the section about its fills; empty without books."""
+    if economics.books is None:
+        return {}
+    account = economics.account(signals, limits=economics.request.limits)
+    return filled_by_books(economics, signals, account)[0]
+
+
 def fills_section(
     books: BookFills,
     account: BacktestResult,

@@ -82,8 +82,9 @@ def notes_on(
     cost = trip_cost(request.settings)
     notes = [
         f"A round trip costs at least {100 * cost:.2f} % (fees and spread), more with size.",
-        "Long or flat only: a spot account cannot sell what it does not hold.",
     ]
+    if not request.settings.book.shorts:
+        notes.append("Long or flat only: a spot account cannot sell what it does not hold.")
     if not request.features and features == "core14":
         notes.append(
             "The history is short: the 14 features of core14 were used instead of the 62 of candle62."

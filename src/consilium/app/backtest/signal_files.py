@@ -11,7 +11,7 @@ from consilium.domain import DataProblem, UnknownName, UsageError, to_iso
 from consilium.trading.signals import SignalSeries
 
 NEEDED = ("ts_event", "symbol", "direction")
-WORDS = {"down": 0, "flat": 1, "up": 2, "0": 0, "1": 1, "2": 2}
+WORDS = {"down": 0, "flat": 1, "up": 2, "0": 0, "1": 1, "2": 2, "0.0": 0, "1.0": 1, "2.0": 2}
 KINDS = (".csv", ".parquet")
 
 
@@ -89,18 +89,18 @@ def _times(path: Path, column: pl.Series) -> NDArray[np.int64]:
         column = column.str.to_datetime(strict=False, time_unit="ns", time_zone="UTC")
     if column.dtype == pl.Datetime:
         column = column.cast(pl.Datetime("ns")).to_physical()
-    whole = column.cast(pl.Int64, strict=False) if column.dtype.is_numeric() else None
+    whole = column.cast(pl.Int64, strict=False) if column.dtype.is_integer() else None
     if whole is None:
         raise DataProblem(
-            f"ts_event of {path.name} must be UTC nanoseconds or dates", f"{column.dtype}", "convert them"
+            f"ts_event of {path.name} must be whole UTC nanoseconds or dates",
+            f"{column.dtype}",
+            "convert them",
         )
     _require(path, whole.is_null().to_numpy(), "ts_event", "no time")
     return whole.to_numpy()
 
 
 def _directions(path: Path, column: pl.Series) -> NDArray[np.int8]:
-    if column.dtype.is_float():
-        column = column.cast(pl.Int64, strict=False)
     words = column.cast(pl.String).str.strip_chars().str.to_lowercase()
     found = words.replace_strict(WORDS, default=None, return_dtype=pl.Int8)
     bad = found.is_null().to_numpy()

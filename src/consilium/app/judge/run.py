@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from consilium import __version__
 from consilium.app.backtest.assessment import figures_of, reliability_of
 from consilium.app.backtest.economics import Economics
+from consilium.app.backtest.fills_section import book_fills, fills_of, notes_on_fills
 from consilium.app.backtest.registration import Material, Registered, registered
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.backtest.sections import (
@@ -47,6 +48,9 @@ from consilium.training.dataset import build_dataset
 from consilium.training.judge import cluster_trials
 from consilium.training.labels import LabelSpec
 from consilium.training.runs import Opening, RunTable, market_of, past_verdicts
+
+if TYPE_CHECKING:
+    from consilium.app.backtest.book_fills import BookFills
 
 SCHEMA = "consilium.judge/1"
 
@@ -105,10 +109,12 @@ class _Judgement:
         self.looking = looking
         self.earlier: tuple[Opening, ...] = ()
         self.validated: dict[str, Any] = {}
+        self.recorded: BookFills | None = None
 
     def report(self, controls: bool) -> dict[str, Any]:
         """Carry out the protocol."""
         request, progress = self.request, self.progress
+        self.recorded = book_fills(request, self.observed)
         progress("features and labels", 0, 1)
         cut = partial(cut_all, request)
         what = f"a judgement in {folds_of(request)} + {LOCKBOX_FOLDS} folds"
@@ -192,7 +198,7 @@ class _Judgement:
 
     def _economics(self, found: Examination) -> dict[str, Any]:
         request, progress = self.request, self.progress
-        economics = Economics(request, self.observed.panel, dataset_start(found))
+        economics = Economics(request, self.observed.panel, dataset_start(found), self.recorded)
         played = play_all(request, found.dataset, found.whole, jobs=self.jobs, progress=progress)
         variants = variant_returns(economics, found.dataset, found.lockbox, played)
         section = economics_section(
@@ -213,6 +219,7 @@ class _Judgement:
             ),
             "secondary": self._secondary(found, played),
             "economics": section,
+            **fills_of(economics, found.pooled[request.gates].signals),
             "ablations": ablations_section(
                 request, self._taken_apart(found, economics), seed=self.seed, progress=progress
             ),
@@ -327,6 +334,8 @@ class _Judgement:
         parts = [primary.verdict.text, primary.direction.text, unseen, told_of_rival(request, figures)]
         text, trading = " ".join(filter(None, parts)), sections["economics"]
         notes = notes_on(request, self.observed, self.features, figures)
+        if self.recorded is not None:
+            notes += notes_on_fills(self.recorded)
         if sections["controls"] is None:
             notes.append(
                 "The controls were left out: nothing shows that this run would stay silent on noise."

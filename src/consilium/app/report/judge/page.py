@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from consilium.app.report.account import configuration_section, data_section, failures_section
+from consilium.app.report.fills import fills_section
 from consilium.app.report.frame import closing, frame, heading
 from consilium.app.report.judge.controls import controls_section
 from consilium.app.report.judge.development import development_section
@@ -31,6 +32,7 @@ SECTIONS = {
     "variants": ("Rules × policies", variants_section),
     "parts": ("Parts", parts_section),
     "economics": ("Economics", economics_section),
+    "fills": ("Fills", fills_section),
     "controls": ("Controls", controls_section),
     "past": ("Past", past_section),
     "data": ("Data", data_section),

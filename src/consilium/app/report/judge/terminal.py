@@ -6,6 +6,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from consilium.app.report.fills import fills_lines
 from consilium.app.report.judge.controls import rate_of
 from consilium.app.report.judge.economics import account_rows
 from consilium.app.report.judge.forecasts import everyone, no_skill
@@ -60,6 +61,7 @@ def lines(report: Report) -> list[str]:
             None,
             (told(report) for told in (opened, _ability, _diversity, sets_line, _luck, _controls, _power)),
         ),
+        *fills_lines(report),
         *_some("Data", part(report, "data").get("findings")),
         *_some("Failure", report.get("failures")),
         *_some("Note", report.get("notes")),
