@@ -30,7 +30,7 @@ _SECTIONS = (
     failures_section,
     configuration_section,
 )
-_LINKS = ("forecasts", "consensus", "trading", "folds", "data", "notes", "configuration")
+_LINKS = ("forecasts", "consensus", "trading", "fills", "folds", "data", "notes", "configuration")
 
 
 def write_html(report: Mapping[str, Any], path: Path) -> None:
@@ -70,10 +70,12 @@ def page(report: Mapping[str, Any]) -> str:
 
 def _backtest_page(report: Mapping[str, Any]) -> str:
     trading = report.get("trading", {})
+    parts = [build(report) for build in _SECTIONS]
+    links = [name for name in _LINKS if any(f'<section id="{name}"' in part for part in parts)]
     return frame(
         f"Backtest: {report.get('judgement', {}).get('word', 'no verdict')}",
-        heading("Consilium backtest", report.get("data", {}), {name: name.capitalize() for name in _LINKS}),
-        [build(report) for build in _SECTIONS],
+        heading("Consilium backtest", report.get("data", {}), {name: name.capitalize() for name in links}),
+        parts,
         closing(report.get("config_hash")),
         {
             "chart-calibration": charts.calibration(report.get("calibration", {})),

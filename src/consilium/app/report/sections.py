@@ -53,7 +53,9 @@ def verdict_section(report: Report) -> Markup:
 
 
 def figures_section(report: Report) -> Markup:
-    """The figures of all forecasters, with intervals, and the reasons for what is missing."""
+    """The figures of all forecasters, with intervals and reasons for what is missing; nothing without one."""
+    if not any(figures for _, figures in forecasters(report).values()):
+        return Markup()
     reasons: list[str] = []
     rows = []
     folds = len(report.get("split", {}).get("folds", []))
