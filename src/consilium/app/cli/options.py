@@ -19,7 +19,7 @@ Data = Annotated[
     typer.Option(
         "--data",
         help="A parquet, feather or csv file, a folder of them, `sample` (real bars of one stock) or "
-        "`simulate` (a seeded market).",
+        "`simulate` (a seeded market); with --bar recorded trades.",
     ),
 ]
 Books = Annotated[
@@ -45,7 +45,10 @@ Models = Annotated[str, typer.Option("--models", help="Models, separated by comm
 Limits = Annotated[str, typer.Option("--limits", help="Risk limits: on or off.")]
 Features = Annotated[
     str | None,
-    typer.Option("--features", help="candle62 or core14; candle62 where the data are long enough."),
+    typer.Option(
+        "--features",
+        help="core14, candle62 or full112 (with --books); candle62 where the data are long enough.",
+    ),
 ]
 Horizon = Annotated[int | None, typer.Option("--horizon", help="Bars ahead (default 1).")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random (default 7).")]
