@@ -68,10 +68,10 @@ Sums, means and deviations (divisor n - 1) marked 1s, 5s, 30s run over the snaps
 - `BookFeatureStream` gives snapshot by snapshot what `compute_book_features` gives for a whole series, to the
   bit: the same operations on the same floats in the same order. Both are NumPy alone.
 - `join_book` gives a bar the last snapshot at or before its close, if it is at most 1 s old; else NaN.
-  `compute_full112(candles, book, trades)` puts it beside the 62 features of the candles. There a bar is masked
-  as a whole: if one of the 50 is not known yet, or no snapshot is fresh, all 50 are NaN.
-- `BookColumns.of(candles, book, trades)` is what is left of a recording once it is joined: 50 numbers a bar, so
-  that the books of one symbol after the other can be read and let go. `compute_matrix(candles, names, columns)`
+  `compute_full112(candles, book, trades)` puts it beside the 62 features of the candles. There a bar is
+  masked as a whole: if one of the 50 is not known yet, or no snapshot is fresh, all 50 are NaN.
+- `BookColumns.of(candles, book, trades)` is what is left of a recording once it is joined: 50 numbers a bar,
+  so that books can be read and let go one symbol after the other. `compute_matrix(candles, names, columns)`
   puts any features together; bars find their books by the time of their close.
 
 ```python
