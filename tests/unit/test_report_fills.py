@@ -69,12 +69,12 @@ def test_figures_are_written_in_their_units() -> None:
 
 def test_both_accounts_stand_beside_each_other_and_a_missing_one_is_left_out() -> None:
     assert [row[:2] for row in account_rows(_report())] == [
-        ("by walking the book", "-0.3 %"),
-        ("on candles", "-0.1 %"),
+        ("by walking the book", "-0.300 %"),
+        ("on candles", "-0.100 %"),
     ]
     alone = _report(accounts={"book": ACCOUNT, "candles": None})
     assert [row[0] for row in account_rows(alone)] == ["by walking the book"]
-    assert cost_rows(alone) == [("1x", "-0.3 %", "–")]
+    assert cost_rows(alone) == [("1x", "-0.300 %", "–")]
 
 
 def test_reasons_are_counted() -> None:
@@ -89,7 +89,7 @@ def test_the_terminal_says_it_all_above_the_verdict() -> None:
     print_report(_report(), console)
     text = console.export_text()
     for told in (
-        "Filled by walking the book: 50 ms of latency, entries at a limit for 2 s, 1 of the level before it, "
+        "Filled by walking the book: 50 ms of latency, entries at a limit for 2 s, 100 % of the level before it, "
         "fees maker 0.02",
         "The same signals, filled in two ways",
         "Refused before sending: max_exposure 7.",

@@ -1,6 +1,7 @@
 """Stops at the recorded exchange: what sets them off, what they then take, and stop limits."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -155,3 +156,11 @@ def test_a_waiting_stop_that_opens_binds_its_cash() -> None:
 def test_a_stop_cannot_be_immediate() -> None:
     said = play(_broker(STILL), [_stop("s", SELL, 2.0, 99.5, tif="IOC")], 200)
     assert reasons(said)[-1] == ("s", "rejected", "unsupported_tif")
+
+
+def test_a_trade_of_the_other_side_tells_that_no_level_stands_at_its_price() -> None:
+    sell = Order(order_id="x", symbol=SYMBOL, side=SELL, quantity=2.0, ts_event=260 * MS)
+    said = play(_broker(STILL, [(250, 99.0, 0.1, BUY)]), [sell], 290)
+    assert [(f.price, f.quantity) for f in fills(said, "x")] == [(98.0, 2.0)]
+    said = play(_broker(STILL, [(250, 99.0, 0.1, BUY)]), [replace(sell, ts_event=310 * MS)], 390)
+    assert [f.price for f in fills(said, "x")] == [100.0], "the next book says what is there"

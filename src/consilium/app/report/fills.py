@@ -64,9 +64,13 @@ def account_rows(report: Report) -> Rows:
     """Return a row of cells for the account on books and one for that on candles."""
     names = {"book": "by walking the book", "candles": "on candles"}
     found = (report.get("fills") or {}).get("accounts") or {}
-    keys = ("net_return", "max_drawdown", "trades", "orders_filled", "fills", "traded_value", "fees")
+    keys = ("trades", "orders_filled", "fills", "traded_value", "fees")
     return [
-        (names[name], *(number(key, row.get(key)) for key in keys))
+        (
+            names[name],
+            *map(_fine, (row["net_return"], row["max_drawdown"])),
+            *(number(k, row.get(k)) for k in keys),
+        )
         for name, row in found.items()
         if row is not None and name in names
     ]
@@ -75,10 +79,12 @@ def account_rows(report: Report) -> Rows:
 def cost_rows(report: Report) -> Rows:
     """Return net returns at multiples of all costs."""
     found = (report.get("fills") or {}).get("costs") or []
-    return [
-        (f"{row['multiple']:g}x", number("net_return", row["book"]), number("net_return", row["candles"]))
-        for row in found
-    ]
+    return [(f"{row['multiple']:g}x", _fine(row["book"]), _fine(row["candles"])) for row in found]
+
+
+def _fine(value: float | None) -> str:
+    """Write a return of minutes: it is small."""
+    return NOTHING if value is None else percent(value, 3)
 
 
 def ended_lines(report: Report) -> list[str]:
@@ -107,9 +113,7 @@ def told_settings(report: Report) -> str:
         return ""
     entry = "at market"
     if found["entry"] == "limit":
-        entry = (
-            f"at a limit for {found['patience_ms'] / 1_000:g} s, {found['queue']:g} of the level before it"
-        )
+        entry = f"at a limit for {found['patience_ms'] / 1_000:g} s, {percent(found['queue'], 0)} of the level before it"
     return (
         f"Filled by walking the book: {found['latency_ms']:g} ms of latency, entries {entry}, fees maker "
         f"{percent(found['maker_fee'], 3)}, taker {percent(found['taker_fee'], 3)}."
