@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,16 @@ def test_nan_in_a_window_is_refused_for_the_models_that_read_it_and_counted(pool
     assert spoke == {"tree": [t for t in range(20) if t not in (5, 12)], "net": [3, 4, *range(9, 20)]}
     counted = {name: figures.get("not_finite") for name, figures in pool.counters().items()}
     assert counted == {"tree": 2, "net": 4}
+
+
+def test_a_masked_book_is_no_missing_number(pools: list[ModelPool]) -> None:
+    masked = replace(served("net", dense(1, 3)), maskable=np.array([False, True, True]), scale=np.nan_to_num)
+    pool = ModelPool([masked])
+    pools.append(pool)
+    assert pool.decide("S", np.array([1.0, np.nan, np.nan]), ts_event=0).coverage == "full"
+    found = pool.decide("S", np.array([1.0, np.inf, np.nan]), ts_event=1)
+    assert found.left_out == {"net": "b is not a finite number in the newest bar"}
+    assert not pool.decide("S", np.array([np.nan, 1.0, 1.0]), ts_event=2).predictions
 
 
 @pytest.mark.promise("002", "mode full, partial or none by the number of loaded models")

@@ -104,7 +104,7 @@ class Counting(SplitForecaster):
 
     encoded = 0
 
-    def encode(self, rows: Floats) -> Any:
+    def encode(self, rows: Any) -> Any:
         self.encoded += len(rows)
         return super().encode(rows)
 

@@ -68,7 +68,12 @@ class Desk:
 def graphs_of(dataset: Dataset, final: TrainedModel) -> ServingFiles | None:
     """Write the graphs for service, held to the model on rows that it was not fitted on."""
     rows = held_out(dataset, final.window)
-    return make_serving(final.forecaster, final.scaler, dataset.inputs(rows, final.window), dataset.y[rows])
+    X, y = dataset.inputs(rows, final.window), dataset.y[rows]
+    try:
+        return make_serving(final.forecaster, final.scaler, X, y)
+    except ConsiliumError as error:
+        # The model is sound without its graph: it serves by its own library and says why.
+        return ServingFiles(files={}, state={"problem": str(error)})
 
 
 def served_folder(registry: ModelRegistry, name: str) -> Path:

@@ -269,9 +269,10 @@ class ModelPool:
         window = state.rows.newest(model.window)
         if columns is not None:
             window = window[:, columns]
-        if not np.isfinite(window).all():
+        bad = model.unreadable(window)
+        if bad.any():
             counters.failed(NOT_FINITE)
-            left_out[name] = _not_finite(window, model.feature_names)
+            left_out[name] = _not_finite(bad, model.feature_names)
             return None
         return _Job(state, model, window, self._timer)
 
@@ -351,9 +352,9 @@ class _Job:
         return ring.newest(model.window)[np.newaxis]
 
 
-def _not_finite(window: Floats, names: Sequence[str]) -> str:
-    bad_rows, bad_columns = np.nonzero(~np.isfinite(window))
-    ago = len(window) - 1 - int(bad_rows[-1])
+def _not_finite(bad: NDArray[np.bool_], names: Sequence[str]) -> str:
+    bad_rows, bad_columns = np.nonzero(bad)
+    ago = len(bad) - 1 - int(bad_rows[-1])
     place = "in the newest bar" if ago == 0 else f"{ago} bars ago"
     return f"{names[int(bad_columns[-1])]} is not a finite number {place}"
 

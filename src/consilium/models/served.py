@@ -38,6 +38,8 @@ class ServedModel:
         From raw to scaled features, or None where the model reads features in their own units.
     finish
         From raw probabilities, or None and a number of rows, to calibrated ones and expected log returns.
+    maskable
+        Shape (F,), columns in which NaN says that the bar had no such value (those of books); None for none.
     digest
         Of its file, so that a forecast can be traced to it.
     note
@@ -55,8 +57,16 @@ class ServedModel:
     engine: Engine | None
     scale: Callable[[Floats], Floats] | None
     finish: Callable[[Floats | None, int], tuple[Floats, Floats]]
+    maskable: NDArray[np.bool_] | None = None
     digest: str = ""
     note: str = ""
+
+    def unreadable(self, window: Floats) -> NDArray[np.bool_]:
+        """Tell which numbers of a window (T, F) the model cannot read; NaN in a maskable column it can."""
+        bad: NDArray[np.bool_] = ~np.isfinite(window)
+        if self.maskable is not None and bad.any():
+            bad &= ~(self.maskable & np.isnan(window))
+        return bad
 
     def scaled(self, X: Floats) -> Floats:
         """Return rows in the model's units."""

@@ -6,6 +6,7 @@ an ONNX graph.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilium.domain import ArtefactRefused, ConsiliumError, Forecaster, InvalidValue, UsageError
+from consilium.market.features import of_books
 from consilium.models import load_forecaster
 from consilium.models.served import Engine, ServedModel
 from consilium.models.serving.export import Exported, can_export, export_graph
@@ -75,6 +77,11 @@ def manifest_parts(manifest: Mapping[str, Any]) -> ManifestParts:
     )
 
 
+def read_by(scaler: Scaler | None, X: Floats) -> Floats:
+    """Return what a forecaster reads; one that reads features in their own units reads no masked ones."""
+    return np.nan_to_num(X) if scaler is None else scaler.transform(X)
+
+
 def make_serving(
     forecaster: Forecaster, scaler: Scaler | None, X: Floats, y: NDArray[np.int64], *, int8: bool = True
 ) -> ServingFiles | None:
@@ -100,7 +107,7 @@ def make_serving(
     """
     if not can_export(forecaster):
         return None
-    rows = X if scaler is None else scaler.transform(X)
+    rows = read_by(scaler, X)
     exported = export_graph(forecaster, rows[:: max(1, len(rows) // COMPARED)])
     files: dict[str, bytes] = {}
     state: dict[str, Any] = {"form": exported.form.state(), FP32: _stored(exported, FP32, files)}
@@ -148,6 +155,7 @@ def load_served(folder: Path, *, kind: str = BEST, version: str = "") -> ServedM
         check_features(manifest, tuple(manifest["feature_names"]))
         try:
             parts = manifest_parts(manifest)
+            maskable = of_books(manifest["feature_names"])
             engine, found, note = _engine(place, manifest, kind, skilled=parts.calibration.skilled)
             return ServedModel(
                 name=manifest["name"],
@@ -159,7 +167,8 @@ def load_served(folder: Path, *, kind: str = BEST, version: str = "") -> ServedM
                 horizon_ns=int(manifest["label"]["horizon"]) * int(manifest["interval_ns"]),
                 label_id=manifest["label_id"],
                 engine=engine,
-                scale=None if parts.scaler is None else parts.scaler.transform,
+                scale=partial(read_by, parts.scaler),
+                maskable=maskable if maskable.any() else None,
                 finish=_Finish(parts),
                 digest=manifest["digest"],
                 note=note,
@@ -224,12 +233,12 @@ def _engine(
     """Return the engine, its kind, and what is to be told about the choice."""
     if not skilled:
         return None, CLIMATOLOGY, "no_skill: climatology is served"
-    serving = manifest.get("serving")
-    if kind == NATIVE or (serving is None and kind == BEST):
-        note = "" if kind == NATIVE else "no graph is stored: the model serves by its own library"
-        return load_forecaster(place / MODEL), NATIVE, note
-    if serving is None or (kind != BEST and kind not in serving):
-        gate = (serving or {}).get("int8_gate", {}).get("reason", "none was written")
+    serving = manifest.get("serving") or {}
+    if kind == NATIVE or (FP32 not in serving and kind == BEST):
+        why = serving.get("problem", "the model serves by its own library")
+        return load_forecaster(place / MODEL), NATIVE, "" if kind == NATIVE else f"no graph is stored: {why}"
+    if kind != BEST and kind not in serving:
+        gate = serving.get("int8_gate", {}).get("reason", "none was written")
         raise ArtefactRefused(
             f"{place} must hold an {kind} graph", gate, "serve another kind, or train again"
         )

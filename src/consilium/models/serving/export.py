@@ -165,10 +165,10 @@ def _logistic(forecaster: Any) -> bytes:
 
 
 def _constant(forecaster: Any) -> bytes:
-    """Return the graph of a model whose training rows held one class, whatever it reads: it says the prior."""
+    """Return the graph of a model that saw one class, whatever it reads: it says the prior."""
     from consilium.models.serving.graphs import constant_graph
 
-    shape = (forecaster.n_features_in_,)
+    shape: tuple[int, ...] = (forecaster.n_features_in_,)
     if forecaster.window > 1:
         shape = (forecaster.window, *shape)
     return constant_graph(np.log(forecaster.prior_), shape)
