@@ -1,6 +1,7 @@
 """A backtest of the user's own signals: no model is trained, no forecast judged, only orders are filled."""
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,14 @@ def _spans(observed: Observed, markets: Mapping[str, Any]) -> dict[str, tuple[in
 
 
 def _told_signals(path: Path, signals: Sequence[SignalSeries]) -> dict[str, Any]:
+    state = sha256()
+    for series in signals:
+        state.update(series.symbol.encode())
+        for column in (series.ts_event, series.direction, series.actionable):
+            state.update(column.tobytes())
     return {
         "file": path.name,
+        "digest": state.hexdigest(),
         "signals": {series.symbol: len(series.ts_event) for series in signals},
         "actionable": {series.symbol: int(series.actionable.sum()) for series in signals},
     }

@@ -113,7 +113,8 @@ def told_settings(report: Report) -> str:
         return ""
     entry = "at market"
     if found["entry"] == "limit":
-        entry = f"at a limit for {found['patience_ms'] / 1_000:g} s, {percent(found['queue'], 0)} of the level before it"
+        before = percent(found["queue"], 0)
+        entry = f"at a limit for {found['patience_ms'] / 1_000:g} s, {before} of the level before it"
     return (
         f"Filled by walking the book: {found['latency_ms']:g} ms of latency, entries {entry}, fees maker "
         f"{percent(found['maker_fee'], 3)}, taker {percent(found['taker_fee'], 3)}."
