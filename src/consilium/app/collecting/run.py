@@ -169,6 +169,7 @@ class Session:
     async def _tick_once(self) -> None:
         self._watch_memory()
         await self._watch_disk()
+        self.recorder.write_gaps()
         self.last = status = self.reporter.status()
         self._show(status)
         self._tell_change("rows", status["problem"])

@@ -92,7 +92,7 @@ class Recorder:
         self.counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
         self._every, self._ring, self._free, self._now = every, ring, min_free_bytes, now
         self._interval = interval
-        self._retry_at = 0
+        self._retry_at = self._logged_at = 0
         self._wrote_at = -PAUSE_NS
         self._failed: dict[object, OutputProblem] = {}
         self._streams: dict[str, SymbolStream] = {}
@@ -185,6 +185,16 @@ class Recorder:
     def take_gap(self, gap: Gap) -> None:
         """Take a gap that opens or closes: the next book begins a session."""
         self._stream(gap.symbol).take_gap(gap)
+        if self._now() - self._logged_at >= SECOND_NS:
+            self.write_gaps()
+
+    def write_gaps(self) -> None:
+        """Write the gaps that wait in the log; `take_gap` does it at most once a second.
+
+        A lost connection closes a gap of every symbol within an instant, and each write is flushed to the
+        disk: one by one they would keep the line waiting long enough to lose it again.
+        """
+        self._logged_at = self._now()
         self._try("gaps", self._gaps.write)
 
     def flush(self) -> None:

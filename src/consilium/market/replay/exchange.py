@@ -239,7 +239,7 @@ class ReplayExchange:
         if self._rng.random() < self.faults.stale_snapshot:
             self.counts["stale_snapshot"] += 1
             return web.Response(body=tape.recorded_snapshot, content_type="application/json")
-        return web.json_response(tape.snapshot(int(limit)))
+        return web.json_response(text=tape.snapshot_text(int(limit)))
 
     async def _info(self, request: web.Request) -> web.Response:
         asked = request.query.get("symbol")

@@ -1,5 +1,6 @@
 """A recording made ready to be played: its messages by stream, and the whole book as it goes."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -76,6 +77,7 @@ class Tape:
         text = first.payload.partition(b'"bids":[["')[2]
         price, size = (part.partition(b".")[2] for part in text.split(b'"]')[0].split(b'","'))
         self._decimals = len(price), len(size)
+        self._told = (-1, 0, "")
 
     def go_on(self, message: Played) -> None:
         """Bring the book up to a message that is played now."""
@@ -99,6 +101,12 @@ class Tape:
             "bids": self._side(self._bids, levels),
             "asks": self._side(self._asks, levels),
         }
+
+    def snapshot_text(self, levels: int) -> str:
+        """Return `snapshot` as JSON; made once, while many ask for the same book under many names."""
+        if self._told[:2] != (self.last, levels):
+            self._told = self.last, levels, json.dumps(self.snapshot(levels))
+        return self._told[2]
 
     def best(self) -> tuple[Level, Level]:
         """Return best bid and best ask as levels."""
