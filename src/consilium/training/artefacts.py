@@ -5,7 +5,6 @@ forecaster's native files are. Never pickle.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from consilium.training.manifest import (
     locked,
     manifest_digest,
     sibling,
+    sync_folder,
 )
 from consilium.training.serving import NATIVE, ServingFiles, manifest_parts, served_forecaster
 from consilium.training.trainer import TrainedModel
@@ -160,15 +160,6 @@ def _swap(folder: Path, fresh: Path) -> None:
     fresh.rename(folder)
     sync_folder(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def sync_folder(path: Path) -> None:
-    """Flush a file or folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _write(

@@ -65,6 +65,15 @@ def locked(folder: Path, *, exclusive: bool) -> Iterator[None]:
         os.close(descriptor)
 
 
+def sync_folder(path: Path) -> None:
+    """Flush a file or folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def manifest_digest(content: Mapping[str, Any]) -> str:
     """Return the SHA-256 of all that a manifest says."""
     return digest({name: value for name, value in content.items() if name != "digest"})

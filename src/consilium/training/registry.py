@@ -11,14 +11,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from consilium.domain import ArtefactRefused, OutputProblem, UnknownName, UsageError, digest, plain
 from consilium.domain.files import sweep_unfinished, whole_file
-from consilium.training.artefacts import save_artefact, sync_folder
-from consilium.training.manifest import MANIFEST, locked, read_manifest, sibling
-from consilium.training.serving import ServingFiles
-from consilium.training.trainer import TrainedModel
+from consilium.training.manifest import MANIFEST, locked, read_manifest, sibling, sync_folder
+
+if TYPE_CHECKING:
+    from consilium.training.serving import ServingFiles
+    from consilium.training.trainer import TrainedModel
 
 STATE = "registry.json"
 VERSIONS = "versions"
@@ -147,12 +148,12 @@ class ModelRegistry:
     def add(
         self,
         name: str,
-        model: TrainedModel,
+        model: "TrainedModel",
         *,
         ts_created: int,
         code_version: str,
         metrics: Mapping[str, Any] | None = None,
-        serving: ServingFiles | None = None,
+        serving: "ServingFiles | None" = None,
         keep: int = KEPT_VERSIONS,
     ) -> Version:
         """Store a new version; the first one is served at once, a later one when it is promoted.
@@ -164,6 +165,9 @@ class ModelRegistry:
         OutputProblem
             The folder cannot be written.
         """
+        # Those who only serve must not carry what training needs: it is three times as large.
+        from consilium.training.artefacts import save_artefact
+
         with self._writing(name) as home:
             self._migrate(home)
             numbers = [number for number, _ in _places(home)]

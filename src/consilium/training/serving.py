@@ -127,7 +127,7 @@ def _stored(exported: Exported, kind: str, files: dict[str, bytes]) -> dict[str,
     return {"files": names, "parity": exported.parity.state()}
 
 
-def load_served(folder: Path, *, kind: str = BEST, version: str = "") -> ServedModel:
+def load_served(folder: Path, *, kind: str = BEST, version: str = "", ask_all: bool = False) -> ServedModel:
     """Load a stored model for service.
 
     Its graph must say of the fixed rows what it said when it was written; one that does not is refused (an
@@ -141,6 +141,8 @@ def load_served(folder: Path, *, kind: str = BEST, version: str = "") -> ServedM
         ``best``, ``fp32``, ``int8`` or ``native``.
     version
         To be told with each forecast.
+    ask_all
+        Whether a model without skill is asked too, to measure it; in service it says climatology unasked.
 
     Raises
     ------
@@ -156,7 +158,8 @@ def load_served(folder: Path, *, kind: str = BEST, version: str = "") -> ServedM
         try:
             parts = manifest_parts(manifest)
             maskable = of_books(manifest["feature_names"])
-            engine, found, note = _engine(place, manifest, kind, skilled=parts.calibration.skilled)
+            skilled = ask_all or parts.calibration.skilled
+            engine, found, note = _engine(place, manifest, kind, skilled=skilled)
             return ServedModel(
                 name=manifest["name"],
                 version=version or str(manifest["ts_created"]),

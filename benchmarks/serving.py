@@ -1,0 +1,155 @@
+"""One decision by all models of a folder, as they are served: `python benchmarks/serving.py [FOLDER]`.
+
+FOLDER is a registry of models, as `consilium train` writes it; without one, the two tree models are trained
+on simulated bars at default sizes. Each cell is the median over runs of p50 and p99 of DECISIONS decisions of
+one symbol, every one with a new row; workers share the models. Memory is what a process of its own holds that
+loads the models and decides, nothing else. The digests say which files were measured.
+Exit code 1 if a threshold of thresholds.toml is missed.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+RUNS, DECISIONS, WARM_UP = 5, 200, 20
+
+CHILD = "--one"
+
+
+def models_in(folder: Path) -> dict[str, Path]:
+    from consilium.training.registry import ModelRegistry
+
+    registry = ModelRegistry(folder)
+    served = {name: registry.served(name) for name in registry.models()}
+    return {name: version.folder for name, version in served.items() if version is not None}
+
+
+def resident_mib() -> float:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def one(folder: Path, kind: str, workers: int) -> dict[str, Any]:
+    """Measure in this process, which has loaded nothing else."""
+    import numpy as np
+
+    from consilium.domain import ArtefactRefused
+    from consilium.models.pool import ModelPool
+    from consilium.models.runtime import Runtime
+    from consilium.training.serving import load_served
+
+    loaded = []
+    for place in models_in(folder).values():
+        try:
+            loaded.append(load_served(place, kind=kind, ask_all=True))
+        except ArtefactRefused:
+            # A model whose int8 graph did not pass its gate, or that has none, is served as it would be.
+            loaded.append(load_served(place, ask_all=True))
+    pool = ModelPool(loaded, runtime=Runtime(workers=workers))
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((pool.window + WARM_UP + RUNS * DECISIONS, len(pool.feature_names)))
+    at = pool.window + WARM_UP
+    for t in range(at):
+        pool.decide("S", rows[t], ts_event=t)
+    p50, p99 = [], []
+    for _ in range(RUNS):
+        times = []
+        for _ in range(DECISIONS):
+            begun = time.perf_counter()
+            found = pool.decide("S", rows[at], ts_event=at)
+            times.append(1e3 * (time.perf_counter() - begun))
+            at += 1
+        p50.append(float(np.quantile(times, 0.5)))
+        p99.append(float(np.quantile(times, 0.99)))
+    pool.close()
+    if found.left_out:
+        raise SystemExit(f"every model must speak; got {found.left_out}")
+    return {
+        "p50": p50,
+        "p99": p99,
+        "memory": resident_mib(),
+        "kinds": {model.name: model.kind for model in loaded},
+        "digests": {model.name: model.digest for model in loaded},
+        "each": {name: figures["p50_ms"] for name, figures in pool.counters().items()},
+    }
+
+
+def trees(folder: Path) -> Path:
+    """Train the two tree models at default sizes, where no folder was given."""
+    from consilium.market.simulator import simulate
+    from consilium.models import make_forecaster
+    from consilium.training.dataset import build_dataset
+    from consilium.training.labels import LabelSpec
+    from consilium.training.registry import ModelRegistry
+    from consilium.training.serving import make_serving
+    from consilium.training.trainer import held_out, train_final
+
+    dataset = build_dataset(simulate(symbols=5, bars=2_000, seed=1).series, "candle62", LabelSpec())
+    registry = ModelRegistry(folder)
+    for name in ("xgboost", "lightgbm"):
+        made = train_final(dataset, partial(make_forecaster, name), name=name, seed=1)
+        rows = held_out(dataset, made.window)
+        serving = make_serving(
+            made.forecaster, made.scaler, dataset.inputs(rows, made.window), dataset.y[rows]
+        )
+        registry.add(name, made, ts_created=0, code_version="benchmark", serving=serving)
+    return folder
+
+
+def measured(folder: Path, kind: str, workers: int) -> dict[str, Any]:
+    command = [sys.executable, __file__, CHILD, str(folder), kind, str(workers)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def cell(values: list[float]) -> str:
+    return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def report(folder: Path) -> int:
+    limits = tomllib.loads(Path(__file__).with_name("thresholds.toml").read_text())["serving"]
+    got = {
+        (kind, workers): measured(folder, kind, workers) for kind in ("fp32", "int8") for workers in (1, 2)
+    }
+    for name, digest in got["fp32", 1]["digests"].items():
+        print(f"{name}: {digest}")
+    print("\n| graphs | workers | p50, ms | p99, ms | memory, MiB |\n|---|---|---|---|---|")
+    missed = []
+    for (kind, workers), found in got.items():
+        p50, p99, memory = cell(found["p50"]), cell(found["p99"]), found["memory"]
+        print(f"| {kind} | {workers} | {p50} | {p99} | {memory:.0f} |")
+        most = limits[f"{kind}_two_workers_p50_ms"] if workers == 2 else float("inf")
+        if median(found["p50"]) > most:
+            missed.append(f"{kind}, {workers} workers: {median(found['p50']):.2f} ms > {most} ms")
+        if memory > limits["memory_mib"]:
+            missed.append(f"{kind}, {workers} workers: {memory:.0f} MiB > {limits['memory_mib']} MiB")
+    for kind in ("fp32", "int8"):
+        found = got[kind, 1]
+        each = ", ".join(f"{name} {found['kinds'][name]} {ms:.2f}" for name, ms in found["each"].items())
+        print(f"\nms by model, {kind}: {each}")
+    print("\n".join(["", *missed]) if missed else "\nall thresholds kept")
+    return 1 if missed else 0
+
+
+def main() -> int:
+    if len(sys.argv) > 1 and sys.argv[1] == CHILD:
+        print(json.dumps(one(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))))
+        return 0
+    if len(sys.argv) > 1:
+        return report(Path(sys.argv[1]))
+    with tempfile.TemporaryDirectory() as folder:
+        return report(trees(Path(folder)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
