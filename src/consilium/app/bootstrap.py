@@ -39,6 +39,15 @@ class ForecasterFactory:
         self.parameters = dict(parameters or {})
         self.epochs = epochs
 
+    def with_parameters(self, parameters: Mapping[str, Any]) -> "ForecasterFactory":
+        """Return a factory of the same model with some parameters changed."""
+        return ForecasterFactory(
+            self.name,
+            self.feature_names,
+            parameters={**self.parameters, **parameters},
+            epochs=self.epochs,
+        )
+
     def __call__(self) -> Forecaster:
         """Return a fresh forecaster."""
         made = self._make(self.parameters)

@@ -13,6 +13,7 @@ from consilium import __version__
 from consilium.app.bootstrap import ForecasterFactory, SystemClock, factories, teaching_of
 from consilium.app.observe import Observed
 from consilium.app.openings import open_outcomes
+from consilium.app.searching import Search
 from consilium.app.settings import Settings, Training
 from consilium.app.stages import ProgressCall, silent
 from consilium.app.stored_models import Desk, graphs_of, require_young, served_folder
@@ -158,8 +159,20 @@ def train(
             open_outcomes(row, observed, seed=training.seed)
             desk = Desk(ModelRegistry(folder), observed, dataset)
             teaching = teaching_of(training, checkpoints=states, tell=tell)
+            tuned: dict[str, Mapping[str, Any]] = {}
+            if chosen and training.tune:
+                search = Search(
+                    table=table,
+                    dataset=dataset,
+                    data_digest=data_digest,
+                    training=training,
+                    teaching=teaching,
+                    progress=progress,
+                )
+                chosen, tuned, in_vain = search.of(chosen)
+                failures |= in_vain
             if chosen:
-                service = _Service(desk=desk, stored=stored, row=row, progress=progress)
+                service = _Service(desk=desk, stored=stored, row=row, tuned=tuned, progress=progress)
                 failures |= service.train(training, dataset, chosen, teaching)
             row.record({"models": stored, "failures": failures, "skipped": skipped})
     except KeyboardInterrupt:
@@ -216,6 +229,7 @@ class _Service:
     desk: Desk
     stored: dict[str, Mapping[str, Any]]
     row: Run
+    tuned: Mapping[str, Mapping[str, Any]]
     progress: ProgressCall
 
     def train(
@@ -243,6 +257,8 @@ class _Service:
         for done, name in enumerate(forecasts.probabilities):
             self.progress("train for service", done, len(forecasts.probabilities), name)
             figures = walk_forward_figures(forecasts, name) | last_calls(forecasts)
+            if name in self.tuned:
+                figures["tuned"] = self.tuned[name]
             try:
                 final = train_final(dataset, chosen[name], name=name, seed=training.seed, teaching=teaching)
                 serving = graphs_of(dataset, final)

@@ -114,6 +114,8 @@ class Training(_Section):
     ----------
     epochs
         Most epochs of a network; None for what each sets itself.
+    tune
+        Trials of a search for the parameters of each model; 0 for none.
     stride
         Learn from every so many-th bar of each symbol.
     parameters
@@ -126,6 +128,7 @@ class Training(_Section):
     first_fraction: float = Field(default=0.4, gt=0.0, lt=1.0)
     seed: int = Field(default=7, ge=0)
     jobs: int = Field(default=1, ge=1, le=256)
+    tune: int = Field(default=0, ge=0, le=10_000)
     epochs: int | None = Field(default=None, ge=1, le=100_000)
     stride: int = Field(default=1, ge=1, le=100_000)
     device: str = AUTO

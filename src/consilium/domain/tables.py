@@ -14,7 +14,9 @@ _EXTRA_OF = {
     "ccxt": "exchange",
     "aiohttp": "exchange",
     "arch": "judge",
+    "apscheduler": "schedule",
     "numba": "fast",
+    "optuna": "tune",
     "safetensors": "torch",
     "torch": "torch",
 }

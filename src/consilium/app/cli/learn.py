@@ -1,5 +1,6 @@
 """``consilium train`` and ``consilium predict``."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,14 @@ Trained = Annotated[
         help="Models, separated by commas, or `all` seven; without it the trees, which take seconds.",
     ),
 ]
+Schedule = Annotated[
+    str | None,
+    typer.Option(
+        "--schedule",
+        metavar="CRON",
+        help='Train again at these times, in UTC, until stopped: "0 3 * * *" is every night at three.',
+    ),
+]
 Old = Annotated[
     bool,
     typer.Option("--old", help="Serve models that are older than serving.max_age_days (30) as well."),
@@ -43,10 +52,12 @@ def train(
     folds: options.Folds = None,
     epochs: teaching.Epochs = None,
     stride: teaching.Stride = None,
+    tune: teaching.Tune = None,
     device: teaching.Device = None,
     precision: teaching.Precision = None,
     recompute: teaching.Recompute = None,
     parameters: teaching.Parameters = None,
+    schedule: Schedule = None,
     preset: options.Preset = None,
     seed: options.Seed = None,
     jobs: options.Jobs = None,
@@ -56,9 +67,7 @@ def train(
     quiet: options.Quiet = False,
 ) -> None:
     """Judge each model walk-forward, then train it on all data and store it."""
-    from consilium.app import deploy
-    from consilium.app.cli.training_summary import tell_training
-    from consilium.app.files import require_writable, write_json
+    from consilium.app.files import require_writable
 
     request = request_of(
         data,
@@ -84,6 +93,32 @@ def train(
     require_writable(folder / "probe")
     if json_file is not None:
         require_writable(json_file)
+    if tune is not None:
+        settings = request.settings
+        training = options.merged(settings.training, tune=tune)
+        request = replace(request, settings=settings.model_copy(update={"training": training}))
+    if schedule is None:
+        _train_once(request, folder, json_file, quiet=quiet)
+        return
+    from consilium.app.bootstrap import SystemClock
+    from consilium.app.scheduling import repeat
+
+    repeat(
+        schedule,
+        lambda: _train_once(request, folder, json_file, quiet=quiet, again=True),
+        clock=SystemClock(),
+        tell=lambda line: typer.echo(line, err=True),
+    )
+
+
+def _train_once(
+    request: "BacktestRequest", folder: Path, json_file: Path | None, *, quiet: bool, again: bool = False
+) -> None:
+    """Train and tell; what is not FULL is an exit code of 1, unless there will be another time."""
+    from consilium.app import deploy
+    from consilium.app.cli.training_summary import tell_training
+    from consilium.app.files import write_json
+
     observed, result = _trained(request, folder, quiet=quiet)
     try:
         if json_file is not None:
@@ -104,7 +139,7 @@ def train(
         if not result.models:
             raise
         raise deploy.TrainingInterrupted(result.models, request.models) from None
-    if result.summary != "FULL":
+    if result.summary != "FULL" and not again:
         raise typer.Exit(1)
 
 

@@ -12,6 +12,10 @@ Epochs = Annotated[int | None, typer.Option("--epochs", help="Most epochs of eac
 Stride = Annotated[
     int | None, typer.Option("--stride", help="Learn from every N-th bar of each symbol (default 1).")
 ]
+Tune = Annotated[
+    int | None,
+    typer.Option("--tune", help="Search the parameters of each model in N trials (default 0: none)."),
+]
 Device = Annotated[
     str | None,
     typer.Option("--device", help="Where networks learn: auto (default; CUDA if there), cpu, cuda, cuda:1."),
