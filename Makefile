@@ -24,8 +24,8 @@ install: $(READY) ## create .venv and install all that demo and test need
 demo: $(READY) ## the whole path on real bars: features, models, consensus, paper trading, report
 	$(ONE_THREAD) $(BIN)/consilium demo
 
-test: $(READY) ## the default test suite
-	$(ONE_THREAD) $(BIN)/pytest
+test: $(READY) ## the default test suite, one process a core
+	$(ONE_THREAD) $(BIN)/pytest -n auto --dist worksteal
 
 test-long: $(READY) ## the long tests in their short form
 	$(ONE_THREAD) $(BIN)/pytest -m long

@@ -9,6 +9,7 @@ if find_spec("torch") is None:
     collect_ignore = [
         str(path) for path in _models.rglob("*.py") if "layers.network" in path.read_text(encoding="utf-8")
     ]
+    collect_ignore.append(str(Path(__file__).parent / "tests" / "loop_cases.py"))
     collect_ignore += [str(_models / "layers" / "network"), str(_models.parent / "training" / "network")]
 
 

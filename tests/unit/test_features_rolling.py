@@ -117,7 +117,9 @@ OPERATIONS: list[Operation] = [
 ]
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=repr)
+@pytest.mark.parametrize(
+    "operation", OPERATIONS, ids=[f"{type(o).__name__}-{number}" for number, o in enumerate(OPERATIONS)]
+)
 def test_a_restored_stepper_goes_on_as_if_nothing_had_happened(operation: Operation) -> None:
     rng = np.random.default_rng(3)
     rows = 100 + rng.random((400, _inputs(operation)))
