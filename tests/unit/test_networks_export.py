@@ -13,7 +13,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not inst
 from consilium.domain import InvalidValue, OutputProblem
 from consilium.models import make_forecaster
 from consilium.models.layers.network import export
-from consilium.models.layers.network.export import to_onnx, to_onnx_split
+from consilium.models.layers.network.export import to_onnx
 from consilium.models.layers.network.forecaster import NetworkForecaster
 from consilium.models.serving.export import export_graph
 from network_cases import SMALL_NETWORKS
@@ -38,7 +38,7 @@ def run(path: Path, X: NDArray[Any]) -> dict[str, NDArray[np.float32]]:
 def test_a_file_says_what_the_forecaster_says_for_any_number_of_rows(name: str, tmp_path: Path) -> None:
     model, X = fitted(name)
     path = tmp_path / "model.onnx"
-    made = model.to_onnx(path)
+    made = to_onnx(model, path, batch=None)
     assert made.difference <= 1e-5
     assert made.inputs == (0, model.window, 4)
     for rows in (1, 7, 96):
@@ -54,7 +54,7 @@ def test_a_file_says_what_the_forecaster_says_for_any_number_of_rows(name: str, 
 def test_a_file_for_one_decision_takes_one_row(name: str, tmp_path: Path) -> None:
     model, X = fitted(name)
     path = tmp_path / "model.onnx"
-    made = to_onnx(model, path, batch=1)
+    made = to_onnx(model, path)
     assert made.inputs[0] == 1
     np.testing.assert_allclose(run(path, X[:1])["probabilities"], model.predict_proba(X[:1]), atol=1e-5)
     with pytest.raises(Exception, match="INVALID_ARGUMENT"):
@@ -75,41 +75,23 @@ def test_a_file_for_one_decision_takes_one_row(name: str, tmp_path: Path) -> Non
 )
 def test_options_are_exported_too(name: str, features: int, params: dict[str, Any], tmp_path: Path) -> None:
     model, X = fitted(name, features, **params)
-    made = to_onnx(model, tmp_path / "model.onnx")
+    made = to_onnx(model, tmp_path / "model.onnx", batch=None)
     told = run(made.path, X)["probabilities"]
     np.testing.assert_allclose(told, model.predict_proba(X), atol=1e-5)
 
 
-def test_tlob_in_two_files_encodes_each_row_once(tmp_path: Path) -> None:
-    model, X = fitted("tlob", 6, aux_features=2)
-    first, second = to_onnx_split(model, tmp_path / "encoder.onnx", tmp_path / "decider.onnx")
-    assert first.inputs == (0, 6)
-    codes = run(first.path, X.reshape(-1, 6))["codes"].reshape(len(X), model.window, -1)
-    assert second.inputs == (0, *codes.shape[1:])
-    told = run(second.path, codes)["probabilities"]
-    np.testing.assert_allclose(told, model.predict_proba(X), atol=1e-5)
-
-
-def test_only_a_network_that_reads_rows_alone_can_be_split(tmp_path: Path) -> None:
-    for model, _ in (fitted("nhits"), fitted("tlob", variant="dual_attention")):
-        with pytest.raises(InvalidValue, match="on its own"):
-            to_onnx_split(model, tmp_path / "a.onnx", tmp_path / "b.onnx")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_numbers_beyond_the_clip_are_clipped_in_the_file_as_well(tmp_path: Path) -> None:
     model, X = fitted("nhits")
-    made = to_onnx(model, tmp_path / "model.onnx")
+    made = to_onnx(model, tmp_path / "model.onnx", batch=None)
     far = 1e7 * X[:5]
     np.testing.assert_allclose(run(made.path, far)["probabilities"], model.predict_proba(far), atol=1e-5)
 
 
-def test_a_network_that_was_taught_one_class_says_the_prior(tmp_path: Path) -> None:
+def test_a_network_that_was_taught_one_class_has_nothing_to_export(tmp_path: Path) -> None:
     model, X = fitted("cnn_lstm")
     model.fit(X, np.ones(len(X), dtype=np.int64))
-    made = to_onnx(model, tmp_path / "model.onnx")
-    np.testing.assert_allclose(run(made.path, X)["probabilities"], model.predict_proba(X), atol=1e-6)
-    np.testing.assert_allclose(run(made.path, X)["logits"], np.log(model.predict_proba(X)), atol=1e-5)
+    with pytest.raises(InvalidValue, match="cnn_lstm must have learnt before it is exported"):
+        to_onnx(model, tmp_path / "model.onnx")
 
 
 def test_a_file_that_would_differ_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

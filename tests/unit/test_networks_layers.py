@@ -111,6 +111,9 @@ def test_missing_books_are_zero_columns_and_a_flag_outside_the_patches() -> None
     columns, flag = layout(x)
     assert columns is x
     assert flag[:, :, 0].tolist() == [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]
+    told, given = FeatureLayout("x", 113)(torch.cat([x, 1.0 - flag], dim=2))
+    assert torch.equal(told, x)
+    assert torch.equal(given, 1.0 - flag)
     short, none = FeatureLayout("x", 62)(x[..., :62])
     assert torch.equal(short[1], x[1])
     assert none.sum() == 0

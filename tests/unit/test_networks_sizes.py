@@ -168,8 +168,8 @@ def test_a_parameter_that_no_network_has_is_named() -> None:
 @pytest.mark.parametrize(("name", "most"), [("cnn_lstm", 112), ("mpd_transformer", 112)])
 def test_more_columns_than_the_layout_are_refused(name: str, most: int) -> None:
     model = make_forecaster(name, epochs=1)
-    X = torch.zeros(40, model.window, most + 1).double().numpy()
-    with pytest.raises(InvalidValue, match=f"{name} reads at most {most} features; got {most + 1}"):
+    X = torch.zeros(40, model.window, most + 2).double().numpy()
+    with pytest.raises(InvalidValue, match=f"{name} reads at most {most} features; got {most + 2}"):
         model.fit(X, torch.arange(40).numpy() % 3)
 
 

@@ -1,8 +1,8 @@
-"""A fitted network as one ONNX file, or as two of which the first is run once a row."""
+"""A fitted network as one ONNX file."""
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -18,13 +18,13 @@ from consilium.domain.tables import missing_package
 from consilium.models.layers.forecaster import PRIOR_SHARE
 from consilium.models.layers.network.heads import CONFIDENCE, is_direction
 from consilium.models.layers.network.learning import seeded
-from consilium.models.layers.network.module import Layer, Network, Quantities
+from consilium.models.layers.network.module import Layer, Network
 
 OPSET = 17
 PARITY = 1e-5
 """Largest difference between the file and the network that is let through."""
 
-INPUT, LOGITS, PROBABILITIES, CODES, ROWS = "windows", "logits", "probabilities", "codes", "rows"
+INPUT, LOGITS, PROBABILITIES, ROWS = "windows", "logits", "probabilities", "rows"
 """Names in a file; `ROWS` is the name of a free first dimension, to be fixed in a session for speed."""
 
 SCALES = (0.1, 1.0, 3.0)
@@ -55,7 +55,7 @@ class Exported:
         Shape of its one input, float32; 0 rows stands for any number.
     outputs
         Names: ``logits`` (n, 3) of the primary direction, ``probabilities`` (n, 3) as `predict_proba` gives
-        them, then what each head states as `NetworkForecaster.quantities` gives it. Of an encoder: ``codes``.
+        them, then what each head states as `NetworkForecaster.quantities` gives it.
     difference
         Largest difference to the network over samples, of all outputs; where these exceed 1, such as logits,
         as a share of the largest. At most 1e-5.
@@ -68,12 +68,11 @@ class Exported:
 
 
 class Served(Layer):
-    """A network, or the part of it that follows an encoder, and all that lies up to a forecast."""
+    """A network and all that lies between its logits and a forecast."""
 
-    def __init__(self, fitted: FittedNetwork, stated: Callable[[Tensor], Quantities]) -> None:
+    def __init__(self, fitted: FittedNetwork) -> None:
         super().__init__()
         self.network = fitted.network_
-        self.stated = stated
         self.scale = fitted.return_scale_
         self.prior: Tensor
         self.register_buffer("prior", torch.from_numpy(fitted.prior_).float())
@@ -83,9 +82,9 @@ class Served(Layer):
         """Names of what `forward` returns."""
         return (LOGITS, PROBABILITIES, *self.network.names)
 
-    def forward(self, given: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, windows: Tensor) -> tuple[Tensor, ...]:
         """Return logits, probabilities and what each head states."""
-        stated = self.stated(given)
+        stated = self.network(windows)
         told = []
         for name in self.network.names:
             if is_direction(name):
@@ -99,55 +98,22 @@ class Served(Layer):
         return (stated[self.network.primary], mixed, *told)
 
 
-class Prior(Layer):
-    """What a forecaster says that was taught a single class."""
-
-    outputs = (LOGITS, PROBABILITIES)
-
-    def __init__(self, fitted: FittedNetwork) -> None:
-        super().__init__()
-        self.prior: Tensor
-        self.register_buffer("prior", torch.from_numpy(fitted.prior_).float())
-
-    def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``ln prior`` and the prior for each window."""
-        nothing = torch.zeros_like(windows[:, 0, :1])
-        return nothing + self.prior.log(), nothing + self.prior
-
-
-class EncodedRows(Layer):
-    """The part of a network that reads each row on its own."""
-
-    outputs = (CODES,)
-
-    def __init__(self, network: Any) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, rows: Tensor) -> tuple[Tensor]:
-        """Return encodings (n, H) of rows (n, F)."""
-        return (self.network.encode(rows),)
-
-
-Exportable = Served | Prior | EncodedRows
-
-
-def to_onnx(forecaster: FittedNetwork, path: Path, *, batch: int | None = None) -> Exported:
+def to_onnx(forecaster: FittedNetwork, path: Path, *, batch: int | None = 1) -> Exported:
     """Write a fitted network for ONNX Runtime, opset 17, and prove that it says the same.
 
     Parameters
     ----------
     forecaster
-        Fitted; on a single class, the file says the prior.
+        Fitted on at least two classes.
     path
         The file; replaced whole or not at all.
     batch
-        Rows of one call: None for any number, 1 for one decision, which lets the runtime fold shapes.
+        Rows of one call: 1 for one decision, which lets the runtime settle all shapes; None for any number.
 
     Raises
     ------
     InvalidValue
-        The file differs from the network by more than 1e-5: it is not written.
+        Nothing was learnt, or the file differs from the network by more than 1e-5: it is not written.
     OutputProblem
         The file cannot be written.
     UsageError
@@ -162,61 +128,20 @@ def to_onnx(forecaster: FittedNetwork, path: Path, *, batch: int | None = None) 
     >>> model = NHitsForecaster(window=8, hidden_size=8, epochs=1).fit(X, y)
     >>> made = to_onnx(model, Path(mkdtemp()) / "nhits.onnx")
     >>> made.inputs, made.outputs, made.difference <= 1e-5
-    ((0, 8, 2), ('logits', 'probabilities', 'direction'), True)
+    ((1, 8, 2), ('logits', 'probabilities', 'direction'), True)
     """
-    learnt = hasattr(forecaster, "network_")
-    served = Served(forecaster, _learnt(forecaster)) if learnt else Prior(forecaster)
-    return _made(served, path, (forecaster.window, forecaster.n_features_in_), batch, forecaster)
-
-
-def to_onnx_split(forecaster: FittedNetwork, encoder: Path, decider: Path) -> tuple[Exported, Exported]:
-    """Write a network that reads each row on its own as two files: rows to encodings, windows of these on.
-
-    Of a window that moves by one row, only the new row needs encoding; TLOB has this form.
-
-    Parameters
-    ----------
-    forecaster
-        Fitted.
-    encoder, decider
-        Files for rows (n, F) -> codes (n, H), and for windows of codes (n, T, H) -> as `to_onnx`.
-
-    Raises
-    ------
-    InvalidValue
-        The network reads its rows together; else as `to_onnx`.
-    """
-    network: Any = _learnt(forecaster)
-    if not hasattr(network, "decide"):
-        raise InvalidValue(
-            "a network in two files must read each row on its own", forecaster.name, "export it whole"
-        )
-    rows = EncodedRows(network).eval()
-    with torch.inference_mode():
-        width = rows(torch.zeros(1, forecaster.n_features_in_))[0].shape[1]
-    first = _made(rows, encoder, (forecaster.n_features_in_,), None, forecaster)
-    served = Served(forecaster, network.decide)
-    return first, _made(served, decider, (forecaster.window, width), None, forecaster)
-
-
-def _learnt(forecaster: FittedNetwork) -> Network:
     if not hasattr(forecaster, "network_"):
         raise InvalidValue(
-            f"{forecaster.name} must have learnt before it is split", "no network", "fit on 2 classes"
+            f"{forecaster.name} must have learnt before it is exported", "no network", "fit on 2 classes"
         )
-    network: Network = forecaster.network_.eval()
-    return network
-
-
-def _made(
-    served: Exportable, path: Path, shape: Sequence[int], batch: int | None, owner: FittedNetwork
-) -> Exported:
-    with seeded(0, owner.n_threads):
-        content = _exported(served.eval(), shape, batch)
-        difference = _difference(served, content, shape, batch, owner.n_threads)
+    served = Served(forecaster).eval()
+    shape = (forecaster.window, forecaster.n_features_in_)
+    with seeded(0, forecaster.n_threads):
+        content = _exported(served, shape, batch)
+        difference = _difference(served, content, shape, batch, forecaster.n_threads)
     if not difference <= PARITY:
         raise InvalidValue(
-            f"the ONNX file of {owner.name} must agree with its network to {PARITY:g}",
+            f"the ONNX file of {forecaster.name} must agree with its network to {PARITY:g}",
             f"{difference:g}",
             "serve it by torch",
         )
@@ -224,7 +149,7 @@ def _made(
     return Exported(path=path, inputs=(batch or 0, *shape), outputs=served.outputs, difference=difference)
 
 
-def _exported(served: Exportable, shape: Sequence[int], batch: int | None) -> bytes:
+def _exported(served: Served, shape: Sequence[int], batch: int | None) -> bytes:
     target = BytesIO()
     axes = {name: {0: ROWS} for name in (INPUT, *served.outputs)} if batch is None else None
     with warnings.catch_warnings():
@@ -249,7 +174,7 @@ def _exported(served: Exportable, shape: Sequence[int], batch: int | None) -> by
 
 
 def _difference(
-    served: Exportable, content: bytes, shape: Sequence[int], batch: int | None, threads: int
+    served: Served, content: bytes, shape: Sequence[int], batch: int | None, threads: int
 ) -> float:
     """Return the largest difference of any output over samples of small, standard and large size."""
     try:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from inspect import Parameter, Signature
-from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
@@ -23,7 +22,6 @@ from consilium.models.layers.forecaster import (
     smoothed_prior,
 )
 from consilium.models.layers.inputs import NotFitted, checked_weights, require_features
-from consilium.models.layers.network.export import Exported, to_onnx
 from consilium.models.layers.network.heads import CONFIDENCE, RETURN, is_direction
 from consilium.models.layers.network.learning import (
     Learnt,
@@ -182,10 +180,6 @@ class NetworkForecaster(ThreeClassForecaster):
             else:
                 stated[name] = value[:, 0] * self.return_scale_
         return stated
-
-    def to_onnx(self, path: Path, *, batch: int | None = None) -> Exported:
-        """Write the network for ONNX Runtime; see `consilium.models.layers.network.export.to_onnx`."""
-        return to_onnx(self, path, batch=batch)
 
     def _require_settings(self) -> None:
         require_count(self.name, "n_threads", self.n_threads, 1)

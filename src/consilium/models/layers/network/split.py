@@ -14,7 +14,7 @@ from consilium.models.layers.forecaster import PRIOR_SHARE
 from consilium.models.layers.network.export import OPSET, PROBABILITIES
 from consilium.models.layers.network.forecaster import NetworkForecaster
 from consilium.models.layers.network.learning import seeded
-from consilium.models.layers.network.module import MAX_UNITS, Layer
+from consilium.models.layers.network.module import Layer
 
 ROWS, CODES = "rows", "codes"
 
@@ -25,31 +25,28 @@ def is_split(network: Any) -> bool:
 
 
 class _Encoder(Layer):
-    """One row (n, 4 L + A) to its encoding and its auxiliary features (n, d + A)."""
+    """Rows (n, 4 L + A) to what is kept of them (n, H)."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
-        self.snapshots, self.columns = network.spatial.snapshots, network.columns
+        self.network = network
 
     def forward(self, rows: Tensor) -> Tensor:
-        kept = rows.clamp(-MAX_UNITS, MAX_UNITS)
-        codes = self.snapshots(kept[:, None, : self.columns])[:, 0]
-        return torch.cat([codes, kept[:, self.columns :]], dim=1)
+        codes: Tensor = self.network.encode(rows)
+        return codes
 
 
 class _Decider(Layer):
-    """Encodings (n, T, d + A) to probabilities; of the auxiliary features the last step counts."""
+    """Encodings (n, T, H) to probabilities."""
 
     def __init__(self, network: Any, prior: NDArray[np.float64]) -> None:
         super().__init__()
-        self.spatial, self.heads, self.primary = network.spatial, network.heads, network.primary
+        self.network = network
         self.prior: Tensor
         self.register_buffer("prior", torch.from_numpy(prior).float())
 
     def forward(self, codes: Tensor) -> Tensor:
-        width = self.spatial.width
-        known = self.spatial.follow(codes[:, :, :width], codes[:, -1, width:])
-        learnt = self.heads(known)[self.primary].softmax(dim=1)
+        learnt: Tensor = self.network.decide(codes)[self.network.primary].softmax(dim=1)
         return (1.0 - PRIOR_SHARE) * learnt + PRIOR_SHARE * self.prior
 
 
