@@ -78,6 +78,15 @@ def test_books_with_and_without_auxiliary_features_are_encoded_once(columns: int
     pool.close()
 
 
+def test_the_published_variant_of_tlob_reads_its_books_together_and_is_one_graph() -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    model = make_forecaster("tlob", seed=0, epochs=1, **{**SMALL["tlob"], "variant": "dual_attention"})
+    X = np.random.default_rng(0).standard_normal((64, 8, 8))
+    exported = export_graph(model.fit(X, np.arange(64) % 3))
+    assert len(exported.graphs) == 1
+    assert largest_difference(open_graphs(exported.graphs, exported.form, "tlob"), model, X) <= 1e-5
+
+
 def _split(seed: int = 0, window: int = 4, width: int = 3, codes: int = 5) -> tuple[bytes, bytes]:
     rng = np.random.default_rng(seed)
 
