@@ -26,6 +26,7 @@ EVERY = 1_000
 MIN_FREE_BYTES = 256 * 1024 * 1024
 RETRY_NS = SECOND_NS
 PAUSE_NS = SECOND_NS // 50
+PAUSES_A_WRITE = 3
 LOCK = ".recorder.lock"
 
 
@@ -93,7 +94,8 @@ class Recorder:
         self._every, self._ring, self._free, self._now = every, ring, min_free_bytes, now
         self._interval = interval
         self._retry_at = self._logged_at = 0
-        self._wrote_at = -PAUSE_NS
+        self._rested_at = 0
+        self._wrote: SymbolStream | None = None
         self._failed: dict[object, OutputProblem] = {}
         self._streams: dict[str, SymbolStream] = {}
         try:
@@ -171,16 +173,18 @@ class Recorder:
         if stream.ring.unwritten == self._ring:
             self._write(stream)
         stream.take_book(keeper)
-        # The books of many symbols fall due at once: a pause between files keeps the line served meanwhile.
-        if stream.due and (self._rested or stream.ring.unwritten >= 2 * self._every):
+        if stream.due and self._may_write(stream, stream.ring.unwritten):
             self._write(stream)
 
     def take_trade(self, trade: TradeMessage) -> None:
         """Take a trade; one seen before is counted and left out."""
         stream = self._stream(trade.symbol)
         stream.take_trade(trade)
-        if stream.trades.writable >= self._every:
+        waiting = stream.trades.writable
+        if waiting >= self._every and self._may_write(stream, waiting):
+            begun = self._now()
             self._try((stream.symbol, "trades"), stream.write_trades)
+            self._rest(stream, begun)
 
     def take_gap(self, gap: Gap) -> None:
         """Take a gap that opens or closes: the next book begins a session."""
@@ -243,14 +247,23 @@ class Recorder:
         return self._streams[symbol]
 
     def _write(self, stream: SymbolStream) -> None:
+        begun = self._now()
         self._try((stream.symbol, "books"), partial(stream.write_books, all_of_them=False))
         self._try((stream.symbol, "trades"), stream.write_trades)
         self._try("gaps", self._gaps.write)
-        self._wrote_at = self._now()
+        self._rest(stream, begun)
 
-    @property
-    def _rested(self) -> bool:
-        return self._now() - self._wrote_at >= PAUSE_NS
+    def _may_write(self, stream: SymbolStream, waiting: int) -> bool:
+        """Let the files of other symbols wait for a while, but not until twice as many rows have come.
+
+        Those of many symbols fall due at once, and one after the other they would keep the line waiting.
+        """
+        return stream is self._wrote or self._now() >= self._rested_at or waiting >= 2 * self._every
+
+    def _rest(self, stream: SymbolStream, begun: int) -> None:
+        """Begin a pause, longer where the disk is slow: most of the time is the line's."""
+        now = self._now()
+        self._wrote, self._rested_at = stream, now + max(PAUSE_NS, PAUSES_A_WRITE * (now - begun))
 
     def _try(self, what: object, write: Callable[[], None], *, now: bool = False) -> None:
         """Write, unless the disk failed a moment ago."""
