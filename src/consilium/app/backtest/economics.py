@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from consilium.app.backtest.book_fills import BookFills, covered
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.bootstrap import make_costs, make_instruments
+from consilium.app.stages import ProgressCall
 from consilium.domain import stated_directions, to_iso
 from consilium.market.candles import CandleSeries
 from consilium.trading.backtest import BacktestResult, prepare, run_backtest
@@ -123,6 +124,17 @@ class Economics:
             "max_drawdown": book.max_drawdown,
             "fees": book.fees,
         }
+
+    def unit_books(
+        self, dataset: Dataset, forecasts: Forecasts, progress: ProgressCall
+    ) -> dict[str, dict[str, Any]]:
+        """Run the unit-size book of every forecaster."""
+        books: dict[str, dict[str, Any]] = {}
+        for done, name in enumerate(forecasts.probabilities):
+            progress("unit-size paper books", done, len(forecasts.probabilities), name)
+            books[name] = self.book(dataset, forecasts, name)
+        progress("unit-size paper books", len(books), len(books))
+        return books
 
     def basket(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the times and values of buy and hold over the same period, its costs in."""

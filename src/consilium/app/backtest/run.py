@@ -8,7 +8,6 @@ import numpy as np
 
 from consilium import __version__
 from consilium.app.backtest.assessment import (
-    DirectionShare,
     Judged,
     figures_of,
     judge_consensus,
@@ -39,7 +38,6 @@ from consilium.trading.backtest import BacktestResult
 from consilium.training.dataset import Dataset, build_dataset
 from consilium.training.forecasts import Forecasts
 from consilium.training.judge.economics import trading_verdict
-from consilium.training.judge.verdict import Verdict
 from consilium.training.labels import LabelSpec
 from consilium.training.runs import Run
 from consilium.training.walkforward import cut_folds, walk_forward
@@ -85,45 +83,17 @@ def _carry_out(
     row: Run,
 ) -> dict[str, Any]:
     recorded = book_fills(request, observed)
-    progress("features and labels", 0, 1)
-    training = request.settings.training
-    cut = partial(cut_folds, folds=training.folds, first_fraction=training.first_fraction)
-    what = f"a backtest in {training.folds} fold{'' if training.folds == 1 else 's'}"
-    with measured(observed.panel, features, request.horizon, cut, what):
-        spec = LabelSpec(horizon=request.horizon)
-        dataset = build_dataset(observed.panel, features, spec, observed.books)
-        cut(dataset)
-    progress("features and labels", 1, 1)
+    dataset = _dataset(request, observed, features, progress)
     forecasts = forecast(request, dataset, progress)
-    keeper = ConsensusKeeper(dataset, forecasts)
-    pooled = {
-        name: pool(
-            request, dataset, forecasts, name, progress, keeper=keeper if name == request.gates else None
-        )
-        for name in _presets(request.gates)
-    }
-    keeper.write(place_of(request.settings.data_dir, row.run_id))
+    pooled = _pooled(request, dataset, forecasts, progress, row)
     main = pooled[request.gates]
     judged = Judged.of(dataset, forecasts, main.probabilities, main.actionable)
-    start_ts = int(dataset.ts_event[forecasts.rows[0]])
-    economics = Economics(request, observed.panel, start_ts, recorded)
-    books = _books(economics, dataset, forecasts, progress)
+    economics = Economics(request, observed.panel, int(dataset.ts_event[forecasts.rows[0]]), recorded)
+    books = economics.unit_books(dataset, forecasts, progress)
     accounts = _accounts(economics, pooled, progress)
     account = accounts[request.gates, request.limits]
     row.keep_returns(*account_daily(account), "account")
-    names = (*forecasts.probabilities, "consensus")
-    figures: dict[str, dict[str, Any]] = {}
-    horizon, seed = request.horizon, request.settings.training.seed
-    for done, name in enumerate(names):
-        progress("figures with intervals", done, len(names), name)
-        figures[name] = figures_of(dataset, judged, name, horizon=horizon, seed=seed)
-    progress("figures with intervals", len(names), len(names))
-    for name, book in books.items():
-        no_skill = sum(not fold.models[name]["skilled"] for fold in forecasts.folds)
-        figures[name] |= {"no_skill_folds": no_skill, "folds": len(forecasts.folds), "paper_book": book}
-    members = tuple(name for name in request.models if name in forecasts.probabilities)
-    verdict = judge_consensus(dataset, forecasts, judged, members, horizon=horizon, seed=seed)
-    direction = told_of_direction(dataset, judged, horizon=horizon, seed=seed)
+    figures = _figures(request, dataset, forecasts, judged, books, progress)
     held = economics.hold()
     trading = _trading(account, held)
     progress("fills from books", 0, 1)
@@ -134,8 +104,7 @@ def _carry_out(
         "version": __version__,
         "data": data_section(observed, dataset, features),
         "split": {"folds": [fold_section(fold, int(dataset.ts_event[-1])) for fold in forecasts.folds]},
-        "models": {name: figures[name] for name in members},
-        "baselines": {name: figures[name] for name in request.baselines if name in figures},
+        **_forecast_sections(request, dataset, forecasts, judged, figures),
         "consensus": figures["consensus"] | consensus_section(main, pooled),
         "trading": trading,
         "trading_variants": {
@@ -143,19 +112,87 @@ def _carry_out(
             for (gates, limits), result in accounts.items()
         },
         **filled,
-        "calibration": {name: reliability_of(dataset, judged, name) for name in ("consensus", *members)},
         "weights": main.weights,
-        **_verdict(verdict, direction, told_of_rival(request, figures), trading, held),
-        "notes": [
-            *notes_on(request, observed, features, figures),
-            *told,
-            *(
-                f"Stranded, its bars have ended: {told}; valued at its last close."
-                for told in trading["stranded"]
-            ),
-        ],
+        **_judged(request, dataset, forecasts, judged, figures, trading, held),
+        "notes": [*notes_on(request, observed, features, figures), *told, *_stranded(trading)],
         "failures": [f"{f.model} failed in fold {f.fold + 1}: {f.error}" for f in forecasts.failures],
     }
+
+
+def _dataset(request: BacktestRequest, observed: Observed, features: str, progress: ProgressCall) -> Dataset:
+    """Build the rows, and refuse a history that is too short for the folds asked for."""
+    progress("features and labels", 0, 1)
+    training = request.settings.training
+    cut = partial(cut_folds, folds=training.folds, first_fraction=training.first_fraction)
+    what = f"a backtest in {training.folds} fold{'' if training.folds == 1 else 's'}"
+    with measured(observed.panel, features, request.horizon, cut, what):
+        spec = LabelSpec(horizon=request.horizon)
+        dataset = build_dataset(observed.panel, features, spec, observed.books)
+        cut(dataset)
+    progress("features and labels", 1, 1)
+    return dataset
+
+
+def _pooled(
+    request: BacktestRequest, dataset: Dataset, forecasts: Forecasts, progress: ProgressCall, row: Run
+) -> dict[str, Pooled]:
+    """Pool the forecasts under every gate preset; keep the consensuses of the one asked for."""
+    keeper = ConsensusKeeper(dataset, forecasts)
+    pooled = {
+        name: pool(
+            request, dataset, forecasts, name, progress, keeper=keeper if name == request.gates else None
+        )
+        for name in _presets(request.gates)
+    }
+    keeper.write(place_of(request.settings.data_dir, row.run_id))
+    return pooled
+
+
+def _figures(
+    request: BacktestRequest,
+    dataset: Dataset,
+    forecasts: Forecasts,
+    judged: Judged,
+    books: Mapping[str, Mapping[str, Any]],
+    progress: ProgressCall,
+) -> dict[str, dict[str, Any]]:
+    """Return the figures of every forecaster and of the consensus, with their intervals."""
+    names = (*forecasts.probabilities, "consensus")
+    horizon, seed = request.horizon, request.settings.training.seed
+    figures: dict[str, dict[str, Any]] = {}
+    for done, name in enumerate(names):
+        progress("figures with intervals", done, len(names), name)
+        figures[name] = figures_of(dataset, judged, name, horizon=horizon, seed=seed)
+    progress("figures with intervals", len(names), len(names))
+    for name, book in books.items():
+        no_skill = sum(not fold.models[name]["skilled"] for fold in forecasts.folds)
+        figures[name] |= {"no_skill_folds": no_skill, "folds": len(forecasts.folds), "paper_book": book}
+    return figures
+
+
+def _members(request: BacktestRequest, forecasts: Forecasts) -> tuple[str, ...]:
+    return tuple(name for name in request.models if name in forecasts.probabilities)
+
+
+def _forecast_sections(
+    request: BacktestRequest,
+    dataset: Dataset,
+    forecasts: Forecasts,
+    judged: Judged,
+    figures: Mapping[str, dict[str, Any]],
+) -> dict[str, Any]:
+    members = _members(request, forecasts)
+    return {
+        "models": {name: figures[name] for name in members},
+        "baselines": {name: figures[name] for name in request.baselines if name in figures},
+        "calibration": {name: reliability_of(dataset, judged, name) for name in ("consensus", *members)},
+    }
+
+
+def _stranded(trading: Mapping[str, Any]) -> list[str]:
+    return [
+        f"Stranded, its bars have ended: {told}; valued at its last close." for told in trading["stranded"]
+    ]
 
 
 def _presets(chosen: str) -> tuple[str, ...]:
@@ -196,17 +233,6 @@ def forecast(request: BacktestRequest, dataset: Dataset, progress: ProgressCall 
     return forecasts
 
 
-def _books(
-    economics: Economics, dataset: Dataset, forecasts: Forecasts, progress: ProgressCall
-) -> dict[str, dict[str, Any]]:
-    books = {}
-    for done, name in enumerate(forecasts.probabilities):
-        progress("unit-size paper books", done, len(forecasts.probabilities), name)
-        books[name] = economics.book(dataset, forecasts, name)
-    progress("unit-size paper books", len(books), len(books))
-    return books
-
-
 def _accounts(
     economics: Economics, pooled: Mapping[str, Pooled], progress: ProgressCall
 ) -> dict[tuple[str, bool], BacktestResult]:
@@ -229,14 +255,21 @@ def _trading(account: BacktestResult, held: list[list[float]]) -> dict[str, Any]
     }
 
 
-def _verdict(
-    verdict: Verdict,
-    direction: DirectionShare,
-    rival: str,
+def _judged(
+    request: BacktestRequest,
+    dataset: Dataset,
+    forecasts: Forecasts,
+    judged: Judged,
+    figures: Mapping[str, dict[str, Any]],
     trading: Mapping[str, Any],
     held: list[list[float]],
 ) -> dict[str, Any]:
-    text = " ".join(filter(None, [verdict.text, direction.text, rival]))
+    """Judge forecasts and trades, in words."""
+    horizon, seed = request.horizon, request.settings.training.seed
+    members = _members(request, forecasts)
+    verdict = judge_consensus(dataset, forecasts, judged, members, horizon=horizon, seed=seed)
+    direction = told_of_direction(dataset, judged, horizon=horizon, seed=seed)
+    text = " ".join(filter(None, [verdict.text, direction.text, told_of_rival(request, figures)]))
     kept = held[-1][1] / trading["equity"][0][1] - 1.0
     traded = trading_verdict(trading["net_return"], kept, trading["trades"])
     return {

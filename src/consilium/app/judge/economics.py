@@ -57,7 +57,7 @@ def economics_section(
     """
     accounts = _accounts(request, pooled, economics, progress)
     main, signals = accounts[MAIN], pooled[request.gates].signals
-    books = _books(dataset, forecasts, economics, progress)
+    books = economics.unit_books(dataset, forecasts, progress)
     progress("could it be luck?", 0, 3, "signals at other times")
     permuted = timing(economics, signals, seed=seed)
     progress("could it be luck?", 1, 3, "all that was tried")
@@ -78,17 +78,6 @@ def economics_section(
     }
     progress("could it be luck?", 3, 3)
     return section | _judged(section, accounts)
-
-
-def _books(
-    dataset: Dataset, forecasts: Forecasts, economics: Economics, progress: ProgressCall
-) -> dict[str, dict[str, Any]]:
-    books = {}
-    for done, name in enumerate(forecasts.probabilities):
-        progress("unit-size paper books", done, len(forecasts.probabilities), name)
-        books[name] = economics.book(dataset, forecasts, name)
-    progress("unit-size paper books", len(books), len(books))
-    return books
 
 
 def _rivals(economics: Economics, main: BacktestResult) -> dict[str, Any]:
