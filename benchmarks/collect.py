@@ -31,6 +31,13 @@ SHARED = HERE.parents[1] / "shared" / "data" / "books" / "raw" / "binance_spot_b
 SYMBOL, SYMBOLS = "BTCUSDT", 100
 SECONDS = 120
 LONGEST_WAIT_S = 30.0
+LIMITED = {
+    "messages_lost": "messages lost",
+    "gaps": "gaps",
+    "rows_not_written": "rows not written",
+    "rows_that_differ": "rows that differ",
+    "cores_used_by_the_collector": "cores used by the collector",
+}
 SIDES = ("bid_price", "bid_size", "ask_price", "ask_size")
 
 
@@ -155,8 +162,11 @@ def main(recording: Path, seconds: int) -> int:
     for what, value in found.items():
         digits = 2 if any(word in what for word in ("cores", "seconds", "MB ")) else 0
         print(f"| {what} | {value:,.{digits}f} |")
-    named = {what.replace(" ", "_").replace(",", ""): value for what, value in found.items()}
-    missed = [f"{what}: {named[what]:.3g} > {most}" for what, most in limits.items() if named[what] > most]
+    missed = [
+        f"{what}: {found[what]:.3g} > {limits[name]}"
+        for name, what in LIMITED.items()
+        if found[what] > limits[name]
+    ]
     print("\n" + ("missed: " + "; ".join(missed) if missed else "thresholds met"))
     return 1 if missed else 0
 
