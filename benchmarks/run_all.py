@@ -9,7 +9,11 @@ import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-HOURS = {"soak": "make soak", "judge_power": "python benchmarks/judge_power.py"}
+HOURS = {
+    "soak": "make soak",
+    "judge_power": "python benchmarks/judge_power.py",
+    "zoo_training": "python benchmarks/zoo_training.py",
+}
 NO_DATA = 2
 
 

@@ -30,7 +30,8 @@ from consilium.training.teaching import Lap, Teaching
 from consilium.training.walkforward import NothingTrained, train_final, walk_forward
 
 BOOK_MODEL = "tlob"
-"""Reads windows of order books, not of features alone."""
+NOT_BARS = "it reads windows of order-book snapshots, and these rows are windows of bars"
+"""Why the model of books is left out; see decision 011."""
 
 WEIGHTED = (
     "test_log_loss",
@@ -135,7 +136,7 @@ def train(
         Data too short for the folds, or a parameter that a model has not got.
     """
     training = settings.training
-    skipped = {name: why for name in models if (why := unfit(name, observed))}
+    skipped = {name: NOT_BARS for name in models if name == BOOK_MODEL}
     asked = [name for name in models if name not in skipped]
     missing = without_library(asked)
     dataset = build_dataset(observed.panel, features, LabelSpec(horizon=horizon), observed.books)
@@ -188,13 +189,6 @@ def _key(config: Mapping[str, Any], data_digest: str) -> str:
     """Name a training by all that decides its result; in how many processes it runs does not."""
     training = {name: value for name, value in config["training"].items() if name != "jobs"}
     return digest([{**config, "training": training}, data_digest, __version__])[:16]
-
-
-def unfit(name: str, observed: Observed) -> str:
-    """Return why a model cannot be trained on these data at all, or nothing."""
-    if name == BOOK_MODEL and observed.recordings is None:
-        return "it reads order books, which these data have not got: give --books"
-    return ""
 
 
 def without_library(models: Iterable[str]) -> dict[str, str]:

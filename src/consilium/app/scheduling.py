@@ -71,8 +71,8 @@ def repeat(
             tell("no further time in the schedule")
             return
         due_ns = int(due.timestamp()) * 1_000_000_000
-        tell(f"next training at {to_iso(due_ns)}")
         try:
+            tell(f"next training at {to_iso(due_ns)}")
             while (left := due_ns - clock.now_ns()) > 0:
                 sleep(min(left / 1e9, NAP_SECONDS))
         except KeyboardInterrupt:

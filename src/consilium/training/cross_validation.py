@@ -29,6 +29,7 @@ from consilium.training.cpcv import (
 from consilium.training.dataset import Dataset
 from consilium.training.judge.timestamps import mean_by_timestamp
 from consilium.training.splits import MIN_TIMES, Fold, final_split
+from consilium.training.teaching import Teaching
 from consilium.training.trainer import Factory, derive_seed, forecast, train_on
 from consilium.training.workers import spread
 
@@ -159,6 +160,7 @@ def cross_validate(
     learn: NDArray[np.bool_] | None = None,
     max_fit_rows: int | None = MAX_FIT_ROWS,
     progress: Progress | None = None,
+    teaching: Teaching | None = None,
 ) -> CrossValidated:
     """Train every model on every split and score it on the tested groups, joined to paths.
 
@@ -188,6 +190,8 @@ def cross_validate(
         Most rows of a fit, evenly strided over time; None for all.
     progress
         Called as ``progress(done, total, text)`` after each model and split, in this process.
+    teaching
+        As in `train_on`.
 
     Returns
     -------
@@ -213,7 +217,7 @@ def cross_validate(
         for name, factory in factories.items()
     ]
     cells: dict[tuple[str, int], _Cell] = {}
-    calls = [partial(_run, rows, task, max_fit_rows) for task in tasks]
+    calls = [partial(_run, rows, task, max_fit_rows, teaching) for task in tasks]
     for done, cell in enumerate(spread(calls, jobs), start=1):
         cells[cell.model, cell.split] = cell
         if progress is not None:
@@ -277,10 +281,16 @@ def _folds(
     return folds, tuple(skipped)
 
 
-def _run(dataset: Dataset, task: _Task, max_fit_rows: int | None) -> _Cell:
+def _run(dataset: Dataset, task: _Task, max_fit_rows: int | None, teaching: Teaching | None) -> _Cell:
     try:
         trained = train_on(
-            dataset, task.fold, task.factory, name=task.model, seed=task.seed, max_fit_rows=max_fit_rows
+            dataset,
+            task.fold,
+            task.factory,
+            name=task.model,
+            seed=task.seed,
+            max_fit_rows=max_fit_rows,
+            teaching=teaching,
         )
         p, _ = forecast(dataset, task.fold.test, trained)
     except Exception as error:  # noqa: BLE001 - whatever a plug-in raises must not stop the other models

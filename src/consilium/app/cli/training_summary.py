@@ -1,5 +1,6 @@
 """What a training tells when it is over: FULL, PARTIAL or FAILED, and what to do about each model."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -21,26 +22,23 @@ def tell_training(result: "TrainingResult", console: "Console") -> None:
     """Print the figures of what was trained, what became of the rest, and the summary."""
     if result.models:
         console.print(_figures(result))
+    for line in _lines(result):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _lines(result: "TrainingResult") -> Iterator[str]:
     for found in result.models.values():
-        console.print(f"Written: {found['folder']}", highlight=False, soft_wrap=True)
+        yield f"Written: {found['folder']}"
     for name, found in result.models.items():
         kept = "served" if found["served"] else "not served"
-        console.print(
-            f"{name} version {found['version']} is {kept}: {found['promotion']}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        yield f"{name} version {found['version']} is {kept}: {found['promotion']}"
     for name, error in result.failures.items():
-        console.print(f"{name} failed: {error}{_otherwise(name, error)}", highlight=False, soft_wrap=True)
+        yield f"{name} failed: {error}{_otherwise(name, error)}"
     for name, why in result.skipped.items():
-        console.print(f"{name} is left out: {why}", highlight=False, soft_wrap=True)
+        yield f"{name} is left out: {why}"
     if result.checkpoints is not None:
-        console.print(
-            f"Checkpoints are kept in {result.checkpoints}: the same command goes on from them.",
-            highlight=False,
-            soft_wrap=True,
-        )
-    console.print(summary_line(result), highlight=False, soft_wrap=True)
+        yield f"Checkpoints are kept in {result.checkpoints}: the same command goes on from them."
+    yield summary_line(result)
 
 
 def summary_line(result: "TrainingResult") -> str:

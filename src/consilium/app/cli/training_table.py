@@ -60,7 +60,7 @@ class _Lines:
     def __call__(self, lap: Lap) -> None:
         told = (lap.model, lap.part, lap.over)
         if told != self.last and lap.over:
-            self.console.print(lap_line(lap), highlight=False, soft_wrap=True)
+            self.console.print(lap_line(lap), highlight=False, markup=False, soft_wrap=True)
         self.last = told
 
 

@@ -19,7 +19,7 @@ from consilium.app.backtest.sections import (
     notes_on,
     told_of_rival,
 )
-from consilium.app.bootstrap import factories
+from consilium.app.bootstrap import factories, teaching_of
 from consilium.app.consensus_store import place_of
 from consilium.app.history import measured
 from consilium.app.judge.controls import against_mirror, controls_section, dataset_start, run_controls
@@ -155,6 +155,7 @@ class _Judgement:
                 embargo_ns=embargo_of(part),
                 seed=self.seed,
                 jobs=self.jobs,
+                teaching=teaching_of(request.settings.training),
                 progress=lambda done, total, text: self.progress("cross-validate", done, total, text),
             ),
             part.interval_ns,
