@@ -93,8 +93,8 @@ def fit(name: str, rows: int, epochs: int, teaching: Teaching) -> dict[str, floa
     if takes_loop(model):
         teach(dataset, model, scaler, fitted, later, teaching=teaching, name=name, part="fit")
     else:
-        X, X_later = (scaler.transform(dataset.inputs(part)) for part in (fitted, later))
-        model.fit(X, dataset.y[fitted], validation=(X_later, dataset.y[later]))
+        scaled = [scaler.transform(dataset.inputs(part)) for part in (fitted, later)]
+        model.fit(scaled[0], dataset.y[fitted], validation=(scaled[1], dataset.y[later]))
     return watch.told(model)
 
 
