@@ -19,7 +19,7 @@ TRAIN = ("train", "--data", DATA, "--features", "core14", "--folds", "1", "--str
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="needs the extra torch")
 
 
-@pytest.mark.promise("002", "training summary: PARTIAL SUCCESS, and what to do for each model that failed")
+@pytest.mark.promise("002", "unified training: one command trains all models, and goes on where one fails")
 def test_without_torch_the_networks_name_the_extra_and_the_trees_are_trained(tmp_path: Path) -> None:
     # What Python does where it is not installed, in an environment where it may be.
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('no torch', name='torch')\n")

@@ -42,6 +42,43 @@ def test_a_terminal_shows_how_many_models_are_done_and_the_time_left() -> None:
     assert re.search(r"\d:\d\d:\d\d left \d:\d\d:\d\d", last)
 
 
+TRAINING = """
+import time
+from consilium.app.cli.training_table import training_table
+from consilium.training.teaching import Lap
+with training_table(["xgboost", "nhits"], quiet={quiet}) as watch:
+    watch.progress("train walk-forward", 1, 4, "xgboost, fold 1 of 2")
+    for over, left in ((1, 8.0), (2, 4.0)):
+        lap = Lap(model="nhits", part="fold 1", over=over, epochs=4, share=over / 4, loss=1.0625,
+                  validation=1.125, seconds_left=left)
+        if watch.tell:
+            watch.tell(lap)
+            watch.tell(lap)
+"""
+
+
+@pytest.mark.promise("004", "training status: current epoch of total epochs, current loss")
+def test_a_terminal_shows_a_table_of_models_with_epochs_losses_and_the_time_left() -> None:
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", on_a_terminal(TRAINING.format(quiet=False)))
+    rows = [line.split("│") for line in re.split(r"[\r\n]+", shown) if "│" in line]
+    told = {row[1].strip(): [cell.strip() for cell in row[2:-1]] for row in rows}
+    assert told["nhits"] == ["fold 1", "2/4", "1.0625", "1.1250", "0:00:04", ""]
+    assert told["xgboost"][-1] == "fold 1 of 2 done"
+    assert "train walk-forward" in shown
+
+
+def test_off_a_terminal_each_epoch_of_a_training_is_one_plain_line() -> None:
+    env = {key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "TTY_COMPATIBLE")}
+    command = [sys.executable, "-c", TRAINING.format(quiet=False)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
+    assert done.stderr.splitlines() == [
+        "train walk-forward ...",
+        "nhits, fold 1: epoch 1 of 4, loss 1.0625, early stop 1.1250, at most 0:00:08 left",
+        "nhits, fold 1: epoch 2 of 4, loss 1.0625, early stop 1.1250, at most 0:00:04 left",
+    ]
+    assert on_a_terminal(TRAINING.format(quiet=True)) == ""
+
+
 def test_quiet_shows_nothing_on_a_terminal() -> None:
     assert on_a_terminal(PROGRAM.format(quiet=True)) == ""
 

@@ -25,6 +25,7 @@ class Hands:
             raise KeyboardInterrupt
 
 
+@pytest.mark.promise("002", "to come: model retraining schedule")
 def test_work_is_done_at_each_time_and_an_interrupt_while_waiting_ends_it() -> None:
     hands = Hands(MIDNIGHT + 3 * DAY_NS)
     done: list[int] = []

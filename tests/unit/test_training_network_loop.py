@@ -1,7 +1,10 @@
 """The loop that teaches networks: its bits, its checkpoints, its errors."""
 
 import json
-from collections.abc import Callable
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -262,6 +265,30 @@ def test_a_place_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> N
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputProblem, match=r"writable folder with room in it; got .*Not a directory"):
         taught(loop_in(tmp_path / "file" / "below"))
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """Let no file grow beyond so many bytes: the system refuses the rest of a write, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_disk_without_room_is_told_in_one_line_and_the_last_whole_checkpoint_stays(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        taught(interrupted(loop_in(tmp_path), 10))
+    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with room_for(1_000), pytest.raises(OutputProblem, match="free space and train again") as full:
+        taught(loop_in(tmp_path))
+    assert "\n" not in str(full.value)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == kept
+    assert same(taught(loop_in(tmp_path)), taught(TrainingLoop(Teaching())))
 
 
 def test_the_laps_count_up_to_the_end_and_tell_the_losses() -> None:

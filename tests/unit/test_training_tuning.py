@@ -84,7 +84,8 @@ def test_a_trial_that_fails_is_told_and_the_search_goes_on(dataset: Dataset) -> 
     assert tuple(calls) == found.trials
 
 
-@pytest.mark.promise("002", "hyperparameter search with Optuna; every trial is counted")
+@pytest.mark.promise("001", "hyperparameter_tuning: tune parameters using Optuna")
+@pytest.mark.promise("002", "to come: hyperparameter optimization")
 def test_the_command_counts_each_trial_and_stores_the_best_parameters(tmp_path: Path) -> None:
     settings = Settings.model_validate({"data_dir": tmp_path, "training": {"folds": 1, "tune": 3}})
     observed = observe("simulate:symbols=2,bars=900,kind=garch", None)
