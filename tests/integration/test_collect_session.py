@@ -17,6 +17,7 @@ from consilium.app.collecting.run import Session
 from consilium.app.collecting.supervisor import Supervisor
 from consilium.domain import UnknownName
 from consilium.market.book.keeper import BookKeeper
+from consilium.market.book.messages import TradeMessage
 from consilium.market.book.sources import load_book
 from consilium.market.book.streams import Recorded
 from consilium.market.collector.binance import Binance
@@ -106,6 +107,21 @@ def test_an_unexpected_failure_is_told_and_begun_again_after(tmp_path: Path) -> 
     assert len(series) == status["books"] > 130
     assert_equals_the_tape(series, known, LEVELS)
     assert assert_gaps_name_what_is_missing(series, known, gaps) > 0
+
+
+class FailingAtTheEnd(Recorder):
+    """Cannot write one of its symbols, as nobody foresaw."""
+
+    def close(self) -> None:
+        self.take_trade(TradeMessage("AAA", 1, 1, 1, 2**63, 1, True))
+        super().close()
+
+
+def test_an_end_that_fails_unforeseen_writes_all_it_can_and_is_told_in_one_line(tmp_path: Path) -> None:
+    session, _ = collected(tmp_path / "b", known_exchange(5, diffs=200), make=FailingAtTheEnd)
+    assert str(session.error).startswith("all that waits must be written at the end; got OverflowError")
+    assert session.last["state"] == "ended"
+    assert len(load_book(tmp_path / "b")) == session.last["books"] > 150
 
 
 def test_what_fails_before_the_first_connection_is_raised(tmp_path: Path) -> None:

@@ -47,7 +47,26 @@ def test_what_is_no_market_data_is_passed_over() -> None:
     assert read({"result": None, "id": 1}) is None
 
 
-BAD_LEVELS = ("NaN", "-1", "1e3", "", ".", "0x1", "inf", "1.2.3", "0.123456789", None, 5, 1.5, True)
+MOST = "92233720368.54775807"
+"""What 64 bits hold in units of 1e-8."""
+
+BAD_LEVELS = (
+    "92233720368.54775808",
+    "9" * 400,
+    "NaN",
+    "-1",
+    "1e3",
+    "",
+    ".",
+    "0x1",
+    "inf",
+    "1.2.3",
+    "0.123456789",
+    None,
+    5,
+    1.5,
+    True,
+)
 
 
 @pytest.mark.parametrize("size", BAD_LEVELS)
@@ -66,8 +85,17 @@ def test_a_price_that_cannot_be_refuses_the_whole_message(price: object) -> None
         assert found.name == "bad_level"
 
 
+def test_the_largest_number_that_can_be_kept_is_read() -> None:
+    diff, trade = read(DIFF | {"b": [[MOST, MOST]]}), read(TRADE | {"q": MOST})
+    assert isinstance(diff, Diff)
+    assert diff.bids == [(2**63 - 1, 2**63 - 1)]
+    assert isinstance(trade, TradeMessage)
+    assert trade.size == 2**63 - 1
+
+
 BROKEN = (
     {"U": "11"}, {"u": 11.5}, {"u": True}, {"u": 10}, {"pu": 11}, {"E": None, "T": None}, {"s": ""}, {"s": 5},
+    {"E": 2**63, "T": 2**63}, {"T": 2**62}, {"u": 2**63},
     {"b": None}, {"b": [["1"]]}, {"b": [["1", "1", "1"]]}, {"b": 3}, {"a": [[["1"], "1"]]}, {"U": -1},
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ import pytest
 from book_exchange import START_NS, STEP_NS
 from consilium.domain.errors import DataProblem, InvalidValue, OutputProblem, UnknownName
 from consilium.domain.time import DAY_NS
-from consilium.market.book.archive import read_books
+from consilium.market.book.archive import read_books, read_trades
 from consilium.market.book.checks import require_enough_books
 from consilium.market.book.keeper import BookKeeper, Top
 from consilium.market.book.messages import DepthSnapshot, Diff
@@ -29,6 +29,7 @@ from recorder_cases import (
     kept_books,
     recorded_books,
     recorder,
+    trade,
     true_books,
 )
 
@@ -44,6 +45,33 @@ def _quiet_keeper(symbol: str = SYMBOL) -> BookKeeper:
     keeper = BookKeeper(symbol, levels=1, clock_tolerance_ns=10**18)
     keeper.take_snapshot(DepthSnapshot(symbol, 0, 0, [(99, 1)], [(-200, 1)], True, True))
     return keeper
+
+
+def test_the_largest_sizes_are_recorded_to_the_last_digit(tmp_path: Path) -> None:
+    most = 2**63 - 1
+    keeper = BookKeeper(SYMBOL, levels=1)
+    keeper.take_snapshot(DepthSnapshot(SYMBOL, 0, 0, [(99, most)], [(-most, 1)], True, True))
+    with recorder(tmp_path, levels=2) as kept:
+        for number in range(1, 4):
+            assert keeper.take_diff(
+                Diff(SYMBOL, number, number, number, number, number - 1, False, [(98, 1 + number % 2)], [])
+            )
+            kept.take_book(keeper)
+    found = recorded_books(tmp_path)
+    assert found.bid_size[:, 0].tolist() == [most] * 3
+    assert found.ask_price[:, 0].tolist() == [most] * 3
+
+
+def test_one_symbol_that_cannot_be_written_does_not_cost_the_others_their_rows(tmp_path: Path) -> None:
+    kept = recorder(tmp_path)
+    kept.take_trade(trade(1, symbol="AAA")._replace(size=2**63))
+    kept.take_trade(trade(1, symbol="ZZZ"))
+    feed(kept, exchange(), 0, 30)
+    with pytest.raises(OverflowError):
+        kept.close()
+    assert len(recorded_books(tmp_path)) == 30
+    assert len(read_trades(tmp_path, symbol="ZZZ")) == 1
+    recorder(tmp_path).close()
 
 
 class Clock:

@@ -240,6 +240,13 @@ class Session:
             self.recorder.close()
         except OutputProblem as error:
             self.error = self.error or error
+        except Exception as error:  # noqa: BLE001 - the end is told and written down whatever happens
+            failed = f"{type(error).__name__}: {error}".replace("\n", " ")[:300]
+            self.error = self.error or OutputProblem(
+                "all that waits must be written at the end",
+                failed,
+                "report it: that is a fault of the program",
+            )
         self.reporter.state = "ended"
         self.folder.look()
         self.last = self.reporter.status()

@@ -5,6 +5,7 @@ from consilium.domain.errors import DataProblem
 DECIMALS = 8
 UNIT = 100_000_000
 REMEMBERED = 200_000
+LARGEST = 2**63 - 1
 
 
 def to_scaled(text: str) -> int:
@@ -13,7 +14,8 @@ def to_scaled(text: str) -> int:
     Raises
     ------
     DataProblem
-        It is not digits with at most one point, or has more than eight decimals that are not 0.
+        It is not digits with at most one point, has more than eight decimals that are not 0, or does not fit
+        into 64 bits: a recorder keeps whole numbers of that width.
 
     Examples
     --------
@@ -27,6 +29,10 @@ def to_scaled(text: str) -> int:
             "a price or size must be a number of at most 8 decimals", repr(text), "ask for the message again"
         )
     value = int(whole or "0") * UNIT + int(fraction[:DECIMALS].ljust(DECIMALS, "0"))
+    if value > LARGEST:
+        raise DataProblem(
+            f"a price or size must be <= {LARGEST // UNIT:,}", repr(text[:40]), "ask for the message again"
+        )
     return -value if text.startswith("-") else value
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from consilium.domain.errors import DataProblem
+from consilium.domain.time import MS_NS
 from consilium.market.book.messages import (
     BestPrices,
     DepthSnapshot,
@@ -21,9 +22,8 @@ from consilium.market.book.messages import (
     Refused,
     TradeMessage,
 )
-from consilium.market.book.scaled import ScaledTexts
+from consilium.market.book.scaled import LARGEST, ScaledTexts
 
-MS_NS = 1_000_000
 SNAPSHOT_LEVELS = 1_000
 
 
@@ -39,8 +39,8 @@ class StreamReader:
     """Read the messages of one connection; a bad one becomes `Refused` and is never half read.
 
     Refused as ``corrupt``: not JSON, a field missing or of another kind. Refused as ``bad_level``: a price
-    that is not > 0, a size below 0, text that is not a number. What carries no market data (the answer to a
-    subscription) is None.
+    that is not > 0, a size below 0, text that is not a number. Nor may a
+    number need more than 64 bits. What carries no market data (the answer to a subscription) is None.
 
     Examples
     --------
@@ -99,7 +99,7 @@ class StreamReader:
         previous = _whole(data["pu"]) if linked else first - 1
         if not previous < first <= last:
             raise ValueError(f"updates {previous}, {first}, {last} do not ascend")
-        ts_event = _whole(data["T" if "T" in data else "E"]) * MS_NS
+        ts_event = _time(data["T" if "T" in data else "E"])
         bids, asks = self._side(data["b"], self._bids), self._side(data["a"], self._asks)
         return Diff(_name(data["s"]), ts_event, ts_local, first, last, previous, linked, bids, asks)
 
@@ -129,7 +129,7 @@ class StreamReader:
             raise TypeError(f"m is {data['m']!r}, not true or false")
         return TradeMessage(
             _name(data["s"]),
-            _whole(data["T"]) * MS_NS,
+            _time(data["T"]),
             ts_local,
             _whole(data["t"]),
             price,
@@ -139,9 +139,13 @@ class StreamReader:
 
 
 def _whole(value: object) -> int:
-    if type(value) is not int or value < 0:
-        raise TypeError(f"{value!r} is not a whole number >= 0")
+    if type(value) is not int or not 0 <= value <= LARGEST:
+        raise TypeError(f"{value!r} is not a whole number in [0, {LARGEST}]")
     return value
+
+
+def _time(ms: object) -> int:
+    return _whole(_whole(ms) * MS_NS)
 
 
 def _name(value: object) -> str:

@@ -202,17 +202,26 @@ class Recorder:
         self._try("gaps", self._gaps.write)
 
     def flush(self) -> None:
-        """Write all that waits, and wait for no late trade.
+        """Write all that waits, and wait for no late trade; what fails is raised when all was tried.
 
         Raises
         ------
         OutputProblem
             Something could not be written; it waits on.
         """
+        writes: dict[object, Callable[[], None]] = {}
         for stream in self._streams.values():
-            self._try((stream.symbol, "books"), stream.write_books, now=True)
-            self._try((stream.symbol, "trades"), partial(stream.write_trades, settle=True), now=True)
-        self._try("gaps", self._gaps.write, now=True)
+            writes[stream.symbol, "books"] = stream.write_books
+            writes[stream.symbol, "trades"] = partial(stream.write_trades, settle=True)
+        writes["gaps"] = self._gaps.write
+        unforeseen = []
+        for what, write in writes.items():
+            try:
+                self._try(what, write, now=True)
+            except Exception as error:  # noqa: BLE001 - one symbol must not cost the others their rows
+                unforeseen.append(error)
+        if unforeseen:
+            raise unforeseen[0]
         if self.problem is not None:
             raise self.problem
 
