@@ -1,6 +1,7 @@
 """Laws of accounts on recorded books: all kinds of orders, spot and perpetuals, and whole backtests."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from book_worlds import MS, SYMBOL, fills, holed, listed, quantity, random_market
+from consilium.app.backtest.book_fills import BookFills
+from consilium.app.settings import Settings
 from consilium.domain import Instrument, Liquidity, Order, OrderKind, Policy, Side
 from consilium.market.book.bars import bars_from_trades
 from consilium.market.book.series import BookSeries
 from consilium.market.book.trades import TradeSeries
 from consilium.trading import BacktestResult, SignalSeries
+from consilium.trading.backtest import prepare
 from consilium.trading.book.broker import BookBroker
 from consilium.trading.book.execution import BookExecution
 from consilium.trading.book.register import BookHappening, FundingPaid
@@ -234,6 +238,64 @@ def test_no_fill_and_no_equity_on_books_knows_what_comes_after(seed: int) -> Non
     part, _ = _backtest(book, trades, np.random.default_rng(seed + 1), cut)
     np.testing.assert_array_equal(part.equity, whole.equity[: len(part.equity)])
     assert part.fills == tuple(f for f in whole.fills if f.ts_event <= cut)
+
+
+def _coarse_until(book: BookSeries, trades: TradeSeries, cut: int) -> tuple[BookSeries, TradeSeries]:
+    """The same record in sizes of whole tenths up to a time, and in its own after it."""
+
+    def coarse(sizes: np.ndarray, ts: np.ndarray) -> np.ndarray:
+        found = np.where(sizes > 0.0, np.maximum(np.round(sizes, 1), 0.1), sizes)
+        early = ts <= cut if sizes.ndim == 1 else (ts <= cut)[:, None]
+        return np.where(early, found, sizes)
+
+    return (
+        replace(
+            book,
+            bid_size=coarse(book.bid_size, book.ts_event),
+            ask_size=coarse(book.ask_size, book.ts_event),
+        ),
+        replace(trades, size=coarse(trades.size, trades.ts_event)),
+    )
+
+
+def _run_of_settings(book: BookSeries, trades: TradeSeries, cut: int | None, seed: int) -> BacktestResult:
+    """Trade as a run of `--fills book` does, on all that is recorded or on what is known at a time."""
+    if cut is not None:
+        book = book.slice(0, int(np.searchsorted(book.ts_event, cut, side="right")))
+        trades = trades.slice(0, int(np.searchsorted(trades.ts_event, cut, side="right")))
+    bars = bars_from_trades(trades, SECOND)
+    closes = bars.ts_close[(bars.ts_close >= book.ts_event[0]) & (bars.ts_close <= book.ts_event[-1])]
+    rng = np.random.default_rng(seed)
+    signals = SignalSeries(
+        symbol=SYMBOL,
+        ts_event=closes,
+        direction=rng.integers(0, 3, 10_000)[: len(closes)].astype(np.int8),
+        actionable=np.ones(len(closes), dtype=np.bool_),
+    )
+    start = int(bars.ts_close[2])
+    fills = BookFills.of(
+        {SYMBOL: RecordedMarket(book=book, trades=trades)},
+        Settings.model_validate({"book": {"notional": 777.0}}),
+        Policy(),
+        3,
+        start,
+    )
+    return fills.account(prepare({SYMBOL: bars}), [signals], limits=False, start_ts=start)
+
+
+@pytest.mark.promise("004", "no fill from books knows the future, the terms of the market included")
+@given(SEEDS)
+@settings(max_examples=25)
+def test_no_fill_of_a_run_knows_what_comes_after_not_even_by_the_lots(seed: int) -> None:
+    book, trades = _market(np.random.default_rng(seed))
+    cut = int((book.ts_event[0] + book.ts_event[-1]) // 2)
+    book, trades = _coarse_until(book, trades, cut)
+    whole = _run_of_settings(book, trades, None, seed)
+    part = _run_of_settings(book, trades, cut, seed)
+    end = int(part.ts[-1])
+    np.testing.assert_array_equal(part.equity, whole.equity[: len(part.equity)])
+    assert part.fills == tuple(f for f in whole.fills if f.ts_event <= end)
+    assert part.fills
 
 
 def test_the_worlds_of_these_laws_set_off_stops_and_liquidate() -> None:

@@ -64,6 +64,9 @@ class Book(_Section):
         Value of a position in quote units; None sizes by risk.
     min_notional
         Smallest order value in quote units.
+    tick_size, lot_size
+        Steps of price and size, 0 for none; None takes those of what was recorded up to
+        the first close that counts.
     leverage, maintenance
         Of perpetuals: value over initial margin, and the maintenance margin rate.
     """
@@ -77,6 +80,8 @@ class Book(_Section):
     shorts: bool = False
     notional: Positive | None = None
     min_notional: NotNegative = 0.0
+    tick_size: NotNegative | None = None
+    lot_size: NotNegative | None = None
     leverage: float = Field(default=10.0, ge=1.0, le=125.0, allow_inf_nan=False)
     maintenance: float = Field(default=0.004, ge=0.0, lt=1.0, allow_inf_nan=False)
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from consilium.app.bootstrap import make_costs
 from consilium.app.settings import Settings
-from consilium.domain import DataProblem, Instrument, Policy, to_iso
+from consilium.domain import DataProblem, Instrument, OrderKind, Policy, to_iso
+from consilium.domain.time import MS_NS
 from consilium.market.book.series import BookSeries
 from consilium.market.book.trades import TradeSeries
 from consilium.market.recordings import Recordings, plain_symbol
@@ -15,11 +16,10 @@ from consilium.trading.backtest import BacktestResult, run_backtest
 from consilium.trading.book.execution import BookExecution
 from consilium.trading.book.run import RecordedMarket, run_on_books
 from consilium.trading.book.service import EntryOrders
-from consilium.trading.book.terms import recorded_steps, require_one_market
+from consilium.trading.book.terms import known_at, recorded_step, require_one_market
 from consilium.trading.signals import SignalSeries
 from consilium.trading.tape import Tape
 
-MS_NS = 1_000_000
 PERPETUAL = ("_usdm", "_coinm")
 """Ends of the names of venues that trade perpetuals."""
 
@@ -28,17 +28,27 @@ MOST_UNCOVERED = 0.05
 """Share of signals that may lie outside the time of the books."""
 
 
-def terms_of(settings: Settings, book: BookSeries, trades: TradeSeries) -> Instrument:
-    """Return the terms of a recorded market: fees of the settings, steps as the record shows them."""
+def terms_of(settings: Settings, book: BookSeries, trades: TradeSeries, start_ts: int | None) -> Instrument:
+    """Return the terms of a recorded market: fees of the settings, and steps that were known at the start.
+
+    Parameters
+    ----------
+    settings
+        Fees, smallest value, maintenance, and steps if they are set.
+    book, trades
+        Of one symbol.
+    start_ts
+        The first close that counts; a step that is not set is that of what was recorded until then.
+    """
     costs, terms = settings.costs, settings.book
     perpetual = book.venue.endswith(PERPETUAL)
-    tick_size, lot_size = recorded_steps(book, trades)
+    prices, sizes = known_at(book, trades, start_ts)
     return Instrument(
         symbol=book.symbol,
         venue=book.venue,
         market="perp" if perpetual else "spot",
-        tick_size=tick_size,
-        lot_size=lot_size,
+        tick_size=recorded_step(prices, "prices") if terms.tick_size is None else terms.tick_size,
+        lot_size=recorded_step(sizes, "sizes") if terms.lot_size is None else terms.lot_size,
         min_notional=terms.min_notional,
         maker_fee=costs.maker_fee,
         taker_fee=costs.taker_fee,
@@ -68,21 +78,39 @@ class BookFills:
 
     @classmethod
     def of(
-        cls, markets: Mapping[str, RecordedMarket], settings: Settings, policy: Policy, horizon: int
+        cls,
+        markets: Mapping[str, RecordedMarket],
+        settings: Settings,
+        policy: Policy,
+        horizon: int,
+        start_ts: int | None = None,
     ) -> "BookFills":
         """Make the terms of every market.
+
+        Parameters
+        ----------
+        markets, settings, policy, horizon
+            As the class keeps them.
+        start_ts
+            The first close that counts: terms know nothing later, but for a symbol's first book.
 
         Raises
         ------
         InvalidValue
             Contracts that are paid in a coin.
+        DataProblem
+            Prices or sizes too large to take a step from.
         """
-        instruments = {s: terms_of(settings, m.book, m.trades) for s, m in sorted(markets.items())}
+        instruments = {s: terms_of(settings, m.book, m.trades, start_ts) for s, m in sorted(markets.items())}
         for symbol, market in markets.items():
             require_one_market(market.book, market.trades, instruments[symbol])
         return cls(
             markets=markets, instruments=instruments, settings=settings, policy=policy, horizon=horizon
         )
+
+    def starting(self, start_ts: int) -> "BookFills":
+        """Return the same with the terms that were known at the first close that counts."""
+        return self.of(self.markets, self.settings, self.policy, self.horizon, start_ts)
 
     @property
     def execution(self) -> BookExecution:
@@ -101,7 +129,7 @@ class BookFills:
         """Kind and patience of entries, and whether DOWN may open."""
         book = self.settings.book
         patience = max(round(book.patience_ms * MS_NS), 1)
-        return EntryOrders(kind=book.entry, patience_ns=patience, shorts=book.shorts)  # type: ignore[arg-type]
+        return EntryOrders(kind=OrderKind(book.entry), patience_ns=patience, shorts=book.shorts)
 
     def account(
         self,

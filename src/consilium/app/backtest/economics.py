@@ -1,4 +1,4 @@
-"""What the forecasts would have earned: the paper account, its variants, and a book for each forecaster."""
+"""What the forecasts would have earned: the account, its variants, and a paper account a forecaster."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ from consilium.training.forecasts import Forecasts
 
 
 class Economics:
-    """Runs accounts and books over one panel and one test period.
+    """Runs accounts over one panel and one test period.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ class Economics:
         Candles by symbol.
     start_ts
         Close at which the first test forecast was made.
-    books
+    recorded
         Recorded markets through which the orders of accounts are walked; None fills them from candles. The
-        books of single forecasters are always filled from candles.
+        paper accounts of single forecasters are always filled from candles.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class Economics:
         request: BacktestRequest,
         panel: Mapping[str, CandleSeries],
         start_ts: int,
-        books: BookFills | None = None,
+        recorded: BookFills | None = None,
     ) -> None:
         self.request, self.panel, self.start_ts = request, panel, start_ts
-        self.books = books
+        self.recorded = None if recorded is None else recorded.starting(start_ts)
         self.tapes = prepare(panel)
         self.costs = make_costs(request.settings)
         self.instruments = make_instruments(request.settings, panel)
@@ -75,10 +75,10 @@ class Economics:
         size
             Factor on the money at the start and on the largest value of a position, > 0.
         """
-        if self.books is not None:
-            return self.books.account(
+        if self.recorded is not None:
+            return self.recorded.account(
                 self.tapes,
-                covered(signals, self.books.markets, self.start_ts)[0],
+                covered(signals, self.recorded.markets, self.start_ts)[0],
                 limits=limits,
                 costs=costs,
                 delay=delay,
@@ -105,7 +105,7 @@ class Economics:
         return self.request.settings.paper.equity
 
     def book(self, dataset: Dataset, forecasts: Forecasts, name: str) -> dict[str, Any]:
-        """Run the unit-size book of one forecaster on its own directions."""
+        """Run the unit-size paper account of one forecaster on its own directions."""
         book = run_unit_book(
             self.tapes,
             _directions(dataset, forecasts, name),
@@ -128,7 +128,7 @@ class Economics:
     def unit_books(
         self, dataset: Dataset, forecasts: Forecasts, progress: ProgressCall
     ) -> dict[str, dict[str, Any]]:
-        """Run the unit-size book of every forecaster."""
+        """Run the unit-size paper account of every forecaster."""
         books: dict[str, dict[str, Any]] = {}
         for done, name in enumerate(forecasts.probabilities):
             progress("unit-size paper books", done, len(forecasts.probabilities), name)

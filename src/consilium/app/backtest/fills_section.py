@@ -36,7 +36,7 @@ def filled_by_books(
     economics: Economics, signals: Sequence[SignalSeries], account: BacktestResult
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the section about fills, and notes; both empty where orders are filled from candles."""
-    books = economics.books
+    books = economics.recorded
     if books is None:
         return {}, []
     kept, gone = covered(signals, books.markets, economics.start_ts)
@@ -51,7 +51,7 @@ def filled_by_books(
 
 def fills_of(economics: Economics, signals: Sequence[SignalSeries]) -> dict[str, Any]:
     """Run the account of some signals and return the section about its fills; empty without books."""
-    if economics.books is None:
+    if economics.recorded is None:
         return {}
     account = economics.account(signals, limits=economics.request.limits)
     return filled_by_books(economics, signals, account)[0]

@@ -126,7 +126,7 @@ def table_section(
     request
         The registered rule and policy, the horizon and the seed.
     dataset, lockbox
-        The rows that are judged: those of the lock-box whose outcome is known.
+        The rows that are scored: those of the lock-box whose outcome is known.
     played
         As `play_all` gives it, `EQUAL_WEIGHT` among it; the last rows are those of the lock-box.
     variants
@@ -137,41 +137,41 @@ def table_section(
     ``rows`` (half-Brier and log-loss, the difference to equal weight, the confidence set, trading), ``spa``,
     ``confidence_set`` and ``text``. Statistics that cannot be given are None, with a ``reason``.
     """
-    judged = _Judged.of(dataset, lockbox, played)
+    scored = _Scored.of(dataset, lockbox, played)
     horizon, seed = request.horizon, request.settings.training.seed
-    steps = len(judged.losses) + 2
-    equal = judged.loss(EQUAL_WEIGHT)
+    steps = len(scored.losses) + 2
+    equal = scored.loss(EQUAL_WEIGHT)
     compared: dict[Variant, Comparison] = {}
-    for done, (name, loss) in enumerate(judged.losses.items()):
+    for done, (name, loss) in enumerate(scored.losses.items()):
         progress(STAGE, done, steps, told(name))
-        compared[name] = compare_half_brier(loss, equal, judged.ts, horizon, seed)
+        compared[name] = compare_half_brier(loss, equal, scored.ts, horizon, seed)
     progress(STAGE, steps - 2, steps, "superior ability")
-    every = {told(name): judged.loss(name) for name in played}
-    spa = _ability(every, judged.ts, horizon, seed)
+    every = {told(name): scored.loss(name) for name in played}
+    spa = _ability(every, scored.ts, horizon, seed)
     progress(STAGE, steps - 1, steps, "confidence set")
-    kept, p_set = _set(every, judged.ts, horizon, seed)
+    kept, p_set = _set(every, scored.ts, horizon, seed)
     progress(STAGE, steps, steps)
     return {
         "rows": [
             {
-                **judged.named(name),
-                **_against_equal(compared[judged.distinct[name]]),
+                **scored.named(name),
+                **_against_equal(compared[scored.distinct[name]]),
                 "in_set": told(name) in kept["names"],
                 "p_set": p_set.get(told(name)),
                 "primary": name == (request.rule, request.trust),
-                "same_as": judged.same_as(name),
+                "same_as": scored.same_as(name),
                 "trading": _trading(name, variants),
             }
             for name in played
         ],
         "spa": spa,
         "confidence_set": kept,
-        "text": _text(request, judged.distinct),
+        "text": _text(request, scored.distinct),
     }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Judged:
+class _Scored:
     """Losses of all variants on the lock-box rows whose outcome is known, those that are alike once."""
 
     y: Ints
@@ -181,7 +181,7 @@ class _Judged:
     losses: Mapping[Variant, Floats]
 
     @classmethod
-    def of(cls, dataset: Dataset, lockbox: Forecasts, played: Mapping[Variant, Played]) -> "_Judged":
+    def of(cls, dataset: Dataset, lockbox: Forecasts, played: Mapping[Variant, Played]) -> "_Scored":
         places = np.flatnonzero(dataset.labelled[lockbox.rows])
         rows = lockbox.rows[places]
         # What was played begins in development.
