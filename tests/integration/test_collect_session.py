@@ -46,11 +46,16 @@ def collected(
     show: Callable[[Any], None] = lambda _: None,
     memory: Callable[[], int] | None = None,
     speed: float = 40.0,
+    tell: Callable[[str], None] = lambda _: None,
     lines: list[Recorded] | None = None,
     **changes: Any,
 ) -> tuple[Session, list[str]]:
     """Collect a whole tape; return the session and what it told."""
     told: list[str] = []
+
+    def hear(line: str) -> None:
+        told.append(line)
+        tell(line)
 
     async def scene() -> Session:
         tape = Tape("BTCUSDT", lines or recording(known))
@@ -61,10 +66,10 @@ def collected(
             ) as venue:
                 recorder = make(folder, venue=venue.name, levels=LEVELS, min_free_bytes=1, now=time.time_ns)
                 session = Session(
-                    request, venue, recorder, show=show, tell=told.append, tick_s=0.05,
+                    request, venue, recorder, show=show, tell=hear, tick_s=0.05,
                     **({} if memory is None else {"memory": memory}),
                 )  # fmt: skip
-                session.supervisor = Supervisor(session.collector, told.append, first_pause_s=0.05)
+                session.supervisor = Supervisor(session.collector, hear, first_pause_s=0.05)
                 session.reporter._supervisor = session.supervisor
                 stop = asyncio.Event()
                 running = asyncio.create_task(session.run(stop))
@@ -109,6 +114,17 @@ def test_an_unexpected_failure_is_told_and_begun_again_after(tmp_path: Path) -> 
     assert assert_gaps_name_what_is_missing(series, known, gaps) > 0
 
 
+def test_nobody_has_to_listen(tmp_path: Path) -> None:
+    def closed(_: Any) -> None:
+        raise BrokenPipeError
+
+    known = known_exchange(5, diffs=400)
+    session, told = collected(tmp_path / "c", known, make=Failing, speed=15.0, show=closed, tell=closed)
+    assert session.last["restarts"] == 3
+    assert all(line.startswith("beginning again") for line in told)
+    assert len(load_book(tmp_path / "c")) == session.last["books"] > 130
+
+
 class FailingAtTheEnd(Recorder):
     """Cannot write one of its symbols, as nobody foresaw."""
 
@@ -131,11 +147,11 @@ def test_what_fails_before_the_first_connection_is_raised(tmp_path: Path) -> Non
 
 def test_looking_after_a_collection_may_fail_without_ending_it(tmp_path: Path) -> None:
     def show(_: Any) -> None:
-        raise BrokenPipeError("nobody reads")
+        raise RuntimeError("no such colour")
 
     known = known_exchange(5, diffs=200)
     session, told = collected(tmp_path / "b", known, show=show)
-    assert told == ["looking after the collection: BrokenPipeError: nobody reads"]
+    assert told == ["looking after the collection: RuntimeError: no such colour"]
     assert len(load_book(tmp_path / "b")) == session.last["books"] > 150
 
 

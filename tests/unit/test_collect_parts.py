@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from consilium.app.collecting.lock import folder_lock, lock_holder
 from consilium.app.collecting.memory import return_memory, used_memory
 from consilium.app.collecting.metrics import METRICS, PREFIX, metrics_text
 from consilium.app.collecting.request import RING, CollectRequest
-from consilium.app.collecting.screen import live_line, status_lines, summary_lines
+from consilium.app.collecting.screen import live_line, screen, status_lines, summary_lines
 from consilium.app.collecting.watch import Watch
 from consilium.domain import OutputProblem
 from consilium.market.book.keeper import BookKeeper
@@ -93,6 +94,25 @@ def test_the_screen_says_what_the_status_holds() -> None:
     assert "does not run; its status is 0:01:15 old" in told
     assert "not written: no room" in told
     assert "not readable: gap; 1 books" in told
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_closed_screen_ends_nothing(monkeypatch: pytest.MonkeyPatch, quiet: bool) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    out = os.fdopen(os.dup(1), "w")  # Rich would point the standard output elsewhere
+    err = os.fdopen(writing, "w", buffering=1)
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    try:
+        with screen(quiet=quiet) as (show, tell):
+            for _ in range(2):
+                tell("beginning again")
+                show(STATUS)
+    finally:
+        out.close()
+        with suppress(BrokenPipeError):
+            err.close()
 
 
 def test_many_symbols_are_told_only_where_something_is_wrong() -> None:

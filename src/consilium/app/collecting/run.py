@@ -171,7 +171,8 @@ class Session:
         await self._watch_disk()
         self.recorder.write_gaps()
         self.last = status = self.reporter.status()
-        self._show(status)
+        with suppress(OSError):  # nobody may look any more
+            self._show(status)
         self._tell_change("rows", status["problem"])
         self._tell_change("exchange", "" if status["connections"] else status["trouble"])
         await asyncio.to_thread(self._write_status)
@@ -189,7 +190,7 @@ class Session:
             for audit in self.collector.audits.values():
                 audit.begin_again()
             return_memory()
-            self._tell(f"memory passed {bytes_text(bound)}: wrote what waited and let go of caches")
+            self._say(f"memory passed {bytes_text(bound)}: wrote what waited and let go of caches")
             return
         self.error = ConsiliumError(
             f"memory must stay below {bytes_text(bound)}",
@@ -231,8 +232,11 @@ class Session:
         kind, before = problem.partition(";")[0], self._told.get(what, "")
         self._told[what] = kind
         if kind != before:
-            with suppress(OSError):  # nobody may listen any more
-                self._tell(f"{PROBLEMS[what]}: {problem or 'well again'}")
+            self._say(f"{PROBLEMS[what]}: {problem or 'well again'}")
+
+    def _say(self, line: str) -> None:
+        with suppress(OSError):  # nobody may listen any more
+            self._tell(line)
 
     def _end(self) -> None:
         self.watch.end()

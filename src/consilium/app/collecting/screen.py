@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console
@@ -18,17 +18,26 @@ MOST_SYMBOLS_TOLD = 20
 Status = Mapping[str, Any]
 
 
+class Listener(Console):
+    """A console whose closed end is no reason to stop: nobody reads on, and the recording goes on."""
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing more."""
+        self.quiet = True
+
+
 @contextmanager
 def screen(*, quiet: bool) -> Iterator[tuple[Callable[[Status], None], Callable[[str], None]]]:
     """Yield who shows the status and who tells a line, both on standard error.
 
     On a terminal the status is one line that changes; elsewhere a line every ten seconds. Quiet shows none,
-    and still tells what is wrong.
+    and still tells what is wrong. Where standard error is closed nothing is said, and nothing fails.
     """
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console = Listener(stderr=True, soft_wrap=True, highlight=False)
 
     def tell(line: str) -> None:
-        console.print(line, markup=False)
+        with suppress(OSError):
+            console.print(line, markup=False)
 
     if quiet:
         yield _nothing, tell

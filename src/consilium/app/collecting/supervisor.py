@@ -53,7 +53,8 @@ class Supervisor:
                 return
             if time.monotonic() - begun > HEALTHY_S:
                 pause = self._first
-            self._tell(f"beginning again in {pause:g} s after {self.last_failure}")
+            with suppress(OSError):  # nobody may listen any more
+                self._tell(f"beginning again in {pause:g} s after {self.last_failure}")
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
