@@ -194,7 +194,8 @@ def test_one_command_trains_all_models_and_tells_what_each_is_worth(trained: Pat
     for found in told["models"].values():
         assert 0.0 < found["test_accuracy"] < 1.0
         assert 0.9 < found["test_log_loss"] < 1.3
-        assert (Path(trained, found["folder"]) / "manifest.json").exists()
+        versions = Path(trained, found["folder"]) / "versions"
+        assert [path.name for path in versions.glob("*/manifest.json")] == ["manifest.json"]
 
 
 @pytest.mark.promise("002", "the prediction of a symbol holds action, confidence and model_info")
@@ -217,16 +218,17 @@ def test_what_was_trained_predicts(trained: Path) -> None:
         assert row["account"] in done.stdout
 
 
-def damaged(trained: Path, folder: Path, name: str) -> Path:
+def damaged(trained: Path, folder: Path, name: str, part: str = "model") -> Path:
     shutil.copytree(trained / "runs", folder / "runs")
-    model = folder / "runs" / "models" / name / "model"
+    model = folder / "runs" / "models" / name / "versions" / "000001" / part
     largest = max(model.iterdir(), key=lambda path: path.stat().st_size)
     largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
     return folder
 
 
-def test_a_model_file_cut_in_half_is_left_out_and_told(trained: Path, tmp_path: Path) -> None:
-    folder = damaged(trained, tmp_path, "xgboost")
+@pytest.mark.parametrize("part", ["model", "serving"])
+def test_a_model_file_cut_in_half_is_left_out_and_told(trained: Path, tmp_path: Path, part: str) -> None:
+    folder = damaged(trained, tmp_path, "xgboost", part)
     done = consilium("predict", "--data", SMALL, "--json", "p.json", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "warning: xgboost is left out" in done.stderr

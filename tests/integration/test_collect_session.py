@@ -33,7 +33,7 @@ def request_for(folder: Path, exchange: ReplayExchange, **changes: Any) -> Colle
     request = CollectRequest(
         symbols=("BTCUSDT",), levels=LEVELS, interval="100ms", market="spot", folder=folder, seconds=None,
         rest_url=exchange.rest_url, stream_url=exchange.stream_url, max_disk=10**9,
-        max_memory=10**9, min_free=1,
+        max_memory=10**12, min_free=1,
     )  # fmt: skip
     return replace(request, **changes)
 
