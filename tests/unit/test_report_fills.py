@@ -89,7 +89,8 @@ def test_the_terminal_says_it_all_above_the_verdict() -> None:
     print_report(_report(), console)
     text = console.export_text()
     for told in (
-        "Filled by walking the book: 50 ms of latency, entries at a limit for 2 s, 100 % of the level before it, "
+        "Filled by walking the book: 50 ms of latency, entries at a limit for 2 s, "
+        "100 % of the level before it, "
         "fees maker 0.02",
         "The same signals, filled in two ways",
         "Refused before sending: max_exposure 7.",
