@@ -55,10 +55,12 @@ def _orders(rng: np.random.Generator, book: BookSeries, count: int = 40) -> list
 
 
 def _played(
-    seed: int, market: str
+    seed: int, market: str, count: int = 40
 ) -> tuple[BookSeries, TradeSeries, list[Order], list[BookHappening], BookBroker]:
     rng = np.random.default_rng(seed)
     book, trades = holed(random_market(rng), rng)
+    # no trade at the very time of a book, so that a fill's time tells which book it was taken from
+    trades = replace(trades, ts_event=trades.ts_event + np.isin(trades.ts_event, book.ts_event))
     execution = BookExecution(
         latency_ns=int(rng.choice([0, 30 * MS])),
         queue_ahead=float(rng.choice([0, 1])),
@@ -69,7 +71,7 @@ def _played(
         symbol=SYMBOL, market=market, maker_fee=-0.0001, taker_fee=0.0005, lot_size=0.001, maintenance=0.005
     )
     broker = listed(CASH, book, trades, execution, terms)
-    orders = _orders(rng, book)
+    orders = _orders(rng, book, count)
     said: list[BookHappening] = []
     for one in orders:
         said += broker.advance(one.ts_event)
@@ -108,14 +110,9 @@ def test_takers_get_no_better_price_and_no_more_than_trades_left_of_the_newest_b
     for fill in fills(said):
         if fill.liquidity is not Liquidity.TAKER:
             continue
-        order = by_id[fill.order_id]
-        side = order.side
+        side = by_id[fill.order_id].side
         row = int(np.searchsorted(book.ts_event, fill.ts_event, side="right")) - 1
         offers = _side(book, row, side)
-        if order.kind is OrderKind.STOP and book.ts_event[row] == fill.ts_event:
-            # at one time the trade that sets a stop off comes before the book
-            row = row if fill.price in offers else row - 1
-            offers = _side(book, row, side)
         assert side.sign * (fill.price - min(offers, key=lambda price: side.sign * price)) >= -1e-9
         ours[row, side, fill.price] += fill.quantity
         since = (trades.ts_event > book.ts_event[row]) & (trades.ts_event <= fill.ts_event)
@@ -123,6 +120,34 @@ def test_takers_get_no_better_price_and_no_more_than_trades_left_of_the_newest_b
         assert not (side.sign * (trades.price[same] - fill.price) > 1e-9).any(), "others went through there"
         taken = trades.size[same & (np.abs(trades.price - fill.price) < 1e-9)].sum()
         assert ours[row, side, fill.price] <= offers[fill.price] - taken + 1e-6
+
+
+@pytest.mark.promise("004", "displayed size is sold to us once, however often a level changes")
+@pytest.mark.parametrize("market", ["spot", "perp"])
+@given(SEEDS)
+@settings(max_examples=40)
+def test_over_several_books_takers_get_what_was_shown_and_what_was_added_and_no_more(
+    market: str, seed: int
+) -> None:
+    book, _, orders, said, _ = _played(seed, market, count=120)
+    by_id = {one.order_id: one for one in orders}
+    ours: dict[tuple[Side, float], dict[int, float]] = defaultdict(lambda: defaultdict(float))
+    for fill in fills(said):
+        if fill.liquidity is Liquidity.TAKER:
+            row = int(np.searchsorted(book.ts_event, fill.ts_event, side="right")) - 1
+            ours[by_id[fill.order_id].side, fill.price][row] += fill.quantity
+    for (side, price), rows in ours.items():
+        for first in rows:
+            shown = before = _side(book, first, side)[price]
+            got = rows[first]
+            for row in range(first + 1, max(rows) + 1):
+                offers = _side(book, row, side)
+                if not offers or side.sign * (price - max(offers, key=lambda p: side.sign * p)) > 0.0:
+                    continue
+                shown += max(offers.get(price, 0.0) - before, 0.0)
+                before = offers.get(price, 0.0)
+                got += rows.get(row, 0.0)
+                assert got <= shown + 1e-6
 
 
 def _side(book: BookSeries, row: int, side: Side) -> dict[float, float]:

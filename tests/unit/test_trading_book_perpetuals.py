@@ -123,10 +123,10 @@ def test_a_short_is_liquidated_above_and_its_orders_are_withdrawn() -> None:
 
 
 def test_a_liquidation_that_the_depth_does_not_hold_goes_on_at_the_next_book() -> None:
-    thin = [(k * 100, [(89.5, 4.0 + k)], [(90.5, 50.0)]) for k in range(2, 6)]
-    broker = _broker([*_rows([100.0, 100.0]), *thin], cash=200.0)
-    play(broker, [order("a", BUY, 10.0, 0)], 500)
-    assert len(broker.forced) == 2
+    thin = [(k * 100, [(89.5, 4.0 + 2.0 * k)], [(90.5, 50.0)]) for k in range(1, 4)]
+    broker = _broker([*_rows([100.0]), *thin], cash=200.0)
+    play(broker, [order("a", BUY, 10.0, 0)], 300)
+    assert [one.quantity for one in broker.forced.values()] == [10.0, 4.0, 2.0]
     assert quantity(broker) == 0.0
 
 

@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Iterator
 from math import inf, isnan
 
+import numpy as np
+from numpy.typing import NDArray
+
 from consilium.domain import DAY_NS, Order, OrderKind, Side
 from consilium.trading.days import day_of_open
 from consilium.trading.execution import floor_quantity, round_price
@@ -64,8 +67,9 @@ class Ladder:
     """The levels of one side of the recorded book, less what our own orders took of them.
 
     The record does not know of us: a level that we emptied stands in the next book as before. What we took
-    counts as gone until the recorded size of that price changes. What others traded since the book counts as
-    gone until the next one.
+    stays gone: of a level that shows s after s', we find ``min(s, left + max(s - s', 0))``, so that only what
+    was added comes back. A level that is seen empty is forgotten, one out of sight is not. What others traded
+    since the book counts as gone until the next one.
 
     Parameters
     ----------
@@ -80,17 +84,22 @@ class Ladder:
     >>> asks.show([(10.0, 2.0), (11.0, 5.0)])
     >>> list(asks.levels())
     [(10.0, 0.5), (11.0, 5.0)]
+    >>> asks.show([(10.0, 2.25), (11.0, 5.0)])
     >>> asks.trade(11.0, 2.0)
     >>> list(asks.levels())
     [(10.0, 0.0), (11.0, 3.0)]
+    >>> asks.show([(10.0, 2.0), (11.0, 5.0)])
+    >>> list(asks.levels())
+    [(10.0, 0.75), (11.0, 5.0)]
     """
 
-    __slots__ = ("_furthest", "_levels", "_sign", "_taken", "_traded")
+    __slots__ = ("_furthest", "_left", "_levels", "_sign", "_traded")
 
     def __init__(self, sign: int) -> None:
         self._sign = sign
         self._levels: list[Level] = []
-        self._taken: dict[float, Level] = {}
+        # by price: what we left of a level, and its recorded size then
+        self._left: dict[float, Level] = {}
         self._traded: dict[float, float] = {}
         self._furthest = inf * sign
 
@@ -103,15 +112,43 @@ class Ladder:
             if isnan(price):
                 break
             self._levels.append((price, size))
-        if self._taken:
-            sizes = dict(self._levels)
-            self._taken = {p: kept for p, kept in self._taken.items() if sizes.get(p) == kept[1]}
+        if self._left and self._levels:
+            sizes, last = dict(self._levels), self._levels[-1][0]
+            for price in [p for p in self._left if self._sign * (p - last) >= 0.0]:
+                self._carry(price, [sizes.get(price, 0.0)])
+
+    def pass_by(self, prices: NDArray[np.float64], sizes: NDArray[np.float64]) -> None:
+        """Let books go by that nobody traded with: they tell what came back of what we took.
+
+        Parameters
+        ----------
+        prices, sizes
+            Shape (books, levels), oldest first; a level without a price is NaN.
+        """
+        if not self._left or not len(prices):
+            return
+        last = np.where(np.isnan(prices), inf, self._sign * prices).min(axis=1)
+        for price in list(self._left):
+            seen = last <= self._sign * price
+            if seen.any():
+                self._carry(price, np.where(prices[seen] == price, sizes[seen], 0.0).sum(axis=1).tolist())
+
+    def _carry(self, price: float, sizes: Iterable[float]) -> None:
+        """Take what we left of a level through its later sizes, until all that it shows is there for us."""
+        left, old = self._left[price]
+        for size in sizes:
+            left = min(size, left + max(size - old, 0.0))
+            old = size
+            if left >= size:
+                del self._left[price]
+                return
+        self._left[price] = left, old
 
     def take(self, price: float, quantity: float) -> None:
         """Remember that we took a quantity at a price."""
         size = dict(self._levels)[price]
-        before = self._taken.get(price, (0.0, size))[0]
-        self._taken[price] = (before + quantity, size)
+        left = self._left.get(price, (size, size))[0]
+        self._left[price] = (max(left - quantity, 0.0), size)
 
     def trade(self, price: float, size: float) -> None:
         """Note a trade of others since the book: better levels are gone, and at its price what it took."""
@@ -128,9 +165,8 @@ class Ladder:
             if self._sign * (price - self._furthest) > SAME_PRICE * price:
                 yield price, 0.0
                 continue
-            taken = self._taken.get(price)
-            gone = (0.0 if taken is None else taken[0]) + self._traded.get(price, 0.0)
-            yield price, max(size - gone, 0.0) if gone else size
+            left = self._left.get(price, (size, size))[0]
+            yield price, max(left - self._traded.get(price, 0.0), 0.0)
 
     def __bool__(self) -> bool:
         return bool(self._levels)

@@ -90,12 +90,14 @@ class BookView:
         """
         row, book, trades = self.row, self.book, self.trades
         if row != self._shown:
+            between = slice(self._shown + 1, row)
             self._shown = row
             self._passed = int(np.searchsorted(trades.ts_event, self.ts[row], side="right"))
             for sign, price, size in (
                 (1, book.bid_price, book.bid_size),
                 (-1, book.ask_price, book.ask_size),
             ):
+                self.sides[sign].pass_by(price[between], size[between])
                 self.sides[sign].show(zip(price[row].tolist(), size[row].tolist(), strict=True))
         while self._passed < len(trades) and trades.ts_event[self._passed] <= ts:
             at, hit = float(trades.price[self._passed]), -1 if trades.taker_buy[self._passed] else 1
