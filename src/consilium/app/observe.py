@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from consilium.app.recorded import FEWEST, bars_of, join_books, recordings_at
 from consilium.app.simulated import has_books, is_simulated, simulated_books, simulated_candles
@@ -11,11 +12,15 @@ from consilium.app.stages import ProgressCall, silent
 from consilium.domain import DataProblem, UnknownName, UsageError
 from consilium.domain.time import SECOND_NS, length_ns
 from consilium.market.book.archive import is_archive
+from consilium.market.book.series import SIDES
 from consilium.market.candles import COLUMNS, CandleSeries
 from consilium.market.features import BookColumns, feature_names, of_books, warm_up
 from consilium.market.plan import PLAN
-from consilium.market.recordings import Recordings, is_recording
+from consilium.market.recordings import Recordings, is_recording, plain_symbol
 from consilium.market.sources import Loaded, load_candles, sample_candles
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 SHORT_HISTORY = 2
 """A history shorter than this many warm-ups of candle62 is read with core14."""
@@ -45,8 +50,14 @@ class Observed:
     recordings: Recordings | None = None
     books: Mapping[str, BookColumns] = field(default_factory=dict)
 
-    def digest(self) -> str:
-        """Hash the times and numbers of all series and book features: SHA-256, 64 hex digits."""
+    def digest(self, *, fills: bool = False) -> str:
+        """Hash the times and numbers of all series and book features: SHA-256, 64 hex digits.
+
+        Parameters
+        ----------
+        fills
+            Whether orders are filled from the recordings: then they belong to the data.
+        """
         state = sha256()
         for symbol in sorted(self.panel):
             series = self.panel[symbol]
@@ -57,7 +68,26 @@ class Observed:
         for symbol in sorted(self.books):
             state.update(symbol.encode())
             state.update(self.books[symbol].values.tobytes())
+        if fills:
+            self._add_recordings(state)
         return state.hexdigest()
+
+    def _add_recordings(self, state: "Hash") -> None:
+        """Hash books and trades, of one symbol at a time."""
+        if self.recordings is None:
+            return
+        known = {plain_symbol(name): name for name in self.recordings.symbols}
+        for symbol in sorted(self.panel):
+            if (name := known.get(plain_symbol(symbol))) is None:
+                continue
+            state.update(symbol.encode())
+            for series, columns in (
+                (self.recordings.book(name), (*SIDES, "session")),
+                (self.recordings.trades(name), ("price", "size", "taker_buy")),
+            ):
+                state.update(f"{series.venue} {len(series)}".encode())
+                for column in ("ts_event", *columns):
+                    state.update(getattr(series, column).tobytes())
 
     @property
     def bars(self) -> int:

@@ -85,7 +85,7 @@ class Registered:
     config, config_hash
         What was registered.
     data_digest
-        Of the candles.
+        Of the candles and features of books; of books and trades too where these fill orders.
     """
 
     row: Run
@@ -126,7 +126,7 @@ def registered(
     OutputProblem
         The table cannot be written.
     """
-    data_digest = material.observed.digest()
+    data_digest = material.observed.digest(fills=material.request.fills == "book")
     with table.start(
         kind,
         config,
