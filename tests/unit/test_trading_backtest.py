@@ -12,6 +12,7 @@ from consilium.trading import (
     run_backtest,
     run_unit_book,
 )
+from consilium.trading.twin import twin_search
 from trading_bars import QUIET, WARM, consensus, series, signals, warmed
 
 UP, DOWN = Direction.UP, Direction.DOWN
@@ -162,6 +163,17 @@ def test_bars_before_the_start_only_warm_up() -> None:
     assert late.ts[0] == start
     assert late.fills[0].ts_event >= start
     assert late.equity[0] == 10_000.0
+
+
+def test_a_signal_before_the_start_stays_out_however_late_it_comes() -> None:
+    bars = wandering(120, "A", 4)
+    said, start = [signals(bars, {59: UP, 80: UP})], int(bars.ts_close[60])
+    late = run_backtest({"A": bars}, said, policy=Policy(), horizon=3, start_ts=start, delay=1)
+    assert next(o.ts_event for o in late.orders) == int(bars.ts_close[81])
+    found = twin_search(
+        {"A": bars}, [said], policy=Policy(), horizon=3, start_ts=start, delay=1, compiled=False
+    )
+    assert found.trades.tolist() == [len(late.trades)] == [1]
 
 
 def test_what_cannot_be_run_is_refused() -> None:

@@ -190,3 +190,11 @@ def test_entries_are_market_or_limit_orders() -> None:
         EntryOrders(kind="stop")  # type: ignore[arg-type]
     with pytest.raises(InvalidValue, match="patience"):
         EntryOrders(patience_ns=0)
+
+
+def test_a_signal_before_the_start_stays_out_and_one_after_the_books_is_left_out() -> None:
+    second = SECOND * MS
+    assert not _run({24_500: 2}, start_ts=25 * second, delay_ns=second)[0].orders
+    late, _ = _run({25_500: 2, 39_800: 0}, start_ts=25 * second, delay_ns=second)
+    assert [o.ts_event // MS for o in late.orders if not o.reduce_only] == [26_500]
+    assert not any(o.ts_event >= 40 * second for o in late.orders)

@@ -1,6 +1,7 @@
 """Perpetuals at the recorded exchange: shorts, margin, funding, liquidation."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -17,10 +18,12 @@ from book_worlds import (
     quantity,
     reasons,
 )
-from consilium.domain import HOUR_NS, Funding, Instrument, InvalidValue, Side
+from consilium.domain import HOUR_NS, Funding, Instrument, InvalidValue, Policy, Side
 from consilium.trading.book.broker import BookBroker
 from consilium.trading.book.execution import BookExecution
 from consilium.trading.book.register import FundingPaid
+from consilium.trading.portfolio import Portfolio
+from consilium.trading.risk import Entry, RiskGate
 
 BUY, SELL = Side.BUY, Side.SELL
 MAINTENANCE = 0.01
@@ -170,3 +173,24 @@ def test_what_cannot_be_is_refused() -> None:
     other = hand_book(_rows([100.0]))
     with pytest.raises(InvalidValue, match="one account"):
         broker.attach(Instrument(symbol=SYMBOL), other, hand_trades())
+
+
+def test_portfolio_and_exchange_tell_one_margin() -> None:
+    for side in (BUY, SELL):
+        broker = _broker(_rows([100.0, 100.0, 103.0, 103.0]))
+        (fill,) = fills(play(broker, [order("a", side, 20.0, 0)], 200))
+        portfolio = Portfolio(1_000.0, broker.account.leverage)
+        portfolio.apply(SYMBOL, side.sign, fill)
+        portfolio.mark(SYMBOL, 103.0)
+        assert portfolio.positions() == broker.positions()
+        assert portfolio.margin == pytest.approx(20.0 * fill.price / 10.0)
+
+
+def test_the_limit_of_exposure_binds_the_margin_of_a_perpetual() -> None:
+    wide = Policy(max_position_usd=1e9, max_leverage=1e3, max_daily_risk=1.0, max_risk_per_trade=1.0)
+    entry = Entry(quantity=50.0, price=100.0, distance=0.1, stop_distance=0.1)
+    buy = order("a", BUY, 50.0, 0)
+    for leverage, most, allowed in ((10.0, 0.6, True), (10.0, 0.4, False), (None, 0.6, False)):
+        gate = RiskGate(replace(wide, max_exposure=most))
+        assert gate.check(buy, Portfolio(1_000.0, leverage), entry, (0.0, 0.0)) is allowed
+        assert gate.refusals["max_exposure"] == (not allowed)

@@ -137,3 +137,36 @@ def test_runs_of_days_and_the_profit_of_today() -> None:
     trade(book, -1, 103.0, 1.0, fee=0.5, ts=4 * DAY_NS + HOUR_NS)
     assert book.snapshot(4 * DAY_NS + HOUR_NS).realized_pnl_today == pytest.approx(2.5)
     assert book.snapshot(5 * DAY_NS + HOUR_NS).realized_pnl_today == 0.0
+
+
+def test_funding_counts_as_a_fee_of_its_day() -> None:
+    book = Portfolio(1_000.0, 10.0)
+    trade(book, +1, 100.0, 4.0, fee=0.4)
+    book.pay("BTCUSDT", 50.0, 8 * HOUR_NS)
+    book.settle(9 * HOUR_NS)
+    assert book.snapshot(9 * HOUR_NS).realized_pnl_today == pytest.approx(-50.4)
+    book.pay("BTCUSDT", -20.0, DAY_NS)
+    book.settle(DAY_NS + HOUR_NS)
+    assert book.snapshot(DAY_NS + HOUR_NS).realized_pnl_today == pytest.approx(20.0)
+
+
+def test_the_margin_of_a_perpetual_is_its_entry_value_over_the_leverage() -> None:
+    book = Portfolio(1_000.0, 10.0)
+    trade(book, -1, 100.0, 50.0)
+    book.mark("BTCUSDT", 104.0)
+    equity = book.settle(2 * HOUR_NS)
+    seen = book.snapshot(2 * HOUR_NS)
+    assert equity == pytest.approx(800.0)
+    assert seen.positions["BTCUSDT"].margin == pytest.approx(500.0)
+    assert seen.exposure == pytest.approx(500.0 / 800.0)
+    assert seen.leverage == pytest.approx(5_200.0 / 800.0)
+
+
+def test_all_the_value_of_a_spot_position_is_margin() -> None:
+    book = Portfolio(1_000.0)
+    trade(book, +1, 100.0, 5.0)
+    book.mark("BTCUSDT", 104.0)
+    book.settle(2 * HOUR_NS)
+    seen = book.snapshot(2 * HOUR_NS)
+    assert seen.positions["BTCUSDT"].margin == pytest.approx(520.0)
+    assert seen.exposure == seen.leverage == pytest.approx(520.0 / 1_020.0)

@@ -123,7 +123,7 @@ def _agenda(
     for rank, (symbol, tape) in enumerate(tapes.items()):
         ts_close = np.asarray(tape.ts_open, dtype=np.int64) + tape.interval_ns
         closes.append(ts_close)
-        codes.append(codes_on(signals.get(symbol), ts_close, delay))
+        codes.append(codes_on(signals.get(symbol), ts_close, delay, start_ts))
         ranks.append(np.full(len(ts_close), rank))
         index.append(np.arange(len(ts_close)))
     ts = np.concatenate(closes)

@@ -119,6 +119,8 @@ class Portfolio:
     ----------
     initial_cash
         Quote units, > 0.
+    leverage
+        Of perpetuals, >= 1: initial margin is entry value over this. None: all value at mark is margin.
 
     Examples
     --------
@@ -130,8 +132,11 @@ class Portfolio:
     1019.8
     """
 
-    def __init__(self, initial_cash: float) -> None:
+    def __init__(self, initial_cash: float, leverage: float | None = None) -> None:
         require_positive("initial_cash", initial_cash)
+        if leverage is not None:
+            require_at_least("leverage", leverage, 1.0)
+        self._leverage = leverage
         self.cash = round(initial_cash, CASH_DIGITS)
         self.locked = 0.0
         self.reserve = 0.0
@@ -170,10 +175,7 @@ class Portfolio:
         self.cash = round(self.cash - sign * value - fill.fee, CASH_DIGITS)
         self.fees += fill.fee
         self.traded_value += value
-        day = day_of_open(fill.ts_event)
-        if day != self._pnl_day:
-            self._pnl_day, self._pnl_today = day, 0.0
-        self._pnl_today -= fill.fee
+        self._realise(-fill.fee, fill.ts_event)
         ended = None
         holding = self.holdings.get(symbol)
         if holding is None or sign * holding.quantity > 0.0:
@@ -183,6 +185,13 @@ class Portfolio:
         self._events += 1
         self._check()
         return ended
+
+    def _realise(self, amount: float, ts: int) -> None:
+        """Count a profit or loss on the UTC day that a time belongs to."""
+        day = day_of_open(ts)
+        if day != self._pnl_day:
+            self._pnl_day, self._pnl_today = day, 0.0
+        self._pnl_today += amount
 
     def _entered(self, symbol: str, sign: int, fill: Fill, value: float) -> None:
         holding = self.holdings.get(symbol)
@@ -200,7 +209,7 @@ class Portfolio:
     def _left(self, holding: Holding, sign: int, fill: Fill, value: float) -> Trade | None:
         gain = -sign * (value - holding.entry * fill.quantity)
         self._realised += gain
-        self._pnl_today += gain
+        self._realise(gain, fill.ts_event)
         left = left_over(abs(holding.quantity), fill.quantity)
         holding.mark = fill.price
         holding.left_value += value
@@ -214,8 +223,9 @@ class Portfolio:
         self._count(trade)
         return trade
 
-    def pay(self, symbol: str, amount: float) -> None:
-        """Book funding of a perpetual: ``amount`` in quote units, > 0 where we paid."""
+    def pay(self, symbol: str, amount: float, ts: int) -> None:
+        """Book funding, which counts as a fee: ``amount`` in quote units, > 0 where we paid."""
+        self._realise(-amount, ts)
         self.cash = round(self.cash - amount, CASH_DIGITS)
         self.fees += amount
         if symbol in self.holdings:
@@ -326,6 +336,19 @@ class Portfolio:
         return sum(abs(holding.quantity) * holding.mark for holding in self.holdings.values())
 
     @property
+    def margin(self) -> float:
+        """Initial margin of all positions, in quote units."""
+        return sum(self._margin_of(holding) for holding in self.holdings.values())
+
+    def margin_for(self, value: float) -> float:
+        """Return the initial margin of a position of a value; both in quote units."""
+        return value if self._leverage is None else value / self._leverage
+
+    def _margin_of(self, holding: Holding) -> float:
+        price = holding.mark if self._leverage is None else holding.entry
+        return self.margin_for(abs(holding.quantity) * price)
+
+    @property
     def active(self) -> int:
         """Positions that can be traded: all but the stranded ones."""
         return sum(not holding.stranded for holding in self.holdings.values())
@@ -337,7 +360,7 @@ class Portfolio:
                 symbol=symbol,
                 quantity=holding.quantity,
                 entry_price=holding.entry,
-                margin=abs(holding.quantity) * holding.mark,
+                margin=self._margin_of(holding),
                 stop=holding.stop,
             )
             for symbol, holding in sorted(self.holdings.items())
@@ -345,6 +368,7 @@ class Portfolio:
 
     def snapshot(self, ts: int) -> PortfolioSnapshot:
         """Return what the account is worth, for the council and for people."""
+        exposure = self.margin / self.equity if self.equity > 0 else 0.0
         leverage = self.gross / self.equity if self.equity > 0 else 0.0
         same_day = self._pnl_day == day_of_close(ts)
         recent = [t.net_pnl > 0 for t in self.trades if t.ts_exit > ts - _TRADE_AGE_NS]
@@ -358,7 +382,7 @@ class Portfolio:
             positions=self.positions(),
             drawdown=self.drawdown,
             max_drawdown=max([self._day_worst, *(worst for _, _, worst in self._past)]),
-            exposure=leverage,
+            exposure=exposure,
             leverage=leverage,
             realized_pnl_today=self._pnl_today if same_day else 0.0,
             win_rate=fmean(recent) if len(recent) >= _FEWEST_TRADES else None,

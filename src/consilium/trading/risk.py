@@ -142,9 +142,10 @@ class RiskGate:
         policy, equity = self.policy, portfolio.equity
         gross = portfolio.gross + waiting[0]
         risk = open_risk(portfolio) + waiting[1]
+        room = policy.max_exposure * equity - portfolio.margin - portfolio.margin_for(waiting[0])
         at_risk = (policy.max_daily_risk * equity - risk) / distance if distance > 0.0 else inf
         return min(
-            ((policy.max_exposure * equity - gross) / price, "max_exposure"),
+            (room / portfolio.margin_for(price), "max_exposure"),
             ((policy.max_leverage * equity - gross) / price, "max_leverage"),
             (at_risk, "max_daily_risk"),
         )
@@ -183,6 +184,7 @@ class RiskGate:
         policy, equity = self.policy, portfolio.equity
         value = entry.quantity * entry.price
         gross = portfolio.gross + waiting[0] + value
+        margin = portfolio.margin + portfolio.margin_for(waiting[0] + value)
         risk = open_risk(portfolio) + waiting[1] + entry.quantity * entry.stop_distance
         if self.halted:
             return "max_drawdown"
@@ -192,7 +194,7 @@ class RiskGate:
             return "max_risk_per_trade"
         if gross > policy.max_leverage * equity * SLACK:
             return "max_leverage"
-        if gross > policy.max_exposure * equity * SLACK:
+        if margin > policy.max_exposure * equity * SLACK:
             return "max_exposure"
         return "max_daily_risk" if risk > policy.max_daily_risk * equity * SLACK else ""
 

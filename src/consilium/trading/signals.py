@@ -83,9 +83,16 @@ class SignalSeries:
 Signals = Mapping[str, SignalSeries] | Iterable[SignalSeries | Consensus]
 
 
-def codes_on(series: SignalSeries | None, ts_close: NDArray[np.int64], delay: int = 0) -> NDArray[np.int8]:
-    """Return the codes of a series, or of none, at closes, each ``delay`` bars late."""
+def codes_on(
+    series: SignalSeries | None, ts_close: NDArray[np.int64], delay: int = 0, start_ts: int | None = None
+) -> NDArray[np.int8]:
+    """Return the codes of a series, or of none, at closes from ``start_ts`` on, each ``delay`` bars late.
+
+    What was said before the start stays out, however late it comes.
+    """
     codes = np.zeros(len(ts_close), np.int8) if series is None else series.codes_at(ts_close)
+    if start_ts is not None:
+        codes[ts_close < start_ts] = 0
     if not delay:
         return codes
     return np.concatenate([np.zeros(min(delay, len(codes)), np.int8), codes[:-delay]])

@@ -66,6 +66,11 @@ class BookAccount:
         self.held[instrument.symbol] = Held(instrument)
 
     @property
+    def leverage(self) -> float | None:
+        """Value over initial margin of perpetuals; None on spot, where positions are paid in full."""
+        return self.execution.leverage if self.perp else None
+
+    @property
     def equity(self) -> float:
         """Cash and positions at their marks."""
         return self.cash + sum(h.quantity * h.mark for h in self.held.values())
@@ -112,10 +117,11 @@ class BookAccount:
         self.cash = round(self.cash - amount, CASH_DIGITS)
 
     def margin(self, symbol: str) -> float:
-        """Return the margin of a position: its entry value over the leverage; on spot its entry value."""
+        """Return the initial margin: entry value over leverage; on spot all the value at mark."""
         held = self.held[symbol]
-        value = abs(held.quantity) * held.entry
-        return value / self.execution.leverage if held.instrument.market == "perp" else value
+        if held.instrument.market != "perp":
+            return abs(held.quantity) * held.mark
+        return abs(held.quantity) * held.entry / self.execution.leverage
 
     def liquidation_price(self, symbol: str) -> float:
         """Return the mark at which a position is liquidated; NaN where there is none."""

@@ -158,7 +158,7 @@ class _Run:
         self.broker = broker
         self.gate = gate
         self.strategy = strategy
-        self.portfolio = Portfolio(broker.cash)
+        self.portfolio = Portfolio(broker.cash, broker.account.leverage)
         self._instrument = instrument
         self._symbol = instrument.symbol
         self._kind, self._patience, self._stop = kind, patience_ns, stop
@@ -208,7 +208,7 @@ class _Run:
             if isinstance(happening, Fill):
                 self._book(happening)
             elif isinstance(happening, FundingPaid):
-                self.portfolio.pay(happening.symbol, happening.amount)
+                self.portfolio.pay(happening.symbol, happening.amount, happening.ts_event)
             else:
                 self._events.append(happening)
         if self.portfolio.cash != self.broker.cash:

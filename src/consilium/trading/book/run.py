@@ -1,9 +1,10 @@
 """A backtest on recorded books: bars and signals as on candles, orders filled by what the books show."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from consilium.domain import DataProblem, Direction, Funding, Instrument, OrderStatus, Policy, to_iso
 from consilium.market.book.series import BookSeries
@@ -87,7 +88,8 @@ def run_on_books(
     participation
         Share of the median bar volume that one entry may be.
     delay_ns
-        Time by which every signal comes later, >= 0.
+        Time by which every signal comes later, >= 0. Those before ``start_ts`` stay out, however late they
+        come, and those that then come after the last book.
     progress
         Called with instants done and instants in all, a hundred times or less.
 
@@ -115,8 +117,14 @@ def run_on_books(
     execution = BookExecution() if execution is None else execution
     tapes = _tapes(panel)
     series = as_series(signals, tapes)
-    _require_cover(markets, tapes, series, start_ts, execution.max_age_ns)
+    if start_ts is not None:
+        series = {s: _chosen(one, one.ts_event >= start_ts) for s, one in series.items()}
+    _require_cover(markets, tapes, series, execution.max_age_ns)
     broker = BookBroker(initial_cash, execution)
+    for symbol in tapes:
+        market = markets[symbol]
+        terms = (instruments or {}).get(symbol) or Instrument(symbol=symbol, venue=market.book.venue)
+        broker.attach(terms, market.book, market.trades, market.funding)
     trading = BookTrading(
         broker,
         RiskGate(policy, limits=limits, participation=participation),
@@ -124,11 +132,11 @@ def run_on_books(
         entries,
     )
     for symbol, tape in tapes.items():
-        market = markets[symbol]
-        terms = (instruments or {}).get(symbol) or Instrument(symbol=symbol, venue=market.book.venue)
-        broker.attach(terms, market.book, market.trades, market.funding)
         trading.desks[symbol] = BookDesk(tape, broker.market(symbol))
-    agenda = _agenda(tapes, series, delay_ns, start_ts)
+    if delay_ns:
+        slack = execution.max_age_ns
+        series = {s: _later(one, delay_ns, markets[s].span[1] + slack) for s, one in series.items()}
+    agenda = _agenda(tapes, series, start_ts)
     ts, equity = _run(trading, agenda, progress)
     return _result(trading, ts, equity, initial_cash, sum(len(i.bars) for i in agenda))
 
@@ -140,11 +148,25 @@ def _tapes(panel: Mapping[str, CandleSeries] | Mapping[str, Tape]) -> dict[str, 
     return {symbol: item.rewound() for symbol, item in sorted(panel.items()) if isinstance(item, Tape)}
 
 
+def _chosen(series: SignalSeries, rows: NDArray[np.bool_]) -> SignalSeries:
+    return SignalSeries(
+        symbol=series.symbol,
+        ts_event=series.ts_event[rows],
+        direction=series.direction[rows],
+        actionable=series.actionable[rows],
+    )
+
+
+def _later(series: SignalSeries, delay_ns: int, last: int) -> SignalSeries:
+    """Move signals to a later time, up to a last one."""
+    moved = replace(series, ts_event=series.ts_event + delay_ns)
+    return _chosen(moved, moved.ts_event <= last)
+
+
 def _require_cover(
     markets: Mapping[str, RecordedMarket],
     tapes: Mapping[str, Tape],
     signals: Mapping[str, SignalSeries],
-    start_ts: int | None,
     slack_ns: int,
 ) -> None:
     """Refuse to trade where no book was recorded; the last one counts until it is stale."""
@@ -157,7 +179,6 @@ def _require_cover(
             )
     for symbol, series in signals.items():
         times = series.ts_event[series.actionable]
-        times = times[times >= start_ts] if start_ts is not None else times
         first, last = markets[symbol].span
         outside = times[(times < first) | (times > last + slack_ns)]
         if len(outside):
@@ -178,7 +199,7 @@ class _Instant:
 
 
 def _agenda(
-    tapes: Mapping[str, Tape], signals: Mapping[str, SignalSeries], delay_ns: int, start_ts: int | None
+    tapes: Mapping[str, Tape], signals: Mapping[str, SignalSeries], start_ts: int | None
 ) -> list[_Instant]:
     instants: dict[int, _Instant] = {}
     for symbol, tape in tapes.items():
@@ -187,7 +208,7 @@ def _agenda(
             instants.setdefault(ts, _Instant(ts, [], [])).bars.append((symbol, i))
     for symbol, series in signals.items():
         moves = series.actionable & (series.direction != Direction.FLAT)
-        times, directions = series.ts_event[moves] + delay_ns, series.direction[moves]
+        times, directions = series.ts_event[moves], series.direction[moves]
         for ts, direction in zip(times.tolist(), directions.tolist(), strict=True):
             instants.setdefault(ts, _Instant(ts, [], [])).signals.append((symbol, direction))
     agenda = sorted(

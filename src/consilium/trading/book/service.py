@@ -73,7 +73,7 @@ class BookTrading:
         self.gate = gate
         self.strategy = strategy
         self.entries = EntryOrders() if entries is None else entries
-        self.portfolio = Portfolio(broker.cash)
+        self.portfolio = Portfolio(broker.cash, broker.account.leverage)
         self.orders: list[Order] = []
         self.events: list[OrderEvent] = []
         self.fills: list[Fill] = []
@@ -243,7 +243,7 @@ class BookTrading:
         for happening in said:
             if isinstance(happening, FundingPaid):
                 self.funding += happening.amount
-                self.portfolio.pay(happening.symbol, happening.amount)
+                self.portfolio.pay(happening.symbol, happening.amount, happening.ts_event)
                 continue
             order = self._by_id.get(happening.order_id) or self._forced(happening.order_id)
             desk = stirred[order.symbol] = self.desks[order.symbol]

@@ -179,7 +179,7 @@ def twin_backtest(
     for symbol, table in tables.items():
         instrument = (instruments or {}).get(symbol) or Instrument(symbol=symbol)
         terms = make_terms(instrument, costs, policy, strategy, limits=limits)
-        codes = codes_on(series.get(symbol), table.ts_close, delay)
+        codes = codes_on(series.get(symbol), table.ts_close, delay, start_ts)
         late = too_late(table, tables)
         books.append(_run(loops, table, late, first_bar(table, start_ts), codes, horizon, terms, share))
     if not any(len(book.equity) for book in books):

@@ -150,7 +150,10 @@ def twin_search(
     tables = lay_out(panel)
     refuse_coupled(tables, limits=limits, notional=None if limits else notional)
     given = variants if isinstance(variants, Mapping) else codes_of(tables, variants)
-    codes = {symbol: _late(matrix, delay) for symbol, matrix in _checked(tables, given).items()}
+    codes = {
+        symbol: _late(matrix, delay, first_bar(tables[symbol], start_ts))
+        for symbol, matrix in _checked(tables, given).items()
+    }
     horizons = _horizons(horizon, len(next(iter(codes.values()))))
     strategy = Strategy(horizon=int(horizons.min()), notional=None if limits else notional)
     cash = round(initial_cash if limits else CUSHION * notional, CASH_DIGITS)
@@ -199,11 +202,12 @@ def _checked(tables: Mapping[str, BarTable], given: Mapping[str, Codes]) -> dict
     return codes
 
 
-def _late(codes: Codes, delay: int) -> Codes:
+def _late(codes: Codes, delay: int, first: int) -> Codes:
+    """Return codes ``delay`` bars later; those of bars before the first stay out."""
     if not delay:
         return codes
     late = np.zeros_like(codes)
-    late[:, delay:] = codes[:, :-delay]
+    late[:, first + delay :] = codes[:, first:-delay]
     return late
 
 
