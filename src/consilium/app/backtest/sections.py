@@ -84,7 +84,7 @@ def notes_on(
         f"A round trip costs at least {100 * cost:.2f} % (fees and spread), more with size.",
     ]
     if not request.settings.book.shorts:
-        notes.append("Long or flat only: a spot account cannot sell what it does not hold.")
+        notes.append("Long or flat only: nothing is sold that is not held.")
     if not request.features and features == "core14":
         notes.append(
             "The history is short: the 14 features of core14 were used instead of the 62 of candle62."
