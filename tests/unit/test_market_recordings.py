@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from consilium.app.observe import observe
 from consilium.domain import DataProblem, UnknownName
 from consilium.market.book.bars import bars_from_trades
 from consilium.market.book.messages import TradeMessage
@@ -111,6 +112,19 @@ def test_the_folder_of_a_recorder_is_a_recording_with_its_gaps(tmp_path: Path) -
     assert found.trade_gaps("BTCUSDT") == [(2 * SECOND_NS, 9 * SECOND_NS)]
     bars = bars_from_trades(found.trades("BTCUSDT"), SECOND_NS, gaps=found.trade_gaps("BTCUSDT"))
     assert bars.ts_open.tolist() == [SECOND_NS]
+
+
+def test_one_file_out_of_the_folder_of_a_recorder_keeps_its_gaps(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "r", venue="binance_spot", min_free_bytes=0, now=lambda: 0) as recorder:
+        for number, (ts, price) in enumerate(((1, 100), (2, 101), (9, 99), (10, 98)), start=1):
+            recorder.take_trade(_message(number + 5 * (number > 2), ts * SECOND_NS, price))
+    (file,) = (tmp_path / "r" / "trades").rglob("*.parquet")
+    found = observe(str(file), None, bar="1s")
+    assert found.panel["BTCUSDT"].ts_open.tolist() == [SECOND_NS]
+    assert "missed trades (1 gaps)" in found.findings[0]
+    assert RecordedFiles([file, tmp_path / "r"]).trade_gaps("BTCUSDT") == [(2 * SECOND_NS, 9 * SECOND_NS)]
+    alone = file.rename(tmp_path / file.name)
+    assert RecordedFiles([alone]).trade_gaps("BTCUSDT") == []
 
 
 def _message(number: int, ts: int, price: int) -> TradeMessage:

@@ -1,5 +1,6 @@
 """The book broker by hand: what an order gets from a recorded book, and what it does not."""
 
+import tracemalloc
 from collections.abc import Sequence
 
 import pytest
@@ -19,6 +20,7 @@ from book_worlds import (
 )
 from consilium.domain import Instrument, InvalidValue, Liquidity, Side
 from consilium.domain.ports import Broker
+from consilium.market.simulator import simulate_book
 from consilium.trading.book.broker import BookBroker
 from consilium.trading.book.execution import FRONT, BookExecution
 
@@ -339,3 +341,15 @@ def test_contracts_paid_in_the_coin_are_refused() -> None:
 def test_settings_outside_their_bounds_are_refused(name: str, value: float) -> None:
     with pytest.raises(InvalidValue, match=name):
         BookExecution(**{name: value})  # type: ignore[arg-type]
+
+
+def test_a_listed_market_holds_no_second_copy_of_its_record() -> None:
+    made = simulate_book(snapshots=5_000, seed=1)
+    broker = BookBroker(1e4)
+    tracemalloc.start()
+    try:
+        broker.attach(Instrument(symbol="SIM00"), made.book, made.trades)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < len(made.book)

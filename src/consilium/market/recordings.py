@@ -133,21 +133,19 @@ class RecordedFiles:
     def trade_gaps(self, symbol: str) -> list[tuple[int, int]]:
         """Return the stretches that recorders logged as missing, by the exchange's time.
 
+        The log of a single file is that of the recorder's folder in which it lies; elsewhere it has none.
+
         Raises
         ------
         DataProblem
             A log is damaged.
         """
         found = []
-        for part in self._parts.get(plain_symbol(symbol), ()):
-            if part.kind != "trades" or not part.path.is_dir():
-                continue
-            for gap in read_gaps(part.path):
-                if (gap.get("kind"), gap.get("venue"), gap.get("symbol")) == (
-                    "trades",
-                    part.venue,
-                    part.symbol,
-                ):
+        parts = [part for part in self._parts.get(plain_symbol(symbol), ()) if part.kind == "trades"]
+        logs = dict.fromkeys((_recorder_of(part.path), part.venue, part.symbol) for part in parts)
+        for folder, venue, name in logs:
+            for gap in [] if folder is None else read_gaps(folder):
+                if (gap.get("kind"), gap.get("venue"), gap.get("symbol")) == ("trades", venue, name):
                     begin, end = gap.get("ts_event_begin"), gap.get("ts_event_end")
                     found.append((0 if begin is None else int(begin), FOREVER if end is None else int(end)))
         return found
@@ -173,6 +171,21 @@ class RecordedFiles:
             )
         loaded = [part.load() for part in chosen]
         return sorted(loaded, key=lambda series: int(series.ts_event[0]))
+
+
+def _recorder_of(path: Path) -> Path | None:
+    """Return the folder of the recorder that wrote a file, or that this is; None for a file elsewhere."""
+    path = path.resolve()
+    if path.is_dir():
+        return path
+    return next(
+        (
+            folder
+            for folder in path.parents
+            if path.relative_to(folder).parts[0] in KINDS and is_archive(folder)
+        ),
+        None,
+    )
 
 
 def is_recording(path: Path) -> bool:

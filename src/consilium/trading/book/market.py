@@ -71,7 +71,7 @@ class BookMarket:
         self._held = account.held[instrument.symbol]
         self._register = register
         self._funding = FundingClock(funding, account.execution.funding_rate)
-        self._trade_ts = trades.ts_event.tolist()
+        self._trade_ts = trades.ts_event.data
         self._now = 0
         self._next_trade = 0
         self._way: deque[tuple[int, Order | str]] = deque()

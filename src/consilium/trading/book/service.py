@@ -1,5 +1,6 @@
 """The account on recorded books: when to open and close, answered order by order as the exchange speaks."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
@@ -81,6 +82,7 @@ class BookTrading:
         self.funding = 0.0
         self.desks: dict[str, BookDesk] = {}
         self._by_id: dict[str, Order] = {}
+        self._filled: defaultdict[str, float] = defaultdict(float)
         self._wakes: list[int] = []
 
     # time
@@ -192,13 +194,10 @@ class BookTrading:
         value = risk = 0.0
         for desk in self.desks.values():
             if desk.entry is not None:
-                left = max(desk.entry.quantity - self._filled_of(desk.entry), 0.0)
+                left = max(desk.entry.quantity - self._filled[desk.entry.order_id], 0.0)
                 value += left * desk.mid(desk.entry.ts_event)
                 risk += left * desk.distance * self.gate.policy.stop_multiplier
         return value, risk
-
-    def _filled_of(self, order: Order) -> float:
-        return sum(fill.quantity for fill in reversed(self.fills) if fill.order_id == order.order_id)
 
     def _quantity(self, desk: BookDesk, price: float, distance: float) -> float:
         notional = self.strategy.notional
@@ -288,6 +287,7 @@ class BookTrading:
 
     def _book(self, desk: BookDesk, order: Order, fill: Fill) -> None:
         self.fills.append(fill)
+        self._filled[order.order_id] += fill.quantity
         ended = self.portfolio.apply(desk.symbol, order.side.sign, fill)
         holding = self.portfolio.holdings.get(desk.symbol)
         if ended is not None:

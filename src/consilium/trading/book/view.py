@@ -37,11 +37,12 @@ class BookView:
         self.book = book
         self.trades = trades
         self.max_age_ns = max_age_ns
-        self.ts: list[int] = book.ts_event.tolist()
+        # a view yields plain integers as a list does, and holds none
+        self.ts = book.ts_event.data
         self.last_ts = self.ts[-1]
         self.row = -1
         self.sides = {1: Ladder(1), -1: Ladder(-1)}
-        self._session: list[int] = book.session.tolist()
+        self._session = book.session.data
         self._shown = -1
         self._passed = 0
 
