@@ -1,12 +1,13 @@
 """Signals of one's own from a file: what is read, and what is refused in one line."""
 
+from datetime import date
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from consilium.app.backtest.signal_files import read_signals
-from consilium.domain import ConsiliumError
+from consilium.domain import ConsiliumError, to_iso
 
 BEGIN = 1_723_161_300_000_000_000
 SECOND = 1_000_000_000
@@ -51,6 +52,23 @@ def test_directions_and_times_may_be_written_in_several_ways(
     assert first.direction.tolist() == [0, 2]
     assert first.ts_event.tolist() == [BEGIN + SECOND, BEGIN + 2 * SECOND]
     assert second.direction.tolist() == [1]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_date_without_a_time_is_the_first_instant_of_its_day(tmp_path: Path, ending: str) -> None:
+    table = pl.DataFrame(
+        {"ts_event": [date(2024, 8, 9), date(2024, 8, 10)], "symbol": "AAA", "direction": "up"}
+    )
+    path = tmp_path / f"s{ending}"
+    if ending == ".csv":
+        table.write_csv(path)
+    else:
+        table.write_parquet(path)
+    (series,) = read_signals(path, {"AAA": (0, 2 * BEGIN)})
+    assert [to_iso(ts)[:19] for ts in series.ts_event.tolist()] == [
+        "2024-08-09T00:00:00",
+        "2024-08-10T00:00:00",
+    ]
 
 
 def test_rows_may_say_that_they_are_not_to_be_acted_on(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ def read_signals(path: Path, spans: Mapping[str, tuple[int, int]]) -> list[Signa
     Parameters
     ----------
     path
-        A csv or parquet file. Times are UTC nanoseconds, or dates with times; a direction is down, flat or
-        up, or 0, 1 or 2. Without ``actionable`` every row is.
+        A csv or parquet file. Times are UTC nanoseconds or dates, with times or for 00:00 UTC; a direction is
+        down, flat or up, or 0, 1 or 2. Without ``actionable`` every row is.
     spans
         First and last time at which there is something to trade, by symbol.
 
@@ -87,6 +87,8 @@ def _table(path: Path) -> pl.DataFrame:
 def _times(path: Path, column: pl.Series) -> NDArray[np.int64]:
     if column.dtype == pl.String:
         column = column.str.to_datetime(strict=False, time_unit="ns", time_zone="UTC")
+    if column.dtype == pl.Date:
+        column = column.cast(pl.Datetime("ns"))
     if column.dtype == pl.Datetime:
         column = column.cast(pl.Datetime("ns")).to_physical()
     whole = column.cast(pl.Int64, strict=False) if column.dtype.is_integer() else None

@@ -113,8 +113,9 @@ def with_request(command: Callable[Concatenate["BacktestRequest", P], None]) -> 
     @wraps(command)
     def run(**given: Any) -> None:
         request = request_of(**{name: given.pop(name) for name in asked})
-        command(request, **given)  # type: ignore[call-arg]
+        command(request, **given)  # type: ignore[call-arg]  # given are the options of P, by name
 
+    # typer reads the options here; functions have no such attribute until one is set
     run.__signature__ = signature(command).replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {of.name: of.annotation for of in parameters}
     return run

@@ -1,18 +1,15 @@
 """A backtest on a recorded book: dated signals, orders that arrive late, fills that were there."""
 
-from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from consilium.domain import (
     Fill,
     Instrument,
-    InvalidValue,
     Order,
     OrderEvent,
     OrderKind,
-    OrderStatus,
     Policy,
     Side,
 )
@@ -22,15 +19,14 @@ from consilium.market.book.trades import TradeSeries
 from consilium.trading.backtest import BacktestResult
 from consilium.trading.book.broker import BookBroker
 from consilium.trading.book.execution import BookExecution
+from consilium.trading.book.outcome import entry_kind, require_equal_cash, result_of
 from consilium.trading.book.register import BookHappening, FundingPaid
 from consilium.trading.causes import CONSENSUS, cause_id
 from consilium.trading.execution import floor_quantity
-from consilium.trading.portfolio import ConservationBroken, Portfolio, Trade
+from consilium.trading.portfolio import Portfolio, Trade
 from consilium.trading.risk import Entry, RiskGate
 from consilium.trading.signals import Signals, as_series, codes_on
 from consilium.trading.strategy import Intent, Strategy
-
-ENTRIES = (OrderKind.MARKET, OrderKind.LIMIT)
 
 
 def run_book_backtest(
@@ -108,9 +104,7 @@ def run_book_backtest(
     >>> len(result.trades), sum(fill.quantity for fill in result.fills) > 0
     (1, True)
     """
-    kind = OrderKind(entry)
-    if kind not in ENTRIES:
-        raise InvalidValue("an entry must be a market or a limit order", kind.value, "use one of the two")
+    kind = entry_kind(entry)
     terms = Instrument(symbol=book.symbol, venue=book.venue) if instrument is None else instrument
     broker = BookBroker(initial_cash, execution)
     broker.attach(terms, book, trades)
@@ -135,7 +129,7 @@ def run_book_backtest(
     )
     equity = [run.step(*touch) for touch in touches]
     run.absorb(run.broker.close_down(int(ts[-1])))
-    return run.result(ts, np.array(equity, dtype=np.float64), initial_cash)
+    return run.result(ts.tolist(), equity, initial_cash)
 
 
 class _Run:
@@ -211,12 +205,7 @@ class _Run:
                 self.portfolio.pay(happening.symbol, happening.amount, happening.ts_event)
             else:
                 self._events.append(happening)
-        if self.portfolio.cash != self.broker.cash:
-            raise ConservationBroken(
-                f"the portfolio's cash must equal the broker's {self.broker.cash}",
-                self.portfolio.cash,
-                "stop trading and reconcile the fills with the venue",
-            )
+        require_equal_cash(self.portfolio, self.broker)
         if self._entry is not None and not self.broker.is_open(self._entry.order_id):
             self._entry = None
         if self._exit_id and not self.broker.is_open(self._exit_id):
@@ -309,26 +298,18 @@ class _Run:
         self._sent[order.order_id] = order
         self.absorb(list(self.broker.submit(order)))
 
-    def result(
-        self, ts: NDArray[np.int64], equity: NDArray[np.float64], initial_cash: float
-    ) -> BacktestResult:
+    def result(self, ts: Sequence[int], equity: Sequence[float], initial_cash: float) -> BacktestResult:
         """Return what came of it."""
-        rejections = Counter(self.gate.refusals)
-        rejections.update(e.reason for e in self._events if e.status is OrderStatus.REJECTED)
-        rejections.update({f"trade_on_{why}": n for why, n in self.broker.passed_over.items()})
-        return BacktestResult(
+        return result_of(
+            self.broker,
+            self.gate,
+            self.portfolio,
             ts=ts,
             equity=equity,
             initial_cash=initial_cash,
-            orders=tuple(self._orders),
-            order_events=tuple(self._events),
-            fills=tuple(self._fills),
-            trades=tuple(self._trades),
-            positions=self.portfolio.positions(),
-            halts=tuple(self.gate.halts),
-            rejections=dict(sorted(rejections.items())),
-            stranded=(),
-            fees=self.portfolio.fees,
-            traded_value=self.portfolio.traded_value,
+            orders=self._orders,
+            events=self._events,
+            fills=self._fills,
+            trades=self._trades,
             bars=len(ts),
         )

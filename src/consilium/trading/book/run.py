@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from consilium.domain import DataProblem, Direction, Funding, Instrument, OrderStatus, Policy, to_iso
+from consilium.domain import DataProblem, Direction, Funding, Instrument, Policy, to_iso
 from consilium.market.book.series import BookSeries
 from consilium.market.book.trades import TradeSeries
 from consilium.market.candles import CandleSeries
@@ -14,6 +14,7 @@ from consilium.trading.backtest import BacktestResult, prepare
 from consilium.trading.book.broker import BookBroker
 from consilium.trading.book.desk import BookDesk
 from consilium.trading.book.execution import BookExecution
+from consilium.trading.book.outcome import result_of
 from consilium.trading.book.service import BookTrading, EntryOrders
 from consilium.trading.risk import RiskGate
 from consilium.trading.signals import Signals, SignalSeries, as_series
@@ -138,7 +139,19 @@ def run_on_books(
         series = {s: _later(one, delay_ns, markets[s].span[1] + slack) for s, one in series.items()}
     agenda = _agenda(tapes, series, start_ts)
     ts, equity = _run(trading, agenda, progress)
-    return _result(trading, ts, equity, initial_cash, sum(len(i.bars) for i in agenda))
+    return result_of(
+        broker,
+        trading.gate,
+        trading.portfolio,
+        ts=ts,
+        equity=equity,
+        initial_cash=initial_cash,
+        orders=trading.orders,
+        events=trading.events,
+        fills=trading.fills,
+        trades=trading.trades,
+        bars=sum(len(instant.bars) for instant in agenda),
+    )
 
 
 def _tapes(panel: Mapping[str, CandleSeries] | Mapping[str, Tape]) -> dict[str, Tape]:
@@ -244,30 +257,3 @@ def _run(
             progress(done, len(agenda))
     trading.close_down(agenda[-1].ts)
     return times, equity
-
-
-def _result(
-    trading: BookTrading, times: list[int], equity: list[float], initial_cash: float, bars: int
-) -> BacktestResult:
-    rejections = trading.gate.refusals.copy()
-    for event in trading.events:
-        if event.status is OrderStatus.REJECTED and not event.reason.startswith("cancel_of_"):
-            rejections[event.reason] += 1
-    rejections.update({f"trade_on_{why}": n for why, n in trading.broker.passed_over.items()})
-    portfolio = trading.portfolio
-    return BacktestResult(
-        ts=np.array(times, dtype=np.int64),
-        equity=np.array(equity, dtype=np.float64),
-        initial_cash=initial_cash,
-        orders=tuple(trading.orders),
-        order_events=tuple(trading.events),
-        fills=tuple(trading.fills),
-        trades=tuple(trading.trades),
-        positions=portfolio.positions(),
-        halts=tuple(trading.gate.halts),
-        rejections=dict(sorted(rejections.items())),
-        stranded=(),
-        fees=portfolio.fees,
-        traded_value=portfolio.traded_value,
-        bars=bars,
-    )

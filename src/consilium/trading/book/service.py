@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from math import inf
 
-from consilium.domain import Fill, InvalidValue, Order, OrderEvent, OrderKind, OrderStatus
+from consilium.domain import Fill, Order, OrderEvent, OrderKind, OrderStatus
 from consilium.domain.checks import require_at_least
 from consilium.trading.book.broker import BookBroker
 from consilium.trading.book.desk import BookDesk
+from consilium.trading.book.outcome import entry_kind, require_equal_cash
 from consilium.trading.book.register import BookHappening, FundingPaid
 from consilium.trading.execution import floor_quantity
-from consilium.trading.portfolio import ConservationBroken, Portfolio, Trade
+from consilium.trading.portfolio import Portfolio, Trade
 from consilium.trading.risk import Entry, RiskGate
 from consilium.trading.strategy import BASE_STOP_ATR, Intent, Strategy
 
-ENTRIES = (OrderKind.MARKET, OrderKind.LIMIT)
 NO_PATIENCE, HALTED = "patience_over", "halted"
 
 
@@ -39,11 +39,7 @@ class EntryOrders:
     shorts: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kind", OrderKind(self.kind))
-        if self.kind not in ENTRIES:
-            raise InvalidValue(
-                "an entry must be a market or a limit order", self.kind.value, "use one of them"
-            )
+        object.__setattr__(self, "kind", entry_kind(self.kind))
         require_at_least("patience_ns", self.patience_ns, 1)
 
 
@@ -252,12 +248,7 @@ class BookTrading:
                 self.events.append(self._ours(desk, happening))
                 if happening.status is not OrderStatus.ACCEPTED:
                     self._fell_short(desk, order, happening)
-        if self.portfolio.cash != self.broker.cash:
-            raise ConservationBroken(
-                f"the portfolio's cash must equal the broker's {self.broker.cash}",
-                self.portfolio.cash,
-                "stop trading and reconcile the fills with the venue",
-            )
+        require_equal_cash(self.portfolio, self.broker)
         for desk in stirred.values() if tend else ():
             self._tend(desk, self.broker.now)
 
