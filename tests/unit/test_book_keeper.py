@@ -152,6 +152,43 @@ def test_a_refreshing_snapshot_may_be_a_little_old(exchange: KnownExchange) -> N
     assert tuple(keeper.top(1_000)) == exchange.top(keeper.last, 1_000)
 
 
+@pytest.mark.parametrize("ahead", [0, 1, 4])
+def test_a_refreshing_snapshot_that_is_ahead_of_the_diffs_costs_no_book(
+    exchange: KnownExchange, ahead: int
+) -> None:
+    keeper = begun(exchange, 0, levels=25, depth=6)
+    for diff in exchange.diffs[:10]:
+        keeper.take_diff(diff)
+    assert keeper.wants_snapshot
+    assert not keeper.take_snapshot(exchange.snapshot(exchange.diffs[10 + ahead].last, 1_000))
+    assert (keeper.live, keeper.wants_snapshot, keeper.last) == (True, False, exchange.diffs[9].last)
+    for diff in exchange.diffs[10 : 11 + ahead]:
+        assert keeper.take_diff(diff)
+        assert_right(keeper, exchange, 25)
+    assert tuple(keeper.top(1_000)) == exchange.top(keeper.last, 1_000)
+    assert (keeper.session, keeper.counts["refreshed"], keeper.counts["gap"]) == (0, 1, 0)
+
+
+def test_a_refreshing_snapshot_between_two_diffs_is_reached_by_the_next(exchange: KnownExchange) -> None:
+    keeper = begun(exchange, 10, levels=25, depth=6)
+    diff = next(d for d in exchange.diffs[10:] if d.last - d.first > 1)
+    for before in exchange.diffs[10 : exchange.diffs.index(diff)]:
+        keeper.take_diff(before)
+    shown = exchange.snapshot(keeper.last, 1_000)._replace(last=diff.first)
+    assert not keeper.take_snapshot(shown)
+    assert keeper.take_diff(diff)
+    assert tuple(keeper.top(1_000)) == exchange.top(diff.last, 1_000)
+
+
+def test_a_gap_before_the_refreshing_snapshot_asks_for_another(exchange: KnownExchange) -> None:
+    keeper = begun(exchange, 10, levels=25, depth=6)
+    keeper.take_snapshot(exchange.snapshot(exchange.diffs[14].last, 1_000))
+    assert not keeper.take_diff(exchange.diffs[12])
+    assert (keeper.live, keeper.wants_snapshot, keeper.cause) == (False, True, "gap")
+    assert keeper.take_snapshot(exchange.snapshot(exchange.diffs[11].last, 1_000))
+    assert_right(keeper, exchange, 25)
+
+
 def test_a_lost_connection_makes_the_book_unreadable_until_a_diff_follows(exchange: KnownExchange) -> None:
     keeper = begun(exchange)
     keeper.disconnect()

@@ -97,6 +97,7 @@ class BookKeeper:
         self._bids, self._asks = Ladder(), Ladder()
         self._begun = self._live = self._broken = False
         self._after_snapshot = False
+        self._deeper: DepthSnapshot | None = None
         self._wanted = True
         self._waiting: dict[int, Diff] = {}
         self._newest: tuple[int, int] = (-1, -1)
@@ -140,11 +141,11 @@ class BookKeeper:
             return False
         if not (self._begun and self._follows(diff)):
             if self._begun and not self._broken:
-                self._broken, self._live, self._wanted = True, False, True
-                self.counts["gap"] += 1
-                self.cause = "gap"
+                self._break("gap")
             self._wait(diff)
             return False
+        if self._deeper is not None and diff.last >= self._deeper.last:
+            self._show_deeper(self._deeper)
         if self._wanted and not self._broken:
             self._wait(diff)  # already in the book; a snapshot that refreshes it may be older
         return self._apply(diff) and (not self._broken or self._close_gap())
@@ -152,8 +153,8 @@ class BookKeeper:
     def take_snapshot(self, snapshot: DepthSnapshot) -> bool:
         """Begin (again) from a snapshot and the diffs that waited; return as `take_diff` does.
 
-        A readable book only becomes deeper by it, in the same session; where no snapshot is wanted it is
-        left alone.
+        A readable book only becomes deeper by it, in the same session, and stays readable: a snapshot that
+        is newer than it waits until the diffs get there. Where no snapshot is wanted it is left alone.
         """
         if snapshot.symbol != self.symbol:
             self.counts["foreign"] += 1
@@ -167,6 +168,10 @@ class BookKeeper:
         first = min(newer, default=self.last if self._begun else -1)
         if first > snapshot.last:
             self.counts["stale_snapshot"] += 1
+            return False
+        if self._live and snapshot.last > self.last:
+            self._deeper, self._wanted = snapshot, False
+            self._waiting.clear()
             return False
         return self._begin(snapshot)
 
@@ -184,14 +189,28 @@ class BookKeeper:
         """Say that the connection was lost: the book cannot be read until a diff follows, or a snapshot."""
         self._offset = self._offset_next = None
         if self._begun and not self._broken:
-            self._broken, self._live, self._wanted = True, False, True
-            self.counts["disconnected"] += 1
-            self.cause = "disconnected"
+            self._break("disconnected")
+
+    def _break(self, name: str) -> None:
+        """Stop reading until the diff that is missing comes, or a snapshot."""
+        self._broken, self._live, self._wanted = True, False, True
+        self._deeper = None
+        self.counts[name] += 1
+        self.cause = name
+
+    def _fill(self, snapshot: DepthSnapshot) -> None:
+        self._bids = Ladder(snapshot.bids, ends=snapshot.bids_end)
+        self._asks = Ladder(snapshot.asks, ends=snapshot.asks_end)
+
+    def _show_deeper(self, snapshot: DepthSnapshot) -> None:
+        """Take the levels of a snapshot that the next diff reaches: applied to them it gives its own book."""
+        self._fill(snapshot)
+        self._deeper = None
+        self.counts["refreshed"] += 1
 
     def _begin(self, snapshot: DepthSnapshot) -> bool:
         refresh, before = self._live, self.last
-        self._bids = Ladder(snapshot.bids, ends=snapshot.bids_end)
-        self._asks = Ladder(snapshot.asks, ends=snapshot.asks_end)
+        self._fill(snapshot)
         self.last, self._after_snapshot = snapshot.last, True
         self._begun, self._live, self._broken, self._wanted = True, False, False, False
         if refresh:
@@ -202,8 +221,9 @@ class BookKeeper:
             self.ts_event = 0
         self._live = refresh and before == self.last
         if not self._apply_waiting():
+            if self._begun:
+                self._break("gap")
             self._broken = self._wanted = True
-            self.counts["gap"] += self._begun
         return self._live and not (refresh and before == self.last)
 
     def _apply_waiting(self) -> bool:
@@ -246,7 +266,7 @@ class BookKeeper:
         return True
 
     def _look_deep(self) -> None:
-        if not self._wanted and self.certain < self.levels:
+        if not self._wanted and self._deeper is None and self.certain < self.levels:
             self.counts["shallow"] += 1
             self._wanted = True
 
@@ -277,6 +297,7 @@ class BookKeeper:
         self.cause = name
         self._live = self._begun = self._broken = False
         self._wanted = True
+        self._deeper = None
         self._waiting.clear()
 
     def _in_time(self, diff: Diff) -> bool:
