@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from consilium.market.book.streams import MS_NS
+from consilium.domain.time import MS_NS
 from consilium.market.replay.tape import Played
 
 _DATES = re.compile(rb'"([ET])":(\d+)')

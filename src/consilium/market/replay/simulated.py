@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from consilium.domain.time import MS_NS
 from consilium.market.book.series import BookSeries
-from consilium.market.book.streams import MS_NS, Recorded
+from consilium.market.book.streams import Recorded
 from consilium.market.simulator import SimulatedBook, simulate_book
 
 LATENCY_NS = 5 * MS_NS
