@@ -24,8 +24,9 @@ LEVELS = 20
 
 def recorder(folder: Path, **options: object) -> Recorder:
     """A recorder that any disk has room for; a second passes whenever it looks at its clock."""
-    clock = count(step=SECOND_NS)
-    return Recorder(folder, **{"venue": VENUE, "now": lambda: next(clock), "min_free_bytes": 0} | options)  # type: ignore[arg-type]
+    ticks = count(step=SECOND_NS)
+    usual = {"venue": VENUE, "now": lambda: 0, "clock": lambda: next(ticks), "min_free_bytes": 0}
+    return Recorder(folder, **usual | options)  # type: ignore[arg-type]
 
 
 @cache

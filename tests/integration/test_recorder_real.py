@@ -69,7 +69,7 @@ def test_no_fault_of_the_line_gets_a_wrong_row_onto_the_disk(tmp_path: Path) -> 
         drop=0.01, duplicate=0.02, delay=0.002, delay_s=0.02, reorder=0.01, corrupt=0.01,
         disconnect=0.002, stale_snapshot=0.3,
     )  # fmt: skip
-    kept = recorder(tmp_path, every=50, now=time.time_ns)
+    kept = recorder(tmp_path, every=50, now=time.time_ns, clock=time.monotonic_ns)
 
     async def scene() -> Collector:
         async with (

@@ -10,7 +10,7 @@ import pytest
 
 from book_exchange import START_NS, STEP_NS
 from consilium.domain.errors import DataProblem, InvalidValue, OutputProblem, UnknownName
-from consilium.domain.time import DAY_NS
+from consilium.domain.time import DAY_NS, MINUTE_NS
 from consilium.market.book.archive import read_books, read_trades
 from consilium.market.book.checks import require_enough_books
 from consilium.market.book.keeper import BookKeeper, Top
@@ -72,6 +72,41 @@ def test_one_symbol_that_cannot_be_written_does_not_cost_the_others_their_rows(t
     assert len(recorded_books(tmp_path)) == 30
     assert len(read_trades(tmp_path, symbol="ZZZ")) == 1
     recorder(tmp_path).close()
+
+
+def test_a_file_that_waited_for_others_is_written_though_nothing_comes(tmp_path: Path) -> None:
+    clock = Clock()
+    with recorder(tmp_path, every=10, clock=clock) as kept:
+        for number in range(1, 11):
+            kept.take_trade(trade(number, symbol="AAA"))
+            kept.take_trade(trade(number, symbol="BBB"))
+        feed(kept, exchange(), 0, 12)
+        assert (len(files(tmp_path)), len(files(tmp_path, "trades"))) == (0, 1)
+        kept.write_due()
+        assert (len(files(tmp_path)), len(files(tmp_path, "trades"))) == (0, 1)
+        for _ in range(2):
+            clock.now += 10**9
+            kept.write_due()
+        assert (len(files(tmp_path)), len(files(tmp_path, "trades"))) == (1, 2)
+        clock.now += 10**9
+        kept.write_due()
+        assert kept.buffered == 2
+
+
+def test_rows_of_a_day_that_is_over_are_written_though_nothing_comes(tmp_path: Path) -> None:
+    wall = Clock()
+    with recorder(tmp_path, now=wall) as kept:
+        feed(kept, exchange(), 0, 3)
+        for number in (1, 2, 5):
+            kept.take_trade(trade(number))
+        midnight = (START_NS // DAY_NS + 1) * DAY_NS
+        for wall.now in (midnight - 1, midnight - DAY_NS):
+            kept.write_due()
+            assert kept.buffered == 6
+        wall.now = midnight + MINUTE_NS
+        kept.write_due()
+        assert kept.buffered == 0
+        assert kept.counts["missing_trades"] == 2
 
 
 class Clock:
@@ -145,7 +180,7 @@ def test_a_file_is_written_every_thousand_books(tmp_path: Path) -> None:
 def test_files_that_fall_due_at_once_are_written_one_after_another(tmp_path: Path) -> None:
     clock = Clock()
     keepers = {symbol: _quiet_keeper(symbol) for symbol in ("A", "B", "C")}
-    with recorder(tmp_path, levels=1, every=10, now=clock) as kept:
+    with recorder(tmp_path, levels=1, every=10, clock=clock) as kept:
         for number in range(1, 16):
             written = kept.counts["files"]
             for keeper in keepers.values():

@@ -170,6 +170,7 @@ class Session:
         self._watch_memory()
         await self._watch_disk()
         self.recorder.write_gaps()
+        self.recorder.write_due()
         self.last = status = self.reporter.status()
         with suppress(OSError):  # nobody may look any more
             self._show(status)

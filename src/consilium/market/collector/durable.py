@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from shutil import disk_usage
 
@@ -11,8 +12,17 @@ from consilium.domain.files import whole_file
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def write_durably(path: Path, body: bytes, *, min_free_bytes: int = 0) -> None:
+def write_durably(
+    path: Path, body: bytes, *, min_free_bytes: int = 0, before: Callable[[], None] | None = None
+) -> None:
     """Write a new file: into a hidden sibling, flushed, renamed, the folders flushed.
+
+    Parameters
+    ----------
+    min_free_bytes
+        It is not written where fewer would stay free.
+    before
+        Called when the body is on the disk and not yet under its name; if it fails, so does the file.
 
     Raises
     ------
@@ -20,15 +30,16 @@ def write_durably(path: Path, body: bytes, *, min_free_bytes: int = 0) -> None:
         Fewer bytes would stay free, or it cannot be written. Nothing is there then.
     """
     try:
-        made = _made(path.parent)
-        free = disk_usage(path.parent).free - len(body)
-        if free < min_free_bytes:
-            raise _full(path, f"{max(free, 0):,} bytes")
+        make_folder(path.parent)
+        _require_room(path, len(body), min_free_bytes)
         with whole_file(path) as out:
             out.write(body)
+            if before is not None:
+                out.flush()
+                os.fsync(out.fileno())
+                before()
         try:
-            for folder in {path.parent, *(folder.parent for folder in made)}:
-                flush_folder(folder)
+            flush_folder(path.parent)
         except OSError:
             # Who is told that it failed writes the rows again: they must not be there twice.
             path.unlink(missing_ok=True)
@@ -37,15 +48,16 @@ def write_durably(path: Path, body: bytes, *, min_free_bytes: int = 0) -> None:
         raise unwritable(path, error) from error
 
 
-def append_durably(path: Path, line: bytes) -> None:
+def append_durably(path: Path, line: bytes, *, min_free_bytes: int = 0) -> None:
     """Append a whole line and flush it, or leave the file as it was.
 
     Raises
     ------
     OutputProblem
-        It cannot be written.
+        Fewer bytes would stay free, or it cannot be written.
     """
     try:
+        _require_room(path, len(line), min_free_bytes)
         with path.open("ab", buffering=0) as out:
             before = out.tell()
             try:
@@ -53,11 +65,35 @@ def append_durably(path: Path, line: bytes) -> None:
                 while rest:
                     rest = rest[out.write(rest) :]
                 os.fsync(out.fileno())
+                if not before:
+                    flush_folder(path.parent)
             except OSError:
                 out.truncate(before)
                 raise
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those it lies in, and make sure that their names are on the disk.
+
+    Raises
+    ------
+    OSError
+        One cannot be made; those before it are there for good.
+    """
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        try:
+            flush_folder(each.parent)
+        except OSError:
+            # Whoever comes next would take it for one that is flushed.
+            each.rmdir()
+            raise
 
 
 def flush_folder(folder: Path) -> None:
@@ -79,17 +115,13 @@ def unwritable(path: Path, error: OSError) -> OutputProblem:
     )
 
 
+def _require_room(path: Path, size: int, min_free_bytes: int) -> None:
+    free = disk_usage(path.parent).free - size
+    if free < min_free_bytes:
+        raise _full(path, f"{max(free, 0):,} bytes")
+
+
 def _full(path: Path, value: str) -> OutputProblem:
     return OutputProblem(
         f"the disk of '{path.parent}' must have room", value, "make room: what waits is written then"
     )
-
-
-def _made(folder: Path) -> list[Path]:
-    made = []
-    while not folder.exists():
-        made.append(folder)
-        folder = folder.parent
-    for each in reversed(made):
-        each.mkdir(exist_ok=True)
-    return made

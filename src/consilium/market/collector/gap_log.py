@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from consilium.domain.errors import DataProblem
-from consilium.market.collector.durable import append_durably, unwritable
+from consilium.market.collector.durable import append_durably, flush_folder, unwritable
 
 NAME = "gaps.jsonl"
 KEPT = 10_000
@@ -16,10 +16,16 @@ KEPT = 10_000
 class GapLog:
     """Append gaps to ``gaps.jsonl``; what cannot be written waits, at most 10,000 lines.
 
+    Beyond that the oldest go, are counted in ``dropped``, and a line of kind ``log`` says how many.
+
     Parameters
     ----------
     folder
         Of the recorder; it must exist. A line that a kill cut short is taken away.
+    min_free_bytes
+        Nothing is written that would leave fewer.
+    size
+        How many lines may wait, >= 1, default 10,000.
 
     Raises
     ------
@@ -37,9 +43,11 @@ class GapLog:
     [{'kind': 'books', 'symbol': 'BTCUSDT'}]
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / NAME
-        self._waiting: deque[bytes] = deque(maxlen=KEPT)
+    def __init__(self, folder: Path, *, min_free_bytes: int = 0, size: int = KEPT) -> None:
+        self.dropped = 0
+        self._path, self._free, self._size = folder / NAME, min_free_bytes, size
+        self._waiting: deque[bytes] = deque()
+        self._untold = 0
         try:
             self.torn = _mended(self._path)
         except OSError as error:
@@ -47,19 +55,32 @@ class GapLog:
 
     def add(self, gap: dict[str, Any]) -> None:
         """Take a gap; it is written by `write`."""
-        self._waiting.append(json.dumps(gap).encode() + b"\n")
+        self._waiting.append(_line(gap))
+        if len(self._waiting) > self._size:
+            self._waiting.popleft()
+            self.dropped += 1
+            self._untold += 1
 
-    def write(self) -> None:
+    def write(self, *more: dict[str, Any]) -> None:
         """Write what waits.
+
+        Parameters
+        ----------
+        *more
+            Gaps that are written with it, or not at all.
 
         Raises
         ------
         OutputProblem
-            It cannot be written, and waits on.
+            It cannot be written; what waited waits on.
         """
-        if self._waiting:
-            append_durably(self._path, b"".join(self._waiting))
+        lines = [*self._waiting, *map(_line, more)]
+        if self._untold:
+            lines.insert(0, _line({"kind": "log", "cause": "overflow", "lines": self._untold}))
+        if lines:
+            append_durably(self._path, b"".join(lines), min_free_bytes=self._free)
             self._waiting.clear()
+            self._untold = 0
 
 
 def read_gaps(folder: Path | str) -> list[dict[str, Any]]:
@@ -87,6 +108,10 @@ def read_gaps(folder: Path | str) -> list[dict[str, Any]]:
     return gaps
 
 
+def _line(gap: dict[str, Any]) -> bytes:
+    return json.dumps(gap).encode() + b"\n"
+
+
 def _mended(path: Path) -> int:
     """Take the piece of a line at the end away; return its length."""
     with path.open("a+b") as log:
@@ -96,4 +121,5 @@ def _mended(path: Path) -> int:
         if whole < end:
             log.truncate(whole)
             os.fsync(log.fileno())
+    flush_folder(path.parent)
     return end - whole

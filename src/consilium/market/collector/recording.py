@@ -1,6 +1,7 @@
 """The recorder: books and trades kept in memory and, whole and for good, on the disk."""
 
 import fcntl
+import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +17,7 @@ from consilium.market.book.keeper import BookKeeper
 from consilium.market.book.messages import TradeMessage
 from consilium.market.book.series import BookSeries
 from consilium.market.book.tensor import WINDOW
-from consilium.market.collector.durable import unwritable
+from consilium.market.collector.durable import make_folder, unwritable
 from consilium.market.collector.gap_log import GapLog
 from consilium.market.collector.port import Gap
 from consilium.market.collector.ring import RING, BookRing
@@ -60,7 +61,9 @@ class Recorder:
     min_free_bytes
         No file is written that would leave fewer, >= 0, default 256 MiB.
     now
-        Returns UTC nanoseconds.
+        Returns UTC nanoseconds; for `write_due`, which must know whether a day is over.
+    clock
+        Returns nanoseconds that never go back, for the pauses; the system's if not given.
     interval
         Of the stream, such as ``100ms``; only told in the files.
 
@@ -80,6 +83,7 @@ class Recorder:
         ring: int = RING,
         min_free_bytes: int = MIN_FREE_BYTES,
         now: Callable[[], int],
+        clock: Callable[[], int] = time.monotonic_ns,
         interval: str = "",
     ) -> None:
         require_name("venue", venue)
@@ -91,21 +95,22 @@ class Recorder:
             )
         self.folder, self.venue, self.levels = Path(folder), venue, levels
         self.counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
-        self._every, self._ring, self._free, self._now = every, ring, min_free_bytes, now
+        self._every, self._ring, self._free = every, ring, min_free_bytes
+        self._now, self._clock = now, clock
         self._interval = interval
-        self._retry_at = self._logged_at = 0
-        self._rested_at = 0
+        self._retry_at = self._rested_at = clock()
+        self._logged_at = clock() - SECOND_NS
         self._wrote: SymbolStream | None = None
         self._failed: dict[object, OutputProblem] = {}
         self._streams: dict[str, SymbolStream] = {}
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             self._lock = (self.folder / LOCK).open("a")
             self._hold()
             self.counts["leftovers"] = _swept(self.folder)
         except OSError as error:
             raise unwritable(self.folder, error) from error
-        self._gaps = GapLog(self.folder)
+        self._gaps = GapLog(self.folder, min_free_bytes=min_free_bytes)
         self.counts["leftovers"] += self._gaps.torn > 0
 
     def _hold(self) -> None:
@@ -182,14 +187,14 @@ class Recorder:
         stream.take_trade(trade)
         waiting = stream.trades.writable
         if waiting >= self._every and self._may_write(stream, waiting):
-            begun = self._now()
+            begun = self._clock()
             self._try((stream.symbol, "trades"), stream.write_trades)
             self._rest(stream, begun)
 
     def take_gap(self, gap: Gap) -> None:
         """Take a gap that opens or closes: the next book begins a session."""
         self._stream(gap.symbol).take_gap(gap)
-        if self._now() - self._logged_at >= SECOND_NS:
+        if self._clock() - self._logged_at >= SECOND_NS:
             self.write_gaps()
 
     def write_gaps(self) -> None:
@@ -198,8 +203,20 @@ class Recorder:
         A lost connection closes a gap of every symbol within an instant, and each write is flushed to the
         disk: one by one they would keep the line waiting long enough to lose it again.
         """
-        self._logged_at = self._now()
+        self._logged_at = self._clock()
         self._try("gaps", self._gaps.write)
+
+    def write_due(self) -> None:
+        """Write what is due of symbols that are quiet now; to be called about once a second.
+
+        A file that had to wait for those of other symbols, or rows of a day that is over, would otherwise
+        wait for the next book of that symbol, however late it comes.
+        """
+        now = self._now()
+        for stream in self._streams.values():
+            stream.settle(now)
+            if stream.is_due(now) and self._may_write(stream, stream.ring.unwritten):
+                self._write(stream, now)
 
     def flush(self) -> None:
         """Write all that waits, and wait for no late trade; what fails is raised when all was tried.
@@ -255,9 +272,9 @@ class Recorder:
             )
         return self._streams[symbol]
 
-    def _write(self, stream: SymbolStream) -> None:
-        begun = self._now()
-        self._try((stream.symbol, "books"), partial(stream.write_books, all_of_them=False))
+    def _write(self, stream: SymbolStream, now: int | None = None) -> None:
+        begun = self._clock()
+        self._try((stream.symbol, "books"), partial(stream.write_books, all_of_them=False, now=now))
         self._try((stream.symbol, "trades"), stream.write_trades)
         self._try("gaps", self._gaps.write)
         self._rest(stream, begun)
@@ -267,23 +284,23 @@ class Recorder:
 
         Those of many symbols fall due at once, and one after the other they would keep the line waiting.
         """
-        return stream is self._wrote or self._now() >= self._rested_at or waiting >= 2 * self._every
+        return stream is self._wrote or self._clock() >= self._rested_at or waiting >= 2 * self._every
 
     def _rest(self, stream: SymbolStream, begun: int) -> None:
         """Begin a pause, longer where the disk is slow: most of the time is the line's."""
-        now = self._now()
+        now = self._clock()
         self._wrote, self._rested_at = stream, now + max(PAUSE_NS, PAUSES_A_WRITE * (now - begun))
 
     def _try(self, what: object, write: Callable[[], None], *, now: bool = False) -> None:
         """Write, unless the disk failed a moment ago."""
-        if self._failed and not now and self._now() < self._retry_at:
+        if self._failed and not now and self._clock() < self._retry_at:
             return
         try:
             write()
         except OutputProblem as problem:
             self.counts["write_failures"] += 1
             self._failed[what] = problem
-            self._retry_at = self._now() + RETRY_NS
+            self._retry_at = self._clock() + RETRY_NS
         else:
             self._failed.pop(what, None)
 

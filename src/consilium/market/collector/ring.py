@@ -53,9 +53,10 @@ class BookRing:
         return self.total - self.written
 
     @property
-    def waiting_since(self) -> int:
-        """The exchange's time of the oldest book that was not written; there must be one."""
-        return int(self._rows[0, self.written % self.size])
+    def oldest(self) -> tuple[int, int]:
+        """Times of the oldest book that was not written, the exchange's and on arrival; there must be one."""
+        ts_event, ts_local = self._rows[:2, self.written % self.size]
+        return int(ts_event), int(ts_local)
 
     def add(self, ts_event: int, ts_local: int, session: int, update: int, certain: int, top: Top) -> bool:
         """Add a book; return whether the oldest one that was not written had to go for it."""

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from consilium.domain.time import DAY_NS
+from consilium.domain.time import DAY_NS, MINUTE_NS
 from consilium.market.book.archive import day_folder, newest_head
 from consilium.market.book.keeper import BookKeeper
 from consilium.market.book.messages import TradeMessage
@@ -32,6 +32,7 @@ COUNTED = {
     "write_failures": "times that the disk took no file",
     "dropped_books": "books that left the ring before the disk took them",
     "dropped_trades": "trades that were let go because too many waited",
+    "dropped_gap_lines": "lines of the gap log that were let go because too many waited",
     "leftovers": "files of a killed run that were half-written, and taken away",
     "unreadable_files": "files passed over when the last recorded row was looked for",
 }
@@ -76,6 +77,7 @@ class SymbolStream:
         self._newest = (-1, -1) if books is None else (books.last_ts, books.last_id)
         self._last_written: Between = (None, None if books is None else books.last_ts)
         self._lost = "" if books is None else "restart"
+        self._shed: Missing | None = None
         self._keeper: BookKeeper | None = None
         self._keeper_session = -1
         self._broken = False
@@ -95,11 +97,22 @@ class SymbolStream:
 
     @property
     def due(self) -> bool:
-        """Whether enough books wait for a file, or some of a day that is over."""
-        waiting = self.ring.unwritten
-        return waiting >= self._every or (
-            waiting > 0 and self.ring.waiting_since // DAY_NS != self._newest[0] // DAY_NS
+        """Whether enough books wait for a file, or some of a day before that of the newest."""
+        return self._books_due(None)
+
+    def is_due(self, now: int) -> bool:
+        """Return whether books or trades are due, those of a day that is over by the clock included."""
+        trades = self.trades.writable
+        return self._books_due(now) or (
+            trades > 0 and (trades >= self._every or _is_over(self.trades.oldest, now))
         )
+
+    def _books_due(self, now: int | None) -> bool:
+        if not self.ring.unwritten:
+            return False
+        oldest = self.ring.oldest
+        over = oldest[0] // DAY_NS != self._newest[0] // DAY_NS or (now is not None and _is_over(oldest, now))
+        return over or self.ring.unwritten >= self._every
 
     def take_book(self, keeper: BookKeeper) -> None:
         """Take the book that a keeper holds now; it must be new."""
@@ -127,29 +140,35 @@ class SymbolStream:
         over = self.trades.shed()
         if over is not None:
             self._counts["dropped_trades"] += over.last - over.first + 1
-            self._log_trades("disk", over)
-        self._settle(trade.ts_local)
+            self._shed = over if self._shed is None else _both(self._shed, over)
+        self.settle(trade.ts_local)
 
     def take_gap(self, gap: Gap) -> None:
         """Take a gap that opens or closes: the next book begins a session."""
         self._broken = True
         self._open_gap = gap if gap.ts_end is None else None
         if gap.ts_end is not None:
-            self._log("books", gap.cause, (gap.ts_begin, gap.ts_end), (gap.ts_event_begin, gap.ts_event_end))
+            local, event = (gap.ts_begin, gap.ts_end), (gap.ts_event_begin, gap.ts_event_end)
+            self._log(self._gap("books", gap.cause, local, event))
 
     def end(self) -> None:
         """Log what is still open: nothing more will come."""
         gap, self._open_gap = self._open_gap, None
+        if self._shed is not None:
+            self._log(self._trade_gap("disk", self._shed))
+            self._shed = None
         if gap is not None:
-            self._log("books", gap.cause, (gap.ts_begin, None), (gap.ts_event_begin, None))
+            self._log(self._gap("books", gap.cause, (gap.ts_begin, None), (gap.ts_event_begin, None)))
 
-    def write_books(self, *, all_of_them: bool = True) -> None:
+    def write_books(self, *, all_of_them: bool = True, now: int | None = None) -> None:
         """Write the books that wait, at most ``every`` of one day a file.
 
         Parameters
         ----------
         all_of_them
             Not only full files and what is left of days that are over.
+        now
+            UTC nanoseconds: what is over; the newest book says it if None.
 
         Raises
         ------
@@ -157,15 +176,17 @@ class SymbolStream:
             They cannot be written, and wait on.
         """
         ring = self.ring
-        while ring.unwritten if all_of_them else self.due:
+        while ring.unwritten if all_of_them else self._books_due(now):
             rows = ring.rows(ring.written, min(ring.total, ring.written + self._every))
             rows = rows.slice(0, _same_day(rows))
+            lost = []
             if self._lost:
                 begin, event = self._last_written
-                self._log("books", self._lost, (begin, int(rows.ts_local[0])), (event, int(rows.ts_event[0])))
-                self._lost = ""
+                local, times = (begin, int(rows.ts_local[0])), (event, int(rows.ts_event[0]))
+                lost.append(self._gap("books", self._lost, local, times))
             body = book_file(rows, venue=self.venue, symbol=self.symbol, interval=self._interval)
-            ring.written = self._put("books", rows, body, ring.written + len(rows))
+            ring.written = self._put("books", rows, body, ring.written + len(rows), lost)
+            self._lost = ""
             self._last_written = int(rows.ts_local[-1]), int(rows.ts_event[-1])
             self._counts["bytes_raw"] += len(rows) * 8 * (5 + 4 * ring.levels)
 
@@ -183,55 +204,72 @@ class SymbolStream:
             They cannot be written, and wait on.
         """
         if settle:
-            self._settle(None)
+            self.settle(None)
         while self.trades.writable:
             trades = self.trades.ready()
             trades = trades.slice(0, _same_day(trades))
             body = trade_file(trades, venue=self.venue, symbol=self.symbol, interval=self._interval)
-            self.trades.written(self._put("trades", trades, body, int(trades.trade_id[-1])))
+            lost = [] if self._shed is None else [self._trade_gap("disk", self._shed)]
+            self.trades.written(self._put("trades", trades, body, int(trades.trade_id[-1]), lost))
+            self._shed = None
             self._counts["bytes_raw"] += len(trades) * 8 * 6
 
-    def _settle(self, ts_local: int | None) -> None:
+    def settle(self, ts_local: int | None) -> None:
+        """Log the trades that have not come until a time of arrival, or wait for none any longer."""
         for missing in self.trades.settle(ts_local):
             self._counts["missing_trades"] += missing.last - missing.first + 1
-            self._log_trades("missing", missing)
+            self._log(self._trade_gap("missing", missing))
 
-    def _put(self, kind: str, rows: Rows, body: bytes, upto: int) -> int:
-        """Write a file; return up to where rows are on the disk now."""
+    def _put(self, kind: str, rows: Rows, body: bytes, upto: int, lost: list[dict[str, Any]]) -> int:
+        """Write a file, and first what was lost before it; return up to where rows are on the disk now.
+
+        What was lost is logged when the file has its room: until then the loss may grow, and is one line.
+        """
         # an interrupt may have come between a file and the note that it is there
         path, before = self._begun.pop(kind, (None, 0))
         if path is not None and path.exists():
             return before
-        self._gaps.write()
         folder = day_folder(self._folder, kind, self.venue, self.symbol, int(rows.ts_event[0]))
         path = _unused(folder, f"{rows.ts_event[0]}_{len(rows)}")
         self._begun[kind] = path, upto
-        write_durably(path, body, min_free_bytes=self._free)
+        write_durably(path, body, min_free_bytes=self._free, before=lambda: self._gaps.write(*lost))
         del self._begun[kind]
+        self._counts["gaps"] += len(lost)
         self._counts["files"] += 1
         self._counts[f"bytes_{kind}"] += len(body)
         return upto
 
-    def _log_trades(self, cause: str, missing: Missing) -> None:
-        self._log(
-            "trades",
-            cause,
-            (missing.ts_begin or None, missing.ts_end),
-            (missing.ts_event_begin, missing.ts_event_end),
-            first_id=missing.first,
-            last_id=missing.last,
-        )
-
-    def _log(self, kind: str, cause: str, local: Between, event: Between, **more: Any) -> None:
+    def _log(self, gap: dict[str, Any]) -> None:
+        self._gaps.add(gap)
         self._counts["gaps"] += 1
-        gap = {"kind": kind, "venue": self.venue, "symbol": self.symbol, "cause": cause}
-        times = {
+        self._counts["dropped_gap_lines"] = self._gaps.dropped
+
+    def _trade_gap(self, cause: str, missing: Missing) -> dict[str, Any]:
+        local = missing.ts_begin or None, missing.ts_end
+        gap = self._gap("trades", cause, local, (missing.ts_event_begin, missing.ts_event_end))
+        return gap | {"first_id": missing.first, "last_id": missing.last}
+
+    def _gap(self, kind: str, cause: str, local: Between, event: Between) -> dict[str, Any]:
+        return {
+            "kind": kind,
+            "venue": self.venue,
+            "symbol": self.symbol,
+            "cause": cause,
             "ts_begin": local[0],
             "ts_end": local[1],
             "ts_event_begin": event[0],
             "ts_event_end": event[1],
         }
-        self._gaps.add(gap | times | more)
+
+
+def _is_over(oldest: tuple[int, int], now: int) -> bool:
+    """Return whether rows are of a day that is over, and have waited for later ones of it."""
+    ts_event, ts_local = oldest
+    return ts_event // DAY_NS < now // DAY_NS and now - ts_local >= MINUTE_NS
+
+
+def _both(first: Missing, last: Missing) -> Missing:
+    return first._replace(last=last.last, ts_end=last.ts_end, ts_event_end=last.ts_event_end)
 
 
 def _same_day(rows: Rows) -> int:

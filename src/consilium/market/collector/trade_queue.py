@@ -85,16 +85,21 @@ class TradeQueue:
         return old
 
     def shed(self) -> Missing | None:
-        """Let the oldest trades go where more wait than may; return which."""
-        over = self._waiting[: max(len(self._waiting) - self._size, 0)]
-        if not over:
+        """Let the oldest trades go, a hundredth at once, where more wait than may; return which."""
+        if len(self._waiting) <= self._size:
             return None
+        over = self._waiting[: len(self._waiting) - self._size + self._size // 100]
         del self._waiting[: len(over)]
         first, last = over[0], over[-1]
         self._holes = [hole for hole in self._holes if hole.last > last.trade_id]
         return Missing(
             first.trade_id, last.trade_id, first.ts_local, last.ts_local, first.ts_event, last.ts_event
         )
+
+    @property
+    def oldest(self) -> tuple[int, int]:
+        """Times of the oldest trade that waits, the exchange's and on arrival; there must be one."""
+        return self._waiting[0].ts_event, self._waiting[0].ts_local
 
     @property
     def writable(self) -> int:
