@@ -166,7 +166,7 @@ def test_a_kill_leaves_whole_files_and_the_next_run_goes_on(tmp_path: Path) -> N
 
 @pytest.mark.long
 def test_many_kills_leave_whole_files_and_the_next_run_goes_on(tmp_path: Path) -> None:
-    _killed_over_and_over(tmp_path, kills=int(os.environ.get("CONSILIUM_COLLECT_KILLS", "8")))
+    _killed_over_and_over(tmp_path, kills=50 if os.environ.get("CONSILIUM_TEST_PROFILE") == "soak" else 8)
 
 
 def _killed_over_and_over(tmp_path: Path, kills: int) -> None:

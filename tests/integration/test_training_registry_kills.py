@@ -16,7 +16,7 @@ from consilium.training.registry import ModelRegistry
 from consilium.training.trainer import train_final
 from training_panels import momentum_panel
 
-KILLS = int(os.environ.get("CONSILIUM_REGISTRY_KILLS", "8"))
+KILLS = 100 if os.environ.get("CONSILIUM_TEST_PROFILE") == "soak" else 8
 
 # For each line on its input the driver starts a process that adds, promotes and rolls back, and kills it.
 DRIVER = """
