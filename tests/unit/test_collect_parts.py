@@ -1,5 +1,6 @@
 """The parts of a collection one by one: lock, metrics, sizes, the watch over what is handed on."""
 
+import asyncio
 import os
 import re
 import subprocess
@@ -9,9 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from aiohttp import test_utils, web
 
 from book_exchange import known_exchange
 from collect_scenes import until
+from command_line import consilium, fails_in_one_line
 from consilium.app.collecting.disk import FolderSize, folder_bytes, free_bytes
 from consilium.app.collecting.lock import folder_lock, lock_holder
 from consilium.app.collecting.memory import return_memory, used_memory
@@ -22,7 +25,8 @@ from consilium.app.collecting.watch import Watch
 from consilium.domain import OutputProblem
 from consilium.market.book.keeper import BookKeeper
 from consilium.market.book.messages import TradeMessage
-from consilium.market.collector.port import Gap
+from consilium.market.collector.binance import Binance
+from consilium.market.collector.port import Gap, TryLater
 
 STATUS = {
     "venue": "binance_spot", "state": "collecting", "ts": 1_700_000_000_000_000_000, "up_s": 61.0,
@@ -202,6 +206,11 @@ class Kept:
         self.buffered = 0
         self.taken: list[int] = []
         self.gaps: list[Gap] = []
+        self.kept_before: int | None = None
+
+    def newest(self, symbol: str) -> int | None:
+        assert symbol
+        return self.kept_before
 
     def take_book(self, keeper: BookKeeper) -> None:
         self.taken.append(keeper.ts_event)
@@ -265,3 +274,39 @@ def test_books_dated_back_are_a_gap_until_the_clock_has_caught_up() -> None:
         ("dated_back", False),
     ]
     assert watch.gaps["BTCUSDT"] == 1
+
+
+def test_books_dated_back_before_a_former_run_are_a_gap_too() -> None:
+    kept, keeper = Kept(), BookKeeper("BTCUSDT", levels=5)
+    kept.kept_before = known_exchange(4, diffs=30).diffs[5].ts_event
+    watch = Watch(kept, ["BTCUSDT"])
+    fed(keeper, watch, range(12))
+    opened, closed = kept.gaps
+    assert opened.cause == "dated_back"
+    assert (opened.ts_begin, opened.ts_event_begin) == (None, kept.kept_before)
+    assert closed.ts_event_end == kept.kept_before
+    assert watch.causes == {"dated_back": 1}
+
+
+@pytest.mark.parametrize("text", ['{"format": 1}', '{"format": 1, "ts": "x"}', '{"format": 1, "ts": 5}'])
+def test_a_status_that_is_not_whole_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "status.json").write_text(text)
+    done = consilium("collect-status", "--folder", str(tmp_path), cwd=tmp_path)
+    assert "must be whole" in fails_in_one_line(done, 1)
+
+
+def test_an_answer_that_is_no_json_is_asked_for_again() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="<html>maintenance</html>")
+
+    async def scene() -> None:
+        app = web.Application()
+        app.router.add_get("/api/v3/exchangeInfo", answer)
+        async with (
+            test_utils.TestServer(app) as server,
+            Binance(rest_url=str(server.make_url("/"))[:-1]) as venue,
+        ):
+            with pytest.raises(TryLater, match="cannot be read"):
+                await venue.check(["BTCUSDT"])
+
+    asyncio.run(scene())

@@ -62,6 +62,14 @@ def test_the_largest_sizes_are_recorded_to_the_last_digit(tmp_path: Path) -> Non
     assert found.ask_price[:, 0].tolist() == [most] * 3
 
 
+def test_a_new_run_knows_the_time_of_the_newest_book(tmp_path: Path) -> None:
+    with recorder(tmp_path) as kept:
+        assert kept.newest(SYMBOL) is None
+        feed(kept, exchange(), 0, 30)
+    with recorder(tmp_path) as again:
+        assert again.newest(SYMBOL) == kept.newest(SYMBOL) == exchange().diffs[29].ts_event
+
+
 def test_one_symbol_that_cannot_be_written_does_not_cost_the_others_their_rows(tmp_path: Path) -> None:
     kept = recorder(tmp_path)
     kept.take_trade(trade(1, symbol="AAA")._replace(size=2**63))

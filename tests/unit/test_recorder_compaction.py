@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from book_exchange import START_NS
+from command_line import consilium, fails_in_one_line
 from consilium.domain.errors import DataProblem, OutputProblem
 from consilium.domain.time import DAY_NS
 from consilium.market.book.archive import read_books, read_trades
@@ -98,3 +99,19 @@ def test_a_damaged_file_stops_it_and_nothing_is_lost(folder: Path) -> None:
         compact(folder, before=TOMORROW, min_free_bytes=2**60)
     assert len(files(folder)) == 9
     assert_whole(folder)
+
+
+def test_the_command_joins_finished_days_beside_a_running_recorder(folder: Path) -> None:
+    with recorder(folder, every=50) as kept:
+        feed(kept, exchange(), 400, 440)
+        done = consilium("data", "compact", str(folder), cwd=folder.parent)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("12 files of finished days (")
+        assert (len(files(folder)), len(files(folder, "trades"))) == (1, 1)
+    assert_same(recorded_books(folder), true_books(exchange(), 0, 440), but=("session",))
+    path = files(folder)[0]
+    path.write_bytes(path.read_bytes()[:-1])
+    assert path.name in fails_in_one_line(consilium("data", "compact", str(folder), cwd=folder.parent), 1)
+    assert "check the path" in fails_in_one_line(
+        consilium("data", "compact", "nowhere", cwd=folder.parent), 2
+    )

@@ -100,12 +100,20 @@ def collect_status(
 
     status = _read_status(folder)
     holder = lock_holder(folder)
-    age = max(time.time_ns() - status["ts"], 0) / 1e9
+    try:
+        age = max(time.time_ns() - status["ts"], 0) / 1e9
+        lines = status_lines(status, holder=holder, age_s=age)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataProblem(
+            f"the status in '{folder}' must be whole",
+            f"{type(error).__name__} {error}",
+            "start the collector again",
+        ) from None
     stale = age > STALE_S
     if json_file is not None:
         write_json(json_file, status | {"alive": holder is not None, "age_s": age, "stale": stale})
     aside = json_file is not None and is_standard_output(json_file)
-    for line in status_lines(status, holder=holder, age_s=age):
+    for line in lines:
         typer.echo(line, err=aside)
     if holder is None or stale:
         raise typer.Exit(1)

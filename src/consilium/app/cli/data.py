@@ -1,4 +1,4 @@
-"""``consilium download-data`` and ``consilium data check``."""
+"""``consilium download-data``, ``consilium data check`` and ``consilium data compact``."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -120,6 +120,35 @@ def check(
         typer.echo(f"Written: {out}", err=aside)
     if broken:
         raise typer.Exit(1)
+
+
+@guarded
+def compact(
+    folder: Annotated[Path, typer.Argument(help="Folder of `consilium collect`; it may be running.")],
+    json_file: options.JsonFile = None,
+) -> None:
+    """Join the many files of each finished UTC day into few, safe beside a running collector."""
+    import time
+
+    from consilium.app.files import is_standard_output, require_writable, write_json
+    from consilium.market.book.archive import is_archive
+    from consilium.market.collector.compaction import compact as join
+
+    if not is_archive(folder):
+        raise UsageError("compact needs a folder that collect wrote into", f"'{folder}'", "check the path")
+    if json_file is not None:
+        require_writable(json_file)
+    counts = join(folder, before=time.time_ns())
+    names = ("files_before", "files_after", "bytes_before", "bytes_after", "busy")
+    if json_file is not None:
+        write_json(json_file, {name: counts[name] for name in names})
+    aside = json_file is not None and is_standard_output(json_file)
+    busy = f"; {counts['busy']:,} days left to another call" if counts["busy"] else ""
+    typer.echo(
+        f"{counts['files_before']:,} files of finished days ({counts['bytes_before']:,} bytes) are now "
+        f"{counts['files_after']:,} ({counts['bytes_after']:,} bytes){busy}",
+        err=aside,
+    )
 
 
 def _plain(found: Any) -> dict[str, Any]:

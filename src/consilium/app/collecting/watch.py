@@ -9,13 +9,13 @@ from typing import Protocol
 import numpy as np
 
 from consilium.domain import OutputProblem
+from consilium.domain.time import SECOND_NS
 from consilium.market.book.keeper import BookKeeper
 from consilium.market.book.messages import TradeMessage
 from consilium.market.collector.port import Gap, Sink
 
 LAGS = 10_000
 DISK_BOUND, DATED_BACK = "disk_bound", "dated_back"
-SECOND_NS = 1_000_000_000
 
 
 class Keeping(Sink, Protocol):
@@ -30,6 +30,9 @@ class Keeping(Sink, Protocol):
     @property
     def buffered(self) -> int:
         """Rows taken and not yet written."""
+
+    def newest(self, symbol: str) -> int | None:
+        """Return the exchange's time of the newest book that was kept, by a former run too."""
 
     def flush(self) -> None:
         """Write what is buffered."""
@@ -63,7 +66,10 @@ class Watch:
         self.lag_count = self.lag_sum_ns = 0
         self._lags = array("q", bytes(8 * LAGS))
         self._full = ""
-        self._last: dict[str, tuple[int, int]] = {}
+        kept = {symbol: keeping.newest(symbol) for symbol in symbols}
+        self._last: dict[str, tuple[int | None, int]] = {
+            symbol: (None, ts) for symbol, ts in kept.items() if ts is not None
+        }
         self._open: dict[str, Gap] = {}
 
     @property

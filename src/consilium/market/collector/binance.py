@@ -129,7 +129,11 @@ class Binance:
 
     async def check(self, symbols: Sequence[str]) -> None:
         """Refuse symbols that are not traded; one request."""
-        known = [entry["symbol"] for entry in json.loads(await self._get("exchangeInfo"))["symbols"]]
+        body = await self._get("exchangeInfo")
+        try:
+            known = [entry["symbol"] for entry in json.loads(body)["symbols"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise TryLater(f"an answer that cannot be read {body[:100]!r}") from error
         for symbol in symbols:
             if symbol not in known:
                 raise UnknownName("symbol", symbol, known)

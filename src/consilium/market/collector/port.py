@@ -58,14 +58,15 @@ class Gap:
     cause
         What made it unreadable, a name of `consilium.market.book.keeper.COUNTED`.
     ts_begin, ts_end
-        UTC nanoseconds on arrival: the last readable book, and the first after it; None while it lasts.
+        UTC nanoseconds on arrival: the last readable book, None where a former run saw it, and the first
+        after it; None while it lasts.
     ts_event_begin, ts_event_end
         The same two books by the exchange's time, as they are kept.
     """
 
     symbol: str
     cause: str
-    ts_begin: int
+    ts_begin: int | None
     ts_end: int | None = None
     ts_event_begin: int
     ts_event_end: int | None = None

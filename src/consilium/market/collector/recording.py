@@ -168,6 +168,10 @@ class Recorder:
             raise UnknownName("symbol", symbol, self._streams)
         return self._streams[symbol].ring.latest(window)
 
+    def newest(self, symbol: str) -> int | None:
+        """Return the exchange's time of a symbol's newest book, of a former run too; None before any."""
+        return self._stream(symbol).newest
+
     def take_book(self, keeper: BookKeeper) -> None:
         """Take the book that a keeper holds now; one that cannot be read is left alone."""
         if not keeper.live:

@@ -89,6 +89,11 @@ class SymbolStream:
         self._counts["unreadable_files"] += passed_over
         return head
 
+    @property
+    def newest(self) -> int | None:
+        """The exchange's time of the newest book, of a former run too; None before the first."""
+        return None if self._newest[0] < 0 else self._newest[0]
+
     def is_new(self, keeper: BookKeeper) -> bool:
         """Return whether a book is newer than all that were taken; one that is not is counted."""
         new = (keeper.ts_event, keeper.last) > self._newest
