@@ -72,6 +72,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_artefact(tmp_path_factory.mktemp("source") / "logistic", made, ts_created=0, code_version="v")
 
 
+@pytest.mark.long
 @pytest.mark.promise("004", "a registry of models survives kill -9 at any instant")
 @pytest.mark.parametrize("flat", [False, True])
 def test_a_killed_writer_leaves_a_registry_that_serves_and_takes_more(
