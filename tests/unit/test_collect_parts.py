@@ -19,7 +19,7 @@ from consilium.app.collecting.disk import FolderSize, folder_bytes, free_bytes
 from consilium.app.collecting.lock import folder_lock, lock_holder
 from consilium.app.collecting.memory import return_memory, used_memory
 from consilium.app.collecting.metrics import METRICS, PREFIX, metrics_text
-from consilium.app.collecting.request import RING, CollectRequest
+from consilium.app.collecting.request import CollectRequest
 from consilium.app.collecting.screen import live_line, screen, status_lines, summary_lines
 from consilium.app.collecting.watch import Watch
 from consilium.domain import OutputProblem
@@ -27,6 +27,7 @@ from consilium.market.book.keeper import BookKeeper
 from consilium.market.book.messages import TradeMessage
 from consilium.market.collector.binance import Binance
 from consilium.market.collector.port import Gap, TryLater
+from consilium.market.collector.ring import RING
 
 STATUS = {
     "venue": "binance_spot", "state": "collecting", "ts": 1_700_000_000_000_000_000, "up_s": 61.0,

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilium.domain.errors import DataProblem, InvalidValue, UnknownName, UsageError
-from consilium.domain.time import SECOND_NS
+from consilium.domain.time import MS_NS, SECOND_NS
 
-MS_NS = 1_000_000
 PAGE = 1000
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 120.0

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from consilium.domain import OutputProblem, UnknownName, UsageError
 from consilium.domain.tables import missing_package
+from consilium.market.collector.ring import RING
 
 MOST_LEVELS = 500
 MOST_SYMBOLS = 300
 """Three streams each: Binance allows 1,024 on one connection."""
 
-RING = 10_000
 LEAST_RING = 1_000
 RING_SHARE = 0.5
 _BYTES_A_LEVEL = 2 * 2 * 8
@@ -74,13 +74,13 @@ class CollectRequest:
             The folder cannot be written to.
         """
         try:
-            from consilium.market.collector.binance import SPEEDS
+            from consilium.market.collector.binance import INTERVALS
         except ModuleNotFoundError as error:
             raise missing_package("collect", error) from None
-        if self.market not in SPEEDS:
-            raise UnknownName("market", self.market, SPEEDS)
-        if self.interval not in SPEEDS[self.market]:
-            raise UnknownName(f"interval of {self.market}", self.interval, SPEEDS[self.market])
+        if self.market not in INTERVALS:
+            raise UnknownName("market", self.market, INTERVALS)
+        if self.interval not in INTERVALS[self.market]:
+            raise UnknownName(f"interval of {self.market}", self.interval, INTERVALS[self.market])
         if not 1 <= self.levels <= MOST_LEVELS:
             raise UsageError(f"--levels must lie in [1, {MOST_LEVELS}]", self.levels, "use 20")
         _require_symbols(self.symbols)

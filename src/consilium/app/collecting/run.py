@@ -67,7 +67,7 @@ def collect(request: CollectRequest, *, show: Show, tell: Tell) -> Ended:
 async def _collect(request: CollectRequest, show: Show, tell: Tell) -> Ended:
     stop = asyncio.Event()
     async with Binance(
-        request.market, rest_url=request.rest_url, stream_url=request.stream_url, speed=request.interval
+        request.market, rest_url=request.rest_url, stream_url=request.stream_url, interval=request.interval
     ) as venue:
         recorder = Recorder(
             request.folder,

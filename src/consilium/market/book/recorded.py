@@ -257,9 +257,12 @@ class RecordedFile:
                 "whole, as it was written", f"{len(self._body)} bytes that do not match its digest"
             )
         said = json.loads(pl.read_parquet_metadata(BytesIO(self._body))[HEAD])
-        if said.pop("format") != FORMAT or said.pop("scale") != UNIT:
+        form, scale = said.pop("format"), said.pop("scale")
+        if (form, scale) != (FORMAT, UNIT):
             raise self._refused(
-                f"of format {FORMAT}", "another one", "read it with the version that wrote it"
+                f"of format {FORMAT} and scale {UNIT}",
+                f"{form} and {scale}",
+                "read it with the version that wrote it",
             )
         return Head(**said | {"replaces": tuple(said["replaces"])})
 

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from consilium.domain.errors import DataProblem
-from consilium.domain.time import SECOND_NS
+from consilium.domain.time import MS_NS, SECOND_NS
 from consilium.market.book.archive import read_books, read_trades
 from consilium.market.book.checks import check_books, check_trades
 from consilium.market.book.recorded import RecordedFile, is_recorded
@@ -18,7 +18,6 @@ from consilium.market.book.trades import TradeSeries
 from consilium.market.files import unreadable
 
 S = TypeVar("S", BookSeries, TradeSeries)
-MS_NS = 1_000_000
 LONGEST_SILENCE_NS = 5 * SECOND_NS
 _NAMED = re.compile(r"^(?P<venue>[a-z]+_(?:spot|usdm|coinm))_(?P<symbol>.+)_(?:l\d+|trades)_\d{8}$")
 

@@ -18,12 +18,12 @@ ADDRESSES = {
     "usdm": ("https://fapi.binance.com", "wss://fstream.binance.com", "/fapi/v1"),
     "coinm": ("https://dapi.binance.com", "wss://dstream.binance.com", "/dapi/v1"),
 }
-SPEEDS = {
+INTERVALS = {
     "spot": {"100ms": "depth@100ms", "1000ms": "depth"},
     "usdm": {"100ms": "depth@100ms", "250ms": "depth", "500ms": "depth@500ms"},
     "coinm": {"100ms": "depth@100ms", "250ms": "depth", "500ms": "depth@500ms"},
 }
-"""Name of the depth stream by market and speed; one of them is the exchange's default and goes unnamed."""
+"""Name of the depth stream by market and interval; one of them is the exchange's default and goes unnamed."""
 
 BUSY = (418, 429)
 SYMBOLS_IN_ADDRESS = 50
@@ -43,15 +43,15 @@ class Binance:
         ``spot`` (default), ``usdm`` or ``coinm``.
     rest_url, stream_url
         Other addresses, as of a replay exchange; Binance's own if "".
-    speed
-        Of the depth stream, default ``100ms``; see `SPEEDS`.
+    interval
+        Of the depth stream, default ``100ms``; see `INTERVALS`.
     timeout_s
         How long an answer, or silence on the stream, is waited for, > 0, default 10 s.
 
     Raises
     ------
     UnknownName
-        No such market, or none of its speeds.
+        No such market, or none of its intervals.
     """
 
     def __init__(
@@ -60,17 +60,17 @@ class Binance:
         *,
         rest_url: str = "",
         stream_url: str = "",
-        speed: str = "100ms",
+        interval: str = "100ms",
         timeout_s: float = 10.0,
     ) -> None:
         if market not in ADDRESSES:
             raise UnknownName("market", market, ADDRESSES)
-        if speed not in SPEEDS[market]:
-            raise UnknownName(f"interval of {market}", speed, SPEEDS[market])
+        if interval not in INTERVALS[market]:
+            raise UnknownName(f"interval of {market}", interval, INTERVALS[market])
         rest, stream, self._prefix = ADDRESSES[market]
         self.name = f"binance_{market}"
         self._rest, self._stream = rest_url or rest, stream_url or stream
-        self._depth, self._timeout = SPEEDS[market][speed], timeout_s
+        self._depth, self._timeout = INTERVALS[market][interval], timeout_s
         self._reader = StreamReader()
         self._session: aiohttp.ClientSession | None = None
 
