@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from consilium.domain.errors import DataProblem, UnknownName
-from consilium.market.book.archive import KINDS, is_archive, recorded_symbols
+from consilium.market.book.archive import KINDS, is_archive, missing_trades, recorded_symbols
 from consilium.market.book.recorded import RecordedFile, is_recorded
 from consilium.market.book.series import SIDES, BookSeries
 from consilium.market.book.sources import load_book, load_trades, market_named
@@ -131,8 +131,9 @@ class RecordedFiles:
         return parts[0] if len(parts) == 1 else _joined_trades(parts)
 
     def trade_gaps(self, symbol: str) -> list[tuple[int, int]]:
-        """Return the stretches that recorders logged as missing, by the exchange's time.
+        """Return the stretches in which trades are missing, by the exchange's time, each once.
 
+        Those that a recorder logged, and those over which its trades skip numbers, as where a file is gone.
         The log of a single file is that of the recorder's folder in which it lies; elsewhere it has none.
 
         Raises
@@ -142,13 +143,16 @@ class RecordedFiles:
         """
         found = []
         parts = [part for part in self._parts.get(plain_symbol(symbol), ()) if part.kind == "trades"]
+        for venue, name in dict.fromkeys((part.venue, part.symbol) for part in parts):
+            paths = (part.path for part in parts if (part.venue, part.symbol) == (venue, name))
+            found.extend(missing_trades(paths, name, venue))
         logs = dict.fromkeys((_recorder_of(part.path), part.venue, part.symbol) for part in parts)
         for folder, venue, name in logs:
             for gap in [] if folder is None else read_gaps(folder):
                 if (gap.get("kind"), gap.get("venue"), gap.get("symbol")) == ("trades", venue, name):
                     begin, end = gap.get("ts_event_begin"), gap.get("ts_event_end")
                     found.append((0 if begin is None else int(begin), FOREVER if end is None else int(end)))
-        return found
+        return sorted(set(found))
 
     def _load(self, kind: str, symbol: str) -> list[BookSeries | TradeSeries]:
         found = self._parts.get(plain_symbol(symbol))

@@ -1,6 +1,7 @@
 """The folder of a recorder: where its files lie, and books and trades read back from many of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, unquote
@@ -9,8 +10,8 @@ import numpy as np
 
 from consilium.domain.errors import DataProblem, UnknownName
 from consilium.domain.time import to_iso
-from consilium.market.book.recorded import Head, RecordedFile
-from consilium.market.book.scaled_rows import Rows, ScaledBooks, book_series, joined
+from consilium.market.book.recorded import Head, RecordedFile, is_recorded
+from consilium.market.book.scaled_rows import Rows, ScaledBooks, ScaledTrades, book_series, joined
 from consilium.market.book.series import BookSeries
 from consilium.market.book.trades import TradeSeries
 from consilium.market.files import unreadable
@@ -67,9 +68,7 @@ def read_books(
         A file is damaged or foreign, files overlap, or nothing was recorded in that time.
     """
     venue, symbol = _chosen(folder, "books", symbol, venue)
-    parts = _settled(
-        lambda: [f.books(start, end) for f in _files(folder, "books", venue, symbol, start, end)]
-    )
+    parts = _settled(lambda: _books(_files(folder, "books", venue, symbol, start, end), start, end))
     some = _some(parts, symbol, start, end)
     _require_order(symbol, some)
     return book_series(some, symbol, venue)
@@ -87,6 +86,33 @@ def read_trades(
     if len(set(trades.trade_id.tolist())) != len(trades):
         raise DataProblem(f"each trade of {symbol} must be recorded once", "one twice", "take a copy away")
     return trades.series(symbol, venue)
+
+
+def missing_trades(paths: Iterable[Path], symbol: str, venue: str) -> list[tuple[int, int]]:
+    """Return where numbers of trades are skipped: UTC nanoseconds of the trades before and after.
+
+    A recorder logs most of them; a file that is gone leaves no line in its log.
+
+    Parameters
+    ----------
+    paths
+        Files of trades of a recorder, and folders of one.
+    symbol, venue
+        Whose.
+    """
+    parts = [trades for path in paths for trades in _trades_at(path, symbol, venue)]
+    if not parts:
+        return []
+    trades = joined(parts)
+    order = np.argsort(trades.trade_id, kind="stable")
+    number, ts = trades.trade_id[order], trades.ts_event[order]
+    return [(int(ts[i]), int(ts[i + 1])) for i in np.flatnonzero(np.diff(number) > 1)]
+
+
+def _trades_at(path: Path, symbol: str, venue: str) -> list[ScaledTrades]:
+    if path.is_dir():
+        return _settled(lambda: [f.trades() for f in _files(path, "trades", venue, symbol, None, None)])
+    return _settled(lambda: [RecordedFile(path).trades()] if is_recorded(path) else [])
 
 
 def day_files(day: Path, venue: str, symbol: str) -> list[RecordedFile]:
@@ -119,6 +145,18 @@ def _files(
     for day in sorted(symbol_folder(folder, kind, venue, symbol).glob("day=*")):
         if first <= day.name <= last:
             yield from (f for f in day_files(day, venue, symbol) if f.head.overlaps(start, end))
+
+
+def _books(files: Iterable[RecordedFile], start: int | None, end: int | None) -> list[ScaledBooks]:
+    """Return the books of files in their order; the session rises where one between them is gone."""
+    parts, before, raised = [], None, 0
+    for file in files:
+        head, books = file.head, file.books(start, end)
+        if before is not None and head.first_session == before.last_session and not head.follows(before):
+            raised += 1
+        parts.append(replace(books, session=books.session + raised) if raised else books)
+        before = head
+    return parts
 
 
 def _settled(read: Callable[[], list[R]]) -> list[R]:

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from consilium.domain.errors import DataProblem
+from consilium.domain.time import SECOND_NS
 from consilium.market.book.changes import Changes, from_changes, to_changes
 from consilium.market.book.scaled import UNIT
 from consilium.market.book.scaled_rows import Integers, Rows, ScaledBooks, ScaledTrades, joined
@@ -18,6 +19,7 @@ from consilium.market.book.scaled_rows import Integers, Rows, ScaledBooks, Scale
 FORMAT = 1
 BLOCK = 1_000
 CHUNK = 50 * BLOCK
+LONGEST_SILENCE_NS = 5 * SECOND_NS
 COMPRESSION = 9
 HEAD, SEAL = "consilium", "consilium.seal"
 _MARK = b"blake2b:"
@@ -54,6 +56,8 @@ class Head:
         Every so many rows a book is told whole.
     replaces
         Files of the same folder that hold the same rows: they count as not there.
+    previous_id
+        Of books, the number of the update of the row written before, None if there is none or it is unknown.
     """
 
     kind: str
@@ -72,6 +76,16 @@ class Head:
     size_unit: int
     block: int = BLOCK
     replaces: tuple[str, ...] = ()
+    previous_id: int | None = None
+
+    def follows(self, other: "Head") -> bool:
+        """Return whether no books lay between another file and this one.
+
+        Where it was not written what came before, a silence of more than 5 s counts as a hole.
+        """
+        if self.previous_id is None:
+            return self.first_ts - other.last_ts <= LONGEST_SILENCE_NS
+        return self.previous_id == other.last_id
 
     def overlaps(self, start: int | None, end: int | None) -> bool:
         """Return whether rows may lie in ``start <= ts_event < end``."""
@@ -90,6 +104,7 @@ def book_file(
     symbol: str,
     interval: str = "",
     replaces: tuple[str, ...] = (),
+    previous_id: int | None = None,
     compression: int = COMPRESSION,
 ) -> bytes:
     """Return the file of books, at least one.
@@ -125,6 +140,7 @@ def book_file(
         price_unit=price_unit,
         size_unit=size_unit,
         replaces=replaces,
+        previous_id=previous_id,
         **_span(books),
     )
     return _written(pl.DataFrame(columns), head, compression)

@@ -100,7 +100,7 @@ def _groups(files: list[RecordedFile]) -> list[list[RecordedFile]]:
     rows = 0
     for file in files:
         fits = groups and rows + file.head.rows <= ROWS and file.head.levels == groups[-1][0].head.levels
-        if fits and file.head.interval == groups[-1][0].head.interval:
+        if fits and file.head.interval == groups[-1][0].head.interval and _follows(groups[-1][-1], file):
             groups[-1].append(file)
         else:
             groups.append([file])
@@ -109,13 +109,19 @@ def _groups(files: list[RecordedFile]) -> list[list[RecordedFile]]:
     return [group for group in groups if len(group) > 1]
 
 
+def _follows(before: RecordedFile, file: RecordedFile) -> bool:
+    """Return whether joining hides no hole: trades tell one by their numbers, books by their files."""
+    one, other = before.head, file.head
+    return one.kind == "trades" or one.last_session < other.first_session or other.follows(one)
+
+
 def _join(day: Path, group: list[RecordedFile], min_free_bytes: int) -> None:
     head, names = group[0].head, tuple(file.path.name for file in group)
     said = {"venue": head.venue, "symbol": head.symbol, "interval": head.interval}
     rows: ScaledBooks | ScaledTrades
     if head.kind == "books":
         rows = joined([file.books() for file in group])
-        body = book_file(rows, **said, replaces=names, compression=COMPRESSION)
+        body = book_file(rows, **said, replaces=names, previous_id=head.previous_id, compression=COMPRESSION)
     else:
         rows = joined([file.trades() for file in group])
         body = trade_file(rows, **said, replaces=names, compression=COMPRESSION)

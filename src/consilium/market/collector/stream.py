@@ -76,6 +76,7 @@ class SymbolStream:
         self._session = -1 if books is None else books.last_session
         self._newest = (-1, -1) if books is None else (books.last_ts, books.last_id)
         self._last_written: Between = (None, None if books is None else books.last_ts)
+        self._last_id = None if books is None else books.last_id
         self._lost = "" if books is None else "restart"
         self._shed: Missing | None = None
         self._keeper: BookKeeper | None = None
@@ -189,10 +190,19 @@ class SymbolStream:
                 begin, event = self._last_written
                 local, times = (begin, int(rows.ts_local[0])), (event, int(rows.ts_event[0]))
                 lost.append(self._gap("books", self._lost, local, times))
-            body = book_file(rows, venue=self.venue, symbol=self.symbol, interval=self._interval)
-            ring.written = self._put("books", rows, body, ring.written + len(rows), lost)
+            body = book_file(
+                rows,
+                venue=self.venue,
+                symbol=self.symbol,
+                interval=self._interval,
+                previous_id=self._last_id,
+            )
+            first = ring.written
+            ring.written = self._put("books", rows, body, first + len(rows), lost)
             self._lost = ""
+            rows = rows.slice(0, ring.written - first)  # fewer, if an interrupted write was found done
             self._last_written = int(rows.ts_local[-1]), int(rows.ts_event[-1])
+            self._last_id = int(rows.update[-1])
             self._counts["bytes_raw"] += len(rows) * 8 * (5 + 4 * ring.levels)
 
     def write_trades(self, *, settle: bool = False) -> None:
