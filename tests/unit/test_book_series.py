@@ -12,11 +12,12 @@ from consilium.market.book.keeper import Top
 from consilium.market.book.series import BookSeries
 from consilium.market.book.sources import load_book, load_trades
 
+MS = 1_700_000_000_000
 NAME = "binance_spot_btcusdt_l2_20240101"
 
 
 def table(rows: int = 4, levels: int = 2) -> dict[str, list[float]]:
-    columns: dict[str, list[float]] = {"exch_ms": [1_000 + 100 * i for i in range(rows)]}
+    columns: dict[str, list[float]] = {"exch_ms": [MS + 100 * i for i in range(rows)]}
     for j in range(1, levels + 1):
         columns[f"bid_px_{j}"] = [100.0 - j] * rows
         columns[f"ask_px_{j}"] = [100.0 + j] * rows
@@ -35,13 +36,13 @@ def written(
 def test_a_file_of_levels_is_read_with_the_names_it_says(tmp_path: Path) -> None:
     books = load_book(written(tmp_path, table()))
     assert (books.symbol, books.venue, len(books), books.levels) == ("BTCUSDT", "binance_spot", 4, 2)
-    assert books.ts_event[0] == 1_000_000_000
+    assert books.ts_event[0] == MS * 1_000_000
     assert books.snapshot(0).bids.tolist() == [[99.0, 1.0], [98.0, 2.0]]
     assert load_book(written(tmp_path, table(), "mine"), symbol="X", venue="y").symbol == "X"
 
 
 def test_a_silence_begins_a_session(tmp_path: Path) -> None:
-    columns = table(5) | {"exch_ms": [0, 100, 5_100, 10_101, 10_200]}
+    columns = table(5) | {"exch_ms": [MS + ms for ms in (0, 100, 5_100, 10_101, 10_200)]}
     assert load_book(written(tmp_path, columns)).session.tolist() == [0, 0, 0, 1, 1]
 
 
@@ -82,7 +83,7 @@ def test_files_that_are_no_books_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataProblem, match="ask_qty_2"):
         load_book(written(tmp_path, {k: v for k, v in table().items() if k != "ask_qty_2"}))
     with pytest.raises(DataProblem, match="ascend"):
-        load_book(written(tmp_path, table() | {"exch_ms": [1, 3, 2, 4]}))
+        load_book(written(tmp_path, table() | {"exch_ms": [MS + 1, MS + 3, MS + 2, MS + 4]}))
     with pytest.raises(DataProblem, match="rows"):
         load_book(written(tmp_path, {k: [] for k in table()}))
     (tmp_path / "text.parquet").write_text("no parquet")
@@ -92,7 +93,7 @@ def test_files_that_are_no_books_are_refused(tmp_path: Path) -> None:
 
 def test_trades_are_read_and_refused(tmp_path: Path) -> None:
     good: dict[str, list[object]] = {
-        "exch_ms": [1, 1, 2],
+        "exch_ms": [MS + 1, MS + 1, MS + 2],
         "price": [5.0, 5.0, 6.0],
         "qty": [1.0, 2.0, 3.0],
         "buyer_is_maker": [True, False, True],
@@ -149,3 +150,19 @@ def test_shapes_that_differ_are_refused() -> None:
             ask_size=level,
             session=np.array([1, 1, 0]),
         )
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit"), [(1e-3, "seconds"), (1e3, "microseconds"), (1e6, "nanoseconds"), (-1, "")]
+)
+@pytest.mark.parametrize("kind", ["books", "trades"])
+def test_times_in_another_unit_are_refused_with_their_row(
+    tmp_path: Path, kind: str, factor: float, unit: str
+) -> None:
+    columns: dict[str, list[float]] = table() if kind == "books" else {"price": [1.0] * 4, "qty": [1.0] * 4}
+    times = [MS, *(int((MS + i) * factor) for i in (1, 2, 3))]
+    columns |= {"exch_ms": times, "buyer_is_maker": [True] * 4}
+    path = written(tmp_path, columns)
+    said = rf"milliseconds.*{times[1]} in row 1, 3 such rows: .*{unit}"
+    with pytest.raises(DataProblem, match=said):
+        (load_book if kind == "books" else load_trades)(path)

@@ -9,16 +9,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from consilium.domain.errors import DataProblem
-from consilium.domain.time import MS_NS, SECOND_NS
+from consilium.domain.time import MS_NS
 from consilium.market.book.archive import read_books, read_trades
 from consilium.market.book.checks import check_books, check_trades
-from consilium.market.book.recorded import RecordedFile, is_recorded
+from consilium.market.book.recorded import LONGEST_SILENCE_NS, RecordedFile, is_recorded
 from consilium.market.book.series import BookSeries
 from consilium.market.book.trades import TradeSeries
 from consilium.market.files import unreadable
 
 S = TypeVar("S", BookSeries, TradeSeries)
-LONGEST_SILENCE_NS = 5 * SECOND_NS
+FIRST_MS, END_MS = 946_684_800_000, 4_102_444_800_000
+"""The beginnings of the years 2000 and 2100."""
+_UNITS = {"seconds": 1e3, "microseconds": 1e-3, "nanoseconds": 1e-6}
 _NAMED = re.compile(r"^(?P<venue>[a-z]+_(?:spot|usdm|coinm))_(?P<symbol>.+)_(?:l\d+|trades)_\d{8}$")
 
 
@@ -54,7 +56,8 @@ def load_book(
     UnknownName
         The folder does not hold that symbol.
     DataProblem
-        The file is missing, damaged, lacks a column, or holds a book that cannot be; the folder holds
+        The file is missing, damaged, lacks a column, has times that are no milliseconds of the years 2000
+        to 2099, or holds a book that cannot be; the folder holds
         several symbols and none is named, or nothing in that time.
     """
     path = Path(path)
@@ -69,7 +72,7 @@ def load_book(
         return series
     table = _read(path)
     levels = _levels(path, table.columns)
-    times = _whole(path, table, "exch_ms", pl.Int64) * MS_NS
+    times = _times(path, table)
     sides = {
         ours: np.column_stack([_floats(path, table, f"{theirs}_{j}") for j in range(1, levels + 1)])
         for ours, theirs in (
@@ -114,7 +117,7 @@ def load_trades(
     trades = TradeSeries(
         symbol=symbol or named_symbol,
         venue=venue or named_venue,
-        ts_event=_whole(path, table, "exch_ms", pl.Int64) * MS_NS,
+        ts_event=_times(path, table),
         price=_floats(path, table, "price"),
         size=_floats(path, table, "qty"),
         taker_buy=~_whole(path, table, "buyer_is_maker", pl.Boolean),
@@ -185,6 +188,21 @@ def _whole(path: Path, table: pl.DataFrame, name: str, dtype: type[pl.DataType])
             "fetch the file again",
         )
     return column.to_numpy()
+
+
+def _times(path: Path, table: pl.DataFrame) -> NDArray[np.int64]:
+    """Return UTC nanoseconds of a column that must hold milliseconds."""
+    ms = _whole(path, table, "exch_ms", pl.Int64)
+    bad = np.flatnonzero((ms < FIRST_MS) | (ms >= END_MS))
+    if len(bad):
+        found = int(ms[bad[0]])
+        unit = next((name for name, factor in _UNITS.items() if FIRST_MS <= found * factor < END_MS), "")
+        raise DataProblem(
+            f"exch_ms of {path.name} must be milliseconds since 1970, from 2000 to 2099",
+            f"{found} in row {bad[0]}, {len(bad)} such rows",
+            f"they look like {unit}: convert them" if unit else "correct these rows, or leave them out",
+        )
+    return ms * MS_NS
 
 
 def market_named(path: Path) -> tuple[str, str]:
