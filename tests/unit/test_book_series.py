@@ -160,7 +160,7 @@ def test_times_in_another_unit_are_refused_with_their_row(
     tmp_path: Path, kind: str, factor: float, unit: str
 ) -> None:
     columns: dict[str, list[float]] = table() if kind == "books" else {"price": [1.0] * 4, "qty": [1.0] * 4}
-    times = [MS, *(int((MS + i) * factor) for i in (1, 2, 3))]
+    times: list[float] = [MS, *(int((MS + i) * factor) for i in (1, 2, 3))]
     columns |= {"exch_ms": times, "buyer_is_maker": [True] * 4}
     path = written(tmp_path, columns)
     said = rf"milliseconds.*{times[1]} in row 1, 3 such rows: .*{unit}"
