@@ -103,6 +103,7 @@ def _request(
         named_tapes,
         read_faults,
         simulated_tapes,
+        tape_warnings,
     )
 
     names, shares = _names(symbols), read_faults(faults)
@@ -116,6 +117,9 @@ def _request(
             )
         market = market or markets[0]
         tapes = [tape for tape, _ in loaded]
+        for path, tape in zip(recordings, tapes, strict=True):
+            for line in tape_warnings(path.name, tape):
+                typer.echo(f"warning: {line}", err=True)
     else:
         market = market or "spot"
         tapes = simulated_tapes(

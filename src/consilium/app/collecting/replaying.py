@@ -16,7 +16,7 @@ from consilium.domain.tables import missing_package
 from consilium.domain.time import SECOND_NS
 from consilium.market.book.streams import read_recording
 from consilium.market.replay.faults import Faults
-from consilium.market.replay.tape import Tape
+from consilium.market.replay.tape import Tape, told
 
 if TYPE_CHECKING:
     from consilium.market.replay.exchange import ReplayExchange
@@ -100,11 +100,8 @@ def load_tape(path: Path) -> tuple[Tape, str]:
         The recording cannot be read, or holds no symbol or several.
     """
     lines = list(read_recording(path))
-    symbols = {
-        line.payload[11 : line.payload.index(b"@")].decode().upper()
-        for line in lines
-        if line.payload.startswith(b'{"stream":"') and b"@" in line.payload[:60]
-    }
+    said = (told(line.payload) for line in lines)
+    symbols = {found.stream.partition("@")[0].upper() for found in said if found and "@" in found.stream}
     if len(symbols) != 1:
         raise DataProblem(
             f"{path.name} must hold the streams of one symbol",
@@ -117,6 +114,23 @@ def load_tape(path: Path) -> tuple[Tape, str]:
     if b'"pu":' not in depth:
         return tape, "spot"
     return tape, "coinm" if "_" in symbol else "usdm"
+
+
+def tape_warnings(name: str, tape: Tape) -> list[str]:
+    """Return a line for each kind of trouble in a recording that is played all the same."""
+    lines = []
+    if tape.holes:
+        line, wrong = tape.holes[0]
+        lines.append(
+            f"{name}, line {line}: {wrong} ({len(tape.holes)} such lines); from there on snapshots are refused "
+            "until the recording holds one"
+        )
+    if tape.left_out:
+        lines.append(
+            f"{name}, line {tape.left_out[0]}: no message of a stream and no snapshot "
+            f"({len(tape.left_out)} such lines); left out"
+        )
+    return lines
 
 
 def simulated_tapes(symbols: Sequence[str], *, seconds: float, seed: int, linked: bool) -> list[Tape]:

@@ -37,7 +37,8 @@ class ReplayExchange:
     """Play tapes to whoever listens, in real time or faster, with faults; an async context manager.
 
     The recording runs once, for all listeners together, from when ``listeners`` of them are connected: who
-    reconnects has missed what went by. Snapshots are of the moment they are asked for, whatever the faults.
+    reconnects has missed what went by. Snapshots are of the moment they are asked for, whatever the faults;
+    where the recording has a hole they are refused with status 503 until it holds a snapshot of its own.
 
     Parameters
     ----------
@@ -236,6 +237,9 @@ class ReplayExchange:
         limit = request.query.get("limit", "100")
         if not limit.isdigit() or int(limit) not in DEPTH_LIMITS:
             return web.json_response({"code": -1130, "msg": "Illegal parameter 'limit'."}, status=400)
+        if not tape.right:
+            self.counts["book_unknown"] += 1
+            return web.json_response({"code": -1001, "msg": "The recording has a hole here."}, status=503)
         if self._rng.random() < self.faults.stale_snapshot:
             self.counts["stale_snapshot"] += 1
             return web.Response(body=tape.recorded_snapshot, content_type="application/json")
