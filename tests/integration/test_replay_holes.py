@@ -47,9 +47,12 @@ def snapshots(tape: Tape) -> list[tuple[int, list[tuple[int, int]]] | None]:
     for message in tape.messages:
         tape.go_on(message)
         if message.kind == "depth":
-            said = json.loads(tape.snapshot_text(5)) if tape.right else None
-            bids = said and [(round(float(p) * 1e8), round(float(q) * 1e8)) for p, q in said["bids"]]
-            answers.append(said and (said["lastUpdateId"], bids))
+            if not tape.right:
+                answers.append(None)
+                continue
+            said = json.loads(tape.snapshot_text(5))
+            bids = [(round(float(p) * 1e8), round(float(q) * 1e8)) for p, q in said["bids"]]
+            answers.append((said["lastUpdateId"], bids))
     return answers
 
 
@@ -118,7 +121,7 @@ def test_a_recording_written_with_spaces_is_played_whole(known: KnownExchange, t
     assert market == ("usdm" if known.linked else "spot")
     assert tape.messages == compact.messages
     assert tape.recorded_snapshot == compact.recorded_snapshot
-    assert tape.holes == tape.left_out == []
+    assert (tape.holes, tape.left_out) == ([], [])
 
 
 def test_lines_that_tell_nothing_are_counted_and_told(known: KnownExchange) -> None:

@@ -122,8 +122,8 @@ def tape_warnings(name: str, tape: Tape) -> list[str]:
     if tape.holes:
         line, wrong = tape.holes[0]
         lines.append(
-            f"{name}, line {line}: {wrong} ({len(tape.holes)} such lines); from there on snapshots are refused "
-            "until the recording holds one"
+            f"{name}, line {line}: {wrong} ({len(tape.holes)} such lines); from there on snapshots are "
+            "refused until the recording holds one"
         )
     if tape.left_out:
         lines.append(
