@@ -32,6 +32,7 @@ from consilium.market.collector.ring import RING
 STATUS = {
     "venue": "binance_spot", "state": "collecting", "ts": 1_700_000_000_000_000_000, "up_s": 61.0,
     "books": 30, "trades": 4, "messages": 99, "writing": True, "problem": "", "last_failure": "",
+    "trouble": "status 404",
     "lag": {"p50_s": 0.012, "p99_s": 0.05, "sum_s": 0.5, "count": 30},
     "gaps": {"open": 1, "by_cause": {"gap": 2, "disconnected": 1}},
     "connections": 2, "connections_refused": 0, "disconnects": 1, "restarts": 0, "requests": 3,
@@ -94,6 +95,7 @@ def test_the_screen_says_what_the_status_holds() -> None:
     assert live_line(STATUS | {"writing": False}).endswith("NOT WRITING")
     lines = "\n".join(summary_lines(STATUS, "books"))
     assert "3 gaps (disconnected 1, gap 2); 2 connections, 1 lost, 0 restarts" in lines
+    assert "refused: 0 connections, 1 requests; last trouble: status 404" in lines
     assert "messages that could not be used (corrupt 5)" in lines
     told = "\n".join(status_lines(STATUS | {"problem": "no room"}, holder=None, age_s=75.0))
     assert "does not run; its status is 0:01:15 old" in told

@@ -1,11 +1,17 @@
 """What `collect` and `replay` refuse, each in one line that names the cure."""
 
+import json
+import time
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from consilium.app.cli.root import app
+from consilium.app.collecting.lock import folder_lock
+from recorder_cases import SYMBOL, exchange, feed, recorder
+
+NOWHERE = ("--rest-url", "http://127.0.0.1:1", "--stream-url", "ws://127.0.0.1:1", "--min-free", "1MB")
 
 
 def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str]:
@@ -21,6 +27,8 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) ->
     [
         (("--interval", "250ms"), 2, "interval of spot must be one of 1000ms, 100ms"),
         (("--interval", "1000ms", "--market", "usdm"), 2, "one of 100ms, 250ms, 500ms"),
+        (("--interval", "1s"), 2, "did you mean '1000ms'?"),
+        (("--interval", "zz"), 2, "choose one of the known intervals of spot"),
         (("--market", "nasdaq"), 2, "coinm, spot, usdm"),
         (("--levels", "0"), 2, "[1, 500]"),
         (("--levels", "501"), 2, "[1, 500]"),
@@ -101,3 +109,44 @@ def test_the_status_of_no_folder_is_bad_usage(tmp_path: Path, monkeypatch: pytes
     found, line = refused(tmp_path, monkeypatch, "collect-status", "--folder", "nowhere")
     assert found == 2
     assert "'nowhere'" in line
+
+
+def test_a_folder_holds_books_of_one_number_of_levels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with recorder(tmp_path / "books") as into:
+        feed(into, exchange(), 0, 5)
+    before = sorted(tmp_path.rglob("*.parquet"))
+    arguments = ("--symbols", SYMBOL, "--folder", "books", "--levels", "5", "--for", "1s", *NOWHERE)
+    found, line = refused(tmp_path, monkeypatch, "collect", *arguments)
+    assert "--levels must be 20" in line
+    assert "use --levels 20, or another --folder" in line
+    assert found == 2
+    assert sorted(tmp_path.rglob("*.parquet")) == before
+
+
+def test_a_run_that_received_nothing_fails_and_says_what_was_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["collect", "--symbols", SYMBOL, "--for", "1s", "--quiet", *NOWHERE])
+    assert done.exit_code == 1
+    assert "refused: 0 connections, " in done.stdout
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: a collection must receive something; got no message in ")
+    assert "check --market" in last
+
+
+@pytest.mark.parametrize(("problem", "code"), [("the disk is full", 1), ("", 0)])
+def test_the_status_of_a_collector_that_does_not_write_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: str, code: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    CliRunner().invoke(app, ["collect", "--symbols", SYMBOL, "--for", "1s", "--folder", ".", *NOWHERE])
+    path = tmp_path / "status.json"
+    status = json.loads(path.read_text())
+    status |= {"ts": time.time_ns(), "problem": problem, "writing": not problem}
+    path.write_text(json.dumps(status))
+    with folder_lock(tmp_path):
+        done = CliRunner().invoke(app, ["collect-status", "--folder", "."])
+    assert done.exit_code == code, done.output

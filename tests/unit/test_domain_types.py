@@ -240,3 +240,23 @@ def test_equal_values_have_one_canonical_form() -> None:
 def test_no_type_of_the_domain_is_left_out_of_the_front_page() -> None:
     assert sorted(domain.__all__) == sorted(set(domain.__all__))
     assert all(hasattr(domain, name) for name in domain.__all__)
+
+
+def test_a_name_that_is_unknown_among_many_lists_the_nearest_few() -> None:
+    known = [f"{name}USDT" for name in ("BTC", "ETH", *(f"C{i:03d}" for i in range(134)))]
+    said = str(UnknownName("symbol", "BTCUSDX", known))
+    assert said.startswith("symbol must be one of 136, as BTCUSDT, ")
+    assert said.endswith("got 'BTCUSDX': did you mean 'BTCUSDT'?")
+    assert len(said) < 160
+
+
+@pytest.mark.parametrize(
+    ("kind", "several"),
+    [
+        ("symbol of a signal", "symbols of a signal"),
+        ("strategy", "strategies"),
+        ("--dates", "values of --dates"),
+    ],
+)
+def test_the_cure_of_an_unknown_name_reads_well(kind: str, several: str) -> None:
+    assert str(UnknownName(kind, "qqq", ["abc"])).endswith(f": choose one of the known {several}")

@@ -42,7 +42,7 @@ class UsageError(ConsiliumError):
 
 
 class UnknownName(UsageError, LookupError):
-    """A name that is in no table; says which are, and which was probably meant.
+    """A name that is in no table; says which are (of many the nearest), and which was probably meant.
 
     Parameters
     ----------
@@ -60,6 +60,7 @@ class UnknownName(UsageError, LookupError):
     """
 
     LISTED = 30
+    NEAREST = 5
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind = kind
@@ -67,12 +68,33 @@ class UnknownName(UsageError, LookupError):
         self.known = sorted(known)
         close = get_close_matches(name.lower(), [k.lower() for k in self.known], n=1, cutoff=0.5)
         meant = [k for k in self.known if close and k.lower() == close[0]]
-        listed = ", ".join(self.known[: self.LISTED]) or "(none)"
+        listed = ", ".join(self.known) or "(none)"
         if len(self.known) > self.LISTED:
-            listed += f" and {len(self.known) - self.LISTED} more"
-        several = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
-        cure = f"did you mean '{meant[0]}'?" if meant else f"choose one of the known {several}"
+            listed = f"{len(self.known)}, as {', '.join(self._nearest())}"
+        cure = f"did you mean '{meant[0]}'?" if meant else f"choose one of the known {_several(kind)}"
         super().__init__(f"{kind} must be one of {listed}", f"'{name}'", cure)
+
+    def _nearest(self) -> list[str]:
+        """Return a few of the known names: the most alike first, then the first in order."""
+        alike = get_close_matches(
+            self.name.lower(), [k.lower() for k in self.known], n=self.NEAREST, cutoff=0.3
+        )
+        near = sorted((k for k in self.known if k.lower() in alike), key=lambda k: alike.index(k.lower()))
+        return [*near, *(k for k in self.known if k not in near)][: self.NEAREST]
+
+
+def _several(kind: str) -> str:
+    """Return the plural of a kind: of its first noun where it is one of something.
+
+    Examples
+    --------
+    >>> _several("rule"), _several("interval of spot"), _several("--dates")
+    ('rules', 'intervals of spot', 'values of --dates')
+    """
+    if kind.startswith("--"):
+        return f"values of {kind}"
+    noun, of, rest = kind.partition(" of ")
+    return (f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s") + of + rest
 
 
 class DataProblem(ConsiliumError):

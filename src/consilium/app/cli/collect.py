@@ -93,7 +93,7 @@ def collect_status(
     folder: Folder = Path("runs/books"),
     json_file: JsonFile = None,
 ) -> None:
-    """Say how the collector of a folder is doing; exit code 1 if it does not run or its status is old."""
+    """Say how the collector of a folder is doing; exit code 1 unless it runs, and writes."""
     from consilium.app.collecting.lock import lock_holder
     from consilium.app.collecting.screen import status_lines
     from consilium.app.files import is_standard_output, write_json
@@ -115,7 +115,7 @@ def collect_status(
     aside = json_file is not None and is_standard_output(json_file)
     for line in lines:
         typer.echo(line, err=aside)
-    if holder is None or stale:
+    if holder is None or stale or not status["writing"]:
         raise typer.Exit(1)
 
 

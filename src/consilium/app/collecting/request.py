@@ -2,11 +2,14 @@
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from consilium.domain import OutputProblem, UnknownName, UsageError
 from consilium.domain.tables import missing_package
+from consilium.domain.time import length_ns
+from consilium.market.book.archive import newest_head
 from consilium.market.collector.ring import RING
 
 MOST_LEVELS = 500
@@ -80,7 +83,7 @@ class CollectRequest:
         if self.market not in INTERVALS:
             raise UnknownName("market", self.market, INTERVALS)
         if self.interval not in INTERVALS[self.market]:
-            raise UnknownName(f"interval of {self.market}", self.interval, INTERVALS[self.market])
+            raise _unknown_interval(self.interval, self.market, tuple(INTERVALS[self.market]))
         if not 1 <= self.levels <= MOST_LEVELS:
             raise UsageError(f"--levels must lie in [1, {MOST_LEVELS}]", self.levels, "use 20")
         _require_symbols(self.symbols)
@@ -92,6 +95,37 @@ class CollectRequest:
                 "raise it, or collect fewer symbols or levels",
             )
         require_folder(self.folder)
+
+
+def _unknown_interval(interval: str, market: str, known: Sequence[str]) -> UsageError:
+    """Return what refuses an interval; one that is only written otherwise, as 1s, is named as it must be."""
+    with suppress(UsageError):
+        same = [name for name in known if length_ns(name) == length_ns(interval)]
+        if same:
+            return UsageError(
+                f"interval of {market} must be one of {', '.join(known)}",
+                f"'{interval}'",
+                f"did you mean '{same[0]}'?",
+            )
+    return UnknownName(f"interval of {market}", interval, known)
+
+
+def require_levels(folder: Path, venue: str, symbols: Sequence[str], levels: int) -> None:
+    """Refuse to add books of other levels to those of a folder: they could not be read as one series.
+
+    Raises
+    ------
+    UsageError
+        The newest books of a symbol have other levels.
+    """
+    for symbol in symbols:
+        head, _ = newest_head(folder, "books", venue, symbol)
+        if head is not None and head.levels != levels:
+            raise UsageError(
+                f"--levels must be {head.levels}, as of the books of {symbol} in '{folder}'",
+                levels,
+                f"use --levels {head.levels}, or another --folder",
+            )
 
 
 def _require_symbols(symbols: Sequence[str]) -> None:

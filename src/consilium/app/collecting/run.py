@@ -7,16 +7,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from consilium.app.collecting.amounts import bytes_text
+from consilium.app.collecting.amounts import bytes_text, seconds_text
 from consilium.app.collecting.disk import FolderSize
 from consilium.app.collecting.lock import folder_lock
 from consilium.app.collecting.memory import return_memory, used_memory
-from consilium.app.collecting.request import CollectRequest
+from consilium.app.collecting.request import CollectRequest, require_levels
 from consilium.app.collecting.signals import ends_on_signals
 from consilium.app.collecting.status import Reporter, write_status
 from consilium.app.collecting.supervisor import Supervisor
 from consilium.app.collecting.watch import Watch
-from consilium.domain import ConsiliumError, OutputProblem
+from consilium.domain import ConsiliumError, DataProblem, OutputProblem
 from consilium.market.collector.binance import Binance
 from consilium.market.collector.collector import Collector
 from consilium.market.collector.recording import Recorder
@@ -69,6 +69,7 @@ async def _collect(request: CollectRequest, show: Show, tell: Tell) -> Ended:
     async with Binance(
         request.market, rest_url=request.rest_url, stream_url=request.stream_url, interval=request.interval
     ) as venue:
+        require_levels(request.folder, venue.name, request.symbols, request.levels)
         recorder = Recorder(
             request.folder,
             venue=venue.name,
@@ -254,5 +255,12 @@ class Session:
             )
         self.reporter.state = "ended"
         self.folder.look()
-        self.last = self.reporter.status()
+        self.last = status = self.reporter.status()
+        if not status["messages"]:
+            trouble = status["trouble"] or "nothing was refused"
+            self.error = self.error or DataProblem(
+                "a collection must receive something",
+                f"no message in {seconds_text(status['up_s'])} ({trouble})",
+                "check --market, --rest-url, --stream-url and the network",
+            )
         self._write_status()

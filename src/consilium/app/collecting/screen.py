@@ -100,6 +100,11 @@ def summary_lines(status: Status, folder: str) -> list[str]:
         f"{status['files']:,} files, {bytes_text(sum(status['bytes'].values()))}{_a_day(status)}; "
         f"{status['buffered_rows']:,} rows not written, {sum(status['dropped'].values()):,} dropped",
     ]
+    connections, requests = status["connections_refused"], status["requests_refused"]
+    if connections or requests:
+        lines.append(
+            f"refused: {connections:,} connections, {requests:,} requests; last trouble: {status['trouble']}"
+        )
     refused = {name: count for name, count in status["messages_refused"].items() if count}
     if refused:
         lines.append(f"messages that could not be used{_listed(refused)}")
