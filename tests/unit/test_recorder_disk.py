@@ -143,7 +143,9 @@ def test_a_loss_that_the_end_finds_is_logged_where_there_is_room(
         kept.take_trade(trade(number))
     with pytest.raises(OutputProblem, match="must have room"):
         kept.close()
-    (gap,) = read_gaps(tmp_path)
+    gap, rest = read_gaps(tmp_path)
+    after = kept.counts["dropped_trades"] + 1
+    assert (rest["cause"], rest["first_id"], rest["last_id"]) == ("disk", after, 50_001)
     assert (gap["first_id"], gap["last_id"]) == (1, kept.counts["dropped_trades"])
 
 
@@ -274,3 +276,34 @@ def test_nothing_is_written_that_would_leave_too_little_room(tmp_path: Path) -> 
     assert kept.buffered == 60
     with pytest.raises(OutputProblem, match="must have room"):
         kept.close()
+
+
+def test_what_a_disk_never_took_is_named_at_the_end(tmp_path: Path) -> None:
+    kept = recorder(tmp_path, min_free_bytes=2**62)
+    for keeper in kept_books(exchange(), 0, 30):
+        kept.take_book(keeper)
+    for number in range(5, 9):
+        kept.take_trade(trade(number))
+    with pytest.raises(OutputProblem, match="disk"):
+        kept.close()
+    assert files(tmp_path) == files(tmp_path, "trades") == []
+    books, trades = read_gaps(tmp_path)
+    diffs = exchange().diffs
+    assert (books["kind"], books["cause"]) == ("books", "disk")
+    assert (books["ts_event_begin"], books["ts_event_end"]) == (diffs[0].ts_event, diffs[29].ts_event)
+    assert (trades["kind"], trades["first_id"], trades["last_id"]) == ("trades", 5, 8)
+
+
+def test_a_loss_that_the_next_run_names_is_logged_once(tmp_path: Path) -> None:
+    with recorder(tmp_path) as into:
+        for keeper in kept_books(exchange(), 0, 30):
+            into.take_book(keeper)
+    full = recorder(tmp_path, min_free_bytes=2**62)
+    for keeper in kept_books(exchange(), 30, 60):
+        full.take_book(keeper)
+    with pytest.raises(OutputProblem):
+        full.close()
+    with recorder(tmp_path) as into:
+        for keeper in kept_books(exchange(), 60, 90):
+            into.take_book(keeper)
+    assert [gap["cause"] for gap in read_gaps(tmp_path)] == ["restart"]

@@ -61,13 +61,15 @@ class GapLog:
             self.dropped += 1
             self._untold += 1
 
-    def write(self, *more: dict[str, Any]) -> None:
+    def write(self, *more: dict[str, Any], at_the_end: bool = False) -> None:
         """Write what waits.
 
         Parameters
         ----------
         *more
             Gaps that are written with it, or not at all.
+        at_the_end
+            A few lines may take of the room that should stay free: they could be written never else.
 
         Raises
         ------
@@ -78,7 +80,8 @@ class GapLog:
         if self._untold:
             lines.insert(0, _line({"kind": "log", "cause": "overflow", "lines": self._untold}))
         if lines:
-            append_durably(self._path, b"".join(lines), min_free_bytes=self._free)
+            free = 0 if at_the_end else self._free
+            append_durably(self._path, b"".join(lines), min_free_bytes=free)
             self._waiting.clear()
             self._untold = 0
 

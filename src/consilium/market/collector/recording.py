@@ -4,6 +4,7 @@ import fcntl
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -260,6 +261,12 @@ class Recorder:
             for stream in self._streams.values():
                 stream.end()
             self.flush()
+        except OutputProblem:
+            for stream in self._streams.values():
+                stream.lose()
+            with suppress(OutputProblem):  # what is raised says it already
+                self._gaps.write(at_the_end=True)
+            raise
         finally:
             self._lock.close()
 

@@ -79,6 +79,7 @@ class SymbolStream:
         self._last_id = None if books is None else books.last_id
         self._lost = "" if books is None else "restart"
         self._shed: Missing | None = None
+        self._has_trades = trades is not None
         self._keeper: BookKeeper | None = None
         self._keeper_session = -1
         self._broken = False
@@ -205,6 +206,19 @@ class SymbolStream:
             self._last_id = int(rows.update[-1])
             self._counts["bytes_raw"] += len(rows) * 8 * (5 + 4 * ring.levels)
 
+    def lose(self) -> None:
+        """Log the rows that no disk took, where nothing was written that a later run could go on after."""
+        ring = self.ring
+        if ring.unwritten and self._last_id is None:
+            rows = ring.rows(ring.written, ring.total)
+            local, event = ((int(ts[0]), int(ts[-1])) for ts in (rows.ts_local, rows.ts_event))
+            self._log(self._gap("books", "disk", local, event))
+        if self.trades.writable and not self._has_trades:
+            lost = self.trades.ready()
+            local, event = ((int(ts[0]), int(ts[-1])) for ts in (lost.ts_local, lost.ts_event))
+            ids = {"first_id": int(lost.trade_id[0]), "last_id": int(lost.trade_id[-1])}
+            self._log(self._gap("trades", "disk", local, event) | ids)
+
     def write_trades(self, *, settle: bool = False) -> None:
         """Write the trades that wait, up to the first hole that may still be filled.
 
@@ -226,7 +240,7 @@ class SymbolStream:
             body = trade_file(trades, venue=self.venue, symbol=self.symbol, interval=self._interval)
             lost = [] if self._shed is None else [self._trade_gap("disk", self._shed)]
             self.trades.written(self._put("trades", trades, body, int(trades.trade_id[-1]), lost))
-            self._shed = None
+            self._shed, self._has_trades = None, True
             self._counts["bytes_raw"] += len(trades) * 8 * 6
 
     def settle(self, ts_local: int | None) -> None:
