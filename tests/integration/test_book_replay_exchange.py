@@ -140,9 +140,14 @@ def assert_told(told: list[Gap], collector: Collector) -> None:
     for gap in closed:
         assert gap.ts_end is not None
         assert gap.ts_event_end is not None
+        # Only the gap before the first book of a run has no beginning.
+        assert gap.ts_begin is not None
+        assert gap.ts_event_begin is not None
         assert gap.ts_begin < gap.ts_end
         assert gap.ts_event_begin <= gap.ts_event_end
-    assert all(a.ts_end <= b.ts_begin for a, b in itertools.pairwise(closed) if a.ts_end)
+    assert all(
+        a.ts_end <= b.ts_begin for a, b in itertools.pairwise(closed) if a.ts_end and b.ts_begin is not None
+    )
 
 
 def test_a_symbol_that_does_not_exist_is_refused() -> None:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from consilium.domain.errors import InvalidValue, OutputProblem, UnknownName
 from consilium.domain.files import sweep_unfinished
-from consilium.domain.time import DAY_NS, to_iso
+from consilium.domain.time import DAY_NS, MS_NS, to_iso
 from consilium.market.candles import COLUMNS
 from consilium.market.checks import check_bars, raw_bars, typical_interval
 from consilium.market.columns import canonical
-from consilium.market.exchange import MS_NS, ExchangeClient, Retry
+from consilium.market.exchange import ExchangeClient, Retry
 from consilium.market.files import interval_length, unreadable, write_whole
 from consilium.market.findings import Finding
 from consilium.market.plan import PRESETS, Plan, stored_plan, wish, write_plan
