@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := .venv-peers
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 POLARS_MAX_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-long check bench soak build promises clean
+.PHONY: help install demo test test-long test-peers check bench soak build promises clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +30,17 @@ test: $(READY) ## the default test suite, one process a core
 
 test-long: $(READY) ## the long tests in their short form
 	$(ONE_THREAD) $(BIN)/pytest -m long
+
+# neuralforecast asks for a training stack of its own, which would replace torch; one of its blocks is compared.
+$(PEERS)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -e '.[test,peers]'
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check --no-deps \
+		neuralforecast pytorch-lightning torchmetrics lightning-utilities utilsforecast
+	@touch $@
+
+test-peers: $(PEERS)/.ready ## compare networks with other projects', in an environment of its own
+	$(ONE_THREAD) $(PEERS)/bin/pytest -m peers tests/unit/test_networks_peers.py
 
 check: $(READY) ## what CI runs: format, lint, types, import contracts, promises, tests
 	$(BIN)/ruff format --check .
