@@ -40,7 +40,11 @@ def tested(arguments: list[str]) -> tuple[list[str], bool]:
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder) / "junit.xml"
         code = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", f"--junitxml={found}", *arguments],
+            [
+                *(sys.executable, "-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal"),
+                f"--junitxml={found}",
+                *arguments,
+            ],
             cwd=ROOT,
             env={**os.environ, "CONSILIUM_TEST_PROFILE": "soak"},
             check=False,
