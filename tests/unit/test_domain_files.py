@@ -85,7 +85,10 @@ def _go(process: "subprocess.Popen[str]") -> None:
 
 
 def _end(process: "subprocess.Popen[str]") -> int:
-    process.communicate(timeout=60)
+    try:
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
     return process.returncode
 
 
