@@ -304,7 +304,11 @@ def test_a_full_disk_is_said_and_collecting_goes_on_when_there_is_room(tmp_path:
 @pytest.mark.long
 def test_a_full_folder_holds_rows_back_and_names_the_gap(tmp_path: Path) -> None:
     known = known_exchange(32, diffs=3_000)
+    # The collector looks at the folder when it begins, and then every 30 s.
     folder = tmp_path / "books"
+    folder.mkdir()
+    other = folder / "other"
+    other.write_bytes(b"x" * 99_000)
     with (
         serving(lambda: ReplayExchange([Tape("BTCUSDT", recording(known))], speed=60.0)) as scene,
         collector(
@@ -319,9 +323,6 @@ def test_a_full_folder_holds_rows_back_and_names_the_gap(tmp_path: Path) -> None
             folder=folder,
         ) as process,
     ):
-        other = folder / "other"
-        until(folder.exists)
-        other.write_bytes(b"x" * 99_000)
         until(lambda: status_of(folder).get("dropped", {}).get("books", 0) > 100)
         assert "raise --max-disk" in status_of(folder)["problem"]
         other.unlink()
