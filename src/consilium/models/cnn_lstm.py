@@ -1,6 +1,5 @@
 """CNN-LSTM: local patterns by convolutions, their order by a recurrent net, and attention over time."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,10 +8,10 @@ from torch import Tensor, nn
 
 from consilium.domain import InvalidValue
 from consilium.models.layers.network.forecaster import NetworkForecaster
-from consilium.models.layers.network.heads import THREE, Heads
+from consilium.models.layers.network.heads import THREE, HeadedNetwork, Heads
 from consilium.models.layers.network.layout import FULL, FeatureLayout
 from consilium.models.layers.network.learning import Plan
-from consilium.models.layers.network.module import Layer, Network, Quantities
+from consilium.models.layers.network.module import Layer, Quantities
 from consilium.models.layers.network.pooling import AttentionPooling
 from consilium.models.layers.network.settings import require_counts, require_share
 
@@ -92,7 +91,7 @@ class ResidualConv(Layer):
         return nn.functional.gelu(steps + found if self.shortcut else found)
 
 
-class CnnLstm(Network):
+class CnnLstm(HeadedNetwork):
     """Convolutions, a bidirectional LSTM, attention over time, three heads.
 
     The LSTM may read both ways: the whole window lies in the past.
@@ -137,10 +136,6 @@ class CnnLstm(Network):
         steps, _ = self.lstm(found)
         stated: Quantities = self.heads(self.drop(self.pool(steps)))
         return stated
-
-    def start_at(self, priors: Mapping[str, Tensor]) -> None:
-        """Set the bias of the direction to ``ln prior``."""
-        self.heads.start_at(priors)
 
 
 class CnnLstmForecaster(NetworkForecaster):

@@ -1,6 +1,5 @@
 """MPDTransformer: a vision transformer on the picture of time by features, as seed 004 sets it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,10 +8,10 @@ from torch import Tensor, nn
 from consilium.domain import InvalidValue
 from consilium.models.layers.network.attention import Encoder, require_divisible
 from consilium.models.layers.network.forecaster import NetworkForecaster
-from consilium.models.layers.network.heads import START, THREE, Heads
+from consilium.models.layers.network.heads import START, THREE, HeadedNetwork, Heads
 from consilium.models.layers.network.layout import FULL, FeatureLayout
 from consilium.models.layers.network.learning import Plan
-from consilium.models.layers.network.module import Network, Quantities
+from consilium.models.layers.network.module import Quantities
 from consilium.models.layers.network.positions import Positions
 from consilium.models.layers.network.settings import require_counts, require_share
 
@@ -77,7 +76,7 @@ class MPDConfig:
         require_share(NAME, "dropout", self.dropout)
 
 
-class MPDTransformer(Network):
+class MPDTransformer(HeadedNetwork):
     """Patches of steps x features, an encoder, three heads.
 
     Whether the book spoke stands outside the patches: it is added to the token that is read out.
@@ -140,10 +139,6 @@ class MPDTransformer(Network):
             known = self.encoder(self.drop(self.positions(tokens)), only=0)[:, 0]
         stated: Quantities = self.heads(known)
         return stated
-
-    def start_at(self, priors: Mapping[str, Tensor]) -> None:
-        """Set the bias of the direction to ``ln prior``."""
-        self.heads.start_at(priors)
 
 
 class MPDForecaster(NetworkForecaster):

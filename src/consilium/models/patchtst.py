@@ -1,6 +1,5 @@
 """PatchTST: each feature cut into patches, one encoder for all, as seed 002 sets it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,9 +8,9 @@ from torch import Tensor, nn
 from consilium.domain import InvalidValue
 from consilium.models.layers.network.attention import Encoder, require_divisible
 from consilium.models.layers.network.forecaster import NetworkForecaster
-from consilium.models.layers.network.heads import DIRECTION, Heads
+from consilium.models.layers.network.heads import DIRECTION, HeadedNetwork, Heads
 from consilium.models.layers.network.learning import Plan
-from consilium.models.layers.network.module import Layer, Network, Quantities
+from consilium.models.layers.network.module import Layer, Quantities
 from consilium.models.layers.network.patches import KINDS as PATCHINGS
 from consilium.models.layers.network.patches import PatchEmbedding, patch_count
 from consilium.models.layers.network.positions import KINDS as POSITIONS
@@ -148,7 +147,7 @@ class PatchTSTBackbone(Layer):
         return result
 
 
-class PatchTST(Network):
+class PatchTST(HeadedNetwork):
     """PatchTST for three classes.
 
     Parameters
@@ -185,10 +184,6 @@ class PatchTST(Network):
         known = self.drop((tokens.mean(dim=2) if self.mean else tokens).flatten(1))
         stated: Quantities = self.heads(torch.cat([known, *removed], dim=1))
         return stated
-
-    def start_at(self, priors: Mapping[str, Tensor]) -> None:
-        """Set the bias to ``ln prior``."""
-        self.heads.start_at(priors)
 
 
 class PatchTSTForecaster(NetworkForecaster):

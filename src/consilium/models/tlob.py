@@ -1,6 +1,5 @@
 """TLOB: a transformer on windows of order books, as seed 004 sets it, and its published namesake."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,9 +10,9 @@ from consilium.models.layers.network.attention import Encoder, require_divisible
 from consilium.models.layers.network.books import CHANNELS, ScaleMix, SnapshotEncoder
 from consilium.models.layers.network.dual_attention import DualAttention
 from consilium.models.layers.network.forecaster import NetworkForecaster
-from consilium.models.layers.network.heads import CONFIDENCE, DIRECTION, Heads
+from consilium.models.layers.network.heads import CONFIDENCE, DIRECTION, HeadedNetwork, Heads
 from consilium.models.layers.network.learning import Plan
-from consilium.models.layers.network.module import Layer, Network, Quantities, clipped
+from consilium.models.layers.network.module import Layer, Quantities, clipped
 from consilium.models.layers.network.positions import Positions
 from consilium.models.layers.network.settings import require_choice, require_counts, require_share
 
@@ -172,7 +171,7 @@ class SpatialTLOB(Layer):
         return known
 
 
-class TLOB(Network):
+class TLOB(HeadedNetwork):
     """TLOB with a direction and a confidence for each horizon.
 
     Parameters
@@ -238,10 +237,6 @@ class TLOB(Network):
                 "export it whole",
             )
         return self.spatial
-
-    def start_at(self, priors: Mapping[str, Tensor]) -> None:
-        """Set the biases of directions to ``ln prior``."""
-        self.heads.start_at(priors)
 
 
 class TLOBForecaster(NetworkForecaster):

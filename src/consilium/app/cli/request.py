@@ -116,6 +116,6 @@ def with_request(command: Callable[Concatenate["BacktestRequest", P], None]) -> 
         command(request, **given)  # type: ignore[call-arg]  # given are the options of P, by name
 
     # typer reads the options here; functions have no such attribute until one is set
-    run.__signature__ = signature(command).replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__signature__ = signature(command).replace(parameters=parameters)  # type: ignore[attr-defined]  # typer reads it
     run.__annotations__ = {of.name: of.annotation for of in parameters}
     return run

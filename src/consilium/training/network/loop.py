@@ -154,7 +154,7 @@ class _Course:
         # A last group of fewer batches is averaged over what it has.
         first = batch // self.plan.accumulate * self.plan.accumulate
         group = min(self.plan.accumulate, self.batches - first)
-        self.session.scaler.scale(loss / group).backward()  # type: ignore[no-untyped-call, unused-ignore]
+        self.session.scaler.scale(loss / group).backward()  # type: ignore[no-untyped-call, unused-ignore]  # torch's
         return value
 
     def _step(self) -> None:

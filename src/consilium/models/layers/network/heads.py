@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from consilium.models.layers.inputs import CLASSES
-from consilium.models.layers.network.module import Layer, Quantities
+from consilium.models.layers.network.module import Layer, Network, Quantities
 
 DIRECTION, CONFIDENCE, RETURN = "direction", "confidence", "expected_return"
 THREE = (DIRECTION, CONFIDENCE, RETURN)
@@ -53,6 +53,16 @@ class Heads(Layer):
         with torch.no_grad():
             for name, prior in priors.items():
                 dict(self.maps[name].named_parameters())["bias"].copy_(prior.log())
+
+
+class HeadedNetwork(Network):
+    """A network whose quantities come from ``heads``, which hold all biases."""
+
+    heads: Heads
+
+    def start_at(self, priors: Mapping[str, Tensor]) -> None:
+        """Set the biases of directions to ``ln prior``."""
+        self.heads.start_at(priors)
 
 
 def _small(width: int, outputs: int) -> nn.Linear:

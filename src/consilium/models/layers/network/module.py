@@ -12,7 +12,7 @@ Quantities = dict[str, Tensor]
 """What the heads return, by name; see `Network`."""
 
 
-class Layer(nn.Module):  # type: ignore[misc, unused-ignore]
+class Layer(nn.Module):  # type: ignore[misc, unused-ignore]  # untyped where torch is absent
     """A torch module; without torch its base is unknown to the type checker, here and nowhere else."""
 
 
