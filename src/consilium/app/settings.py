@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -160,14 +160,99 @@ class Paper(_Section):
     unit_notional: Positive = 1_000.0
 
 
+class Engine(_Section):
+    """How the living ensemble works. See docs/ensemble.md.
+
+    Parameters
+    ----------
+    symbol
+        Of signals that name none; empty for the first symbol that is traded.
+    horizon_s
+        Of signals that name none, in seconds.
+    period_s
+        From one cycle to the next.
+    freshness_s
+        A signal older than this is stale.
+    """
+
+    symbol: str = ""
+    horizon_s: Positive = 3_600.0
+    period_s: Positive = 10.0
+    freshness_s: Positive = 60.0
+
+
+class Live(_Section):
+    """What the service follows. See docs/service.md.
+
+    Parameters
+    ----------
+    feed
+        Where candles come from: empty for none, ``replay:PATH``, ``simulate:...`` as in ``--data``, or
+        ``exchange:VENUE`` through ccxt.
+    symbols
+        Which of them; all of a replay or simulation if empty.
+    bar
+        Length of a candle, as in ``--bar``.
+    speed
+        Of a replay: bars of each symbol a second; 0 for as fast as it can.
+    """
+
+    feed: str = ""
+    symbols: tuple[str, ...] = ()
+    bar: str = "1h"
+    speed: NotNegative = 1.0
+
+
+class Api(_Section):
+    """Bounds of the API, by key. See docs/service.md.
+
+    Parameters
+    ----------
+    writes_per_minute, reads_per_minute
+        Requests of one key; 0 for no limit.
+    body_bytes
+        Largest body.
+    stream_clients
+        Most clients that may follow the events at once.
+    tls_certificate, tls_key
+        PEM files; both or neither.
+    """
+
+    writes_per_minute: int = Field(default=60, ge=0)
+    reads_per_minute: int = Field(default=6_000, ge=0)
+    body_bytes: int = Field(default=262_144, ge=1_024, le=67_108_864)
+    stream_clients: int = Field(default=256, ge=1, le=10_000)
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+
+
 class Settings(BaseSettings):
-    """All settings of a run."""
+    """All settings of a run.
+
+    Parameters
+    ----------
+    database_url
+        Of the journal: ``sqlite:///PATH`` or ``postgresql://...``; ``journal.sqlite`` in the data directory
+        if not given.
+    redis_url
+        Of the transport and the ``quantum:*`` keys; none of both leaves this process if not given.
+    api_key
+        Admin key; one is generated if not given.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="CONSILIUM_", env_nested_delimiter="__", extra="ignore", toml_file="consilium.toml"
     )
 
     data_dir: Path = Path("runs")
+    database_url: str = Field(default="", repr=False)
+    redis_url: str = Field(default="", repr=False)
+    api_key: SecretStr | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(default=8001, ge=0, le=65_535)
+    engine: Engine = Engine()
+    live: Live = Live()
+    api: Api = Api()
     costs: Costs = Costs()
     book: Book = Book()
     ensemble: Ensemble = Ensemble()
