@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from real_servers import fresh_postgres, fresh_valkey, postgres_url, start_valkey, valkey_url
+
 settings.register_profile("default", deadline=None, derandomize=True, max_examples=60)
 settings.register_profile(
     "soak", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow]
@@ -21,6 +23,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that starts the tests in the background has SIGINT ignored, and processes inherit that: those
     # that tests interrupt would not hear it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+__all__ = ["fresh_postgres", "fresh_valkey", "postgres_url", "start_valkey", "valkey_url"]
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
