@@ -22,6 +22,13 @@ from consilium.domain.forecast import (
     signal_probabilities,
 )
 from consilium.domain.governance import Briefing, Decision, Policy
+from consilium.domain.live import (
+    ModelConfigured,
+    PerformanceReported,
+    RuleChanged,
+    SignalReceived,
+    StepDone,
+)
 from consilium.domain.market import BookSnapshot, Candle, FeatureWindow, Funding, Instrument, PublicTrade
 from consilium.domain.names import MODEL_NAMES, canonical_model, short_model
 from consilium.domain.ports import (
@@ -85,19 +92,24 @@ __all__ = [
     "Instrument",
     "InvalidValue",
     "Liquidity",
+    "ModelConfigured",
     "Order",
     "OrderEvent",
     "OrderKind",
     "OrderStatus",
     "Outcome",
     "OutputProblem",
+    "PerformanceReported",
     "Policy",
     "PortfolioSnapshot",
     "Position",
     "Prediction",
     "PublicTrade",
+    "RuleChanged",
     "Side",
+    "SignalReceived",
     "Spend",
+    "StepDone",
     "TradingEnv",
     "UnknownName",
     "Update",
