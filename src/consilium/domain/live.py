@@ -1,4 +1,4 @@
-"""What happens to a system that runs: settings that are changed, signals that come in, steps that are done."""
+"""What happens to a running system: settings changed, signals that come in, steps that are done."""
 
 from dataclasses import dataclass
 
