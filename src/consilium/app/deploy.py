@@ -11,6 +11,7 @@ import numpy as np
 
 from consilium import __version__
 from consilium.app.bootstrap import ForecasterFactory, SystemClock, factories, teaching_of
+from consilium.app.membership import unfed
 from consilium.app.observe import Observed
 from consilium.app.openings import open_outcomes
 from consilium.app.searching import Search
@@ -28,10 +29,6 @@ from consilium.training.runs import Run, RunTable
 from consilium.training.serving import BEST
 from consilium.training.teaching import Lap, Teaching
 from consilium.training.walkforward import NothingTrained, train_final, walk_forward
-
-BOOK_MODEL = "tlob"
-NOT_BARS = "it reads windows of order-book snapshots, and these rows are windows of bars"
-"""Why the model of books is left out; see decision 011."""
 
 WEIGHTED = (
     "test_log_loss",
@@ -136,7 +133,7 @@ def train(
         Data too short for the folds, or a parameter that a model has not got.
     """
     training = settings.training
-    skipped = {name: NOT_BARS for name in models if name == BOOK_MODEL}
+    skipped = unfed(models)
     asked = [name for name in models if name not in skipped]
     missing = without_library(asked)
     dataset = build_dataset(observed.panel, features, LabelSpec(horizon=horizon), observed.books)

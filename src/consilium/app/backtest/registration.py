@@ -1,13 +1,14 @@
 """What a backtest and a judgement do alike: read, register before an outcome is read, leave a row behind."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from consilium import __version__
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.bootstrap import SystemClock, factories
+from consilium.app.membership import fed, unfed
 from consilium.app.observe import Observed, fitting_features
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import digest
@@ -31,11 +32,14 @@ class Material:
         The candles, and the features of books if the set has any.
     features
         Name of the feature set: the one that was asked for, or the one that fits the history.
+    skipped
+        By model that was asked for and that the data cannot feed, why; the request names the others.
     """
 
     request: BacktestRequest
     observed: Observed
     features: str
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, request: BacktestRequest, progress: ProgressCall = silent) -> "Material":
@@ -52,7 +56,13 @@ class Material:
         progress("read candles", 1, 1)
         features = request.features or fitting_features(observed)
         observed = observed.with_books(feature_names(features), progress)
-        return cls(request=request, observed=observed, features=features)
+        skipped = unfed(request.models)
+        return cls(
+            request=replace(request, models=fed(request.models, skipped)),
+            observed=observed,
+            features=features,
+            skipped=skipped,
+        )
 
     def registration(self, **facts: Any) -> dict[str, Any]:
         """Return what is registered: the request, the label, the universe, and ``facts``."""
@@ -66,8 +76,13 @@ class Material:
             universe=sorted(self.observed.panel),
             comparators_rule=COMPARATORS_RULE,
             alpha=ALPHA,
+            **({"skipped": dict(self.skipped)} if self.skipped else {}),
             **facts,
         )
+
+    def notes(self) -> list[str]:
+        """Say which models were left out, and why."""
+        return [f"{name} is left out: {why}." for name, why in self.skipped.items()]
 
     def run_table(self) -> RunTable:
         """Return the run table of the settings' data folder."""
@@ -86,17 +101,21 @@ class Registered:
         What was registered.
     data_digest
         Of the candles and features of books; of books and trades too where these fill orders.
+    notes
+        What a reader must know of what was left out.
     """
 
     row: Run
     config: Mapping[str, Any]
     config_hash: str
     data_digest: str
+    notes: Sequence[str] = ()
 
     def signed(self, report: Mapping[str, Any], trials: int) -> dict[str, Any]:
         """Add to a report what was registered for it, on which data, and as which run."""
         return {
             **report,
+            "notes": [*report["notes"], *self.notes],
             "data": {**report["data"], "digest": self.data_digest},
             "config": self.config,
             "config_hash": self.config_hash,
@@ -134,4 +153,10 @@ def registered(
         data_digest=data_digest,
         code_version=__version__,
     ) as row:
-        yield Registered(row=row, config=config, config_hash=digest(config), data_digest=data_digest)
+        yield Registered(
+            row=row,
+            config=config,
+            config_hash=digest(config),
+            data_digest=data_digest,
+            notes=material.notes(),
+        )

@@ -70,7 +70,7 @@ def run(request: BacktestRequest, *, progress: ProgressCall = silent) -> dict[st
     table = material.run_table()
     with registered("backtest", material, table, config) as entry:
         open_outcomes(entry.row, material.observed, seed=request.settings.training.seed)
-        report = _carry_out(request, material.observed, material.features, progress, entry.row)
+        report = _carry_out(material.request, material.observed, material.features, progress, entry.row)
         entry.row.record(_headline(report))
     return entry.signed(report, table.trials("backtest"))
 

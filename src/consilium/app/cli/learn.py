@@ -19,12 +19,9 @@ Folder = Annotated[
     Path | None,
     typer.Option("--models-dir", help="Folder of the artefacts (default: models in the data folder)."),
 ]
-Trained = Annotated[
+Stored = Annotated[
     str | None,
-    typer.Option(
-        "--models",
-        help="Models, separated by commas, or `all` seven; without it the trees, which take seconds.",
-    ),
+    typer.Option("--models", help="Stored models, separated by commas; all of them if not given."),
 ]
 Schedule = Annotated[
     str | None,
@@ -46,7 +43,7 @@ def train(
     books: options.Books = None,
     bar: options.Bar = None,
     symbols: options.Symbols = None,
-    models: Trained = None,
+    models: options.Models = None,
     features: options.Features = None,
     horizon: options.Horizon = None,
     folds: options.Folds = None,
@@ -74,7 +71,7 @@ def train(
         books=books,
         bar=bar,
         symbols=symbols,
-        models=_named_models(models),
+        models=models,
         features=features,
         horizon=horizon,
         folds=folds,
@@ -143,18 +140,6 @@ def _train_once(
         raise typer.Exit(1)
 
 
-def _named_models(models: str | None) -> str:
-    """Return what to train: `all` is every model there is, and nothing is the default pool."""
-    if models is None:
-        return "all"
-    if models != "all":
-        return models
-    from consilium.domain import names_in
-    from consilium.models import FORECASTERS, GROUP
-
-    return ",".join(names_in(FORECASTERS, GROUP))
-
-
 def _trained(request: "BacktestRequest", folder: Path, *, quiet: bool) -> tuple["Observed", "TrainingResult"]:
     from consilium.app import deploy
     from consilium.app.cli.training_table import training_table
@@ -188,7 +173,7 @@ def predict(
     books: options.Books = None,
     bar: options.Bar = None,
     symbols: options.Symbols = None,
-    models: options.Models = "all",
+    models: Stored = None,
     rule: options.Rule = None,
     trust: options.Trust = None,
     gates: options.Gates = None,
@@ -209,7 +194,7 @@ def predict(
         books=books,
         bar=bar,
         symbols=symbols,
-        models=models,
+        models=None if models == "all" else models,
         rule=rule,
         trust=trust,
         gates=gates,
@@ -222,7 +207,7 @@ def predict(
     folder = models_dir or settings.data_dir / "models"
     pool = deploy.load_pool(
         folder,
-        None if models == "all" else request.models,
+        None if models in (None, "all") else request.models,
         now_ns=SystemClock().now_ns(),
         max_age_ns=0 if old else int(settings.serving.max_age_days * DAY_NS),
     )

@@ -41,7 +41,13 @@ Bar = Annotated[
 Symbols = Annotated[
     str | None, typer.Option("--symbols", help="Symbols, separated by commas; all of the data if not given.")
 ]
-Models = Annotated[str, typer.Option("--models", help="Models, separated by commas, or `all`.")]
+Models = Annotated[
+    str | None,
+    typer.Option(
+        "--models",
+        help="Models, separated by commas, or `all` seven; without it the trees, which take seconds.",
+    ),
+]
 Limits = Annotated[str, typer.Option("--limits", help="Risk limits: on or off.")]
 Features = Annotated[
     str | None,

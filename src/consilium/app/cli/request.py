@@ -27,7 +27,7 @@ def request_of(
     maker_fee: filling.MakerFee = None,
     taker_fee: filling.TakerFee = None,
     symbols: options.Symbols = None,
-    models: options.Models = "all",
+    models: options.Models = None,
     rule: options.Rule = None,
     trust: options.Trust = None,
     gates: options.Gates = None,
@@ -92,7 +92,7 @@ def request_of(
         books=tuple(books or ()),
         bar=bar or "",
         symbols=options.split_names(symbols),
-        models=None if models == "all" else options.split_names(models),
+        models=_asked_models(models),
         rule=rule,
         trust=trust,
         gates=gates,
@@ -102,6 +102,16 @@ def request_of(
         limits=limited,
         repair=repair,
     )
+
+
+def _asked_models(models: str | None) -> tuple[str, ...] | None:
+    """Return what was named: `all` is every model there is, and None the default pool."""
+    if models != "all":
+        return options.split_names(models)
+    from consilium.domain import names_in
+    from consilium.models import FORECASTERS, GROUP
+
+    return names_in(FORECASTERS, GROUP)
 
 
 def with_request(command: Callable[Concatenate["BacktestRequest", P], None]) -> Callable[..., None]:
