@@ -1,0 +1,124 @@
+"""A journal in PostgreSQL: several processes may append, one at a time."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from consilium.bus.journal.chain import Stored
+from consilium.domain import UsageError
+
+_LOCK = 0x436F6E73696C6975
+"""Of the advisory lock on the head: the first eight letters of our name."""
+_COLUMNS = (
+    ("offset", "bigint"),
+    ("event_id", "text"),
+    ("topic", "text"),
+    ("stream", "text"),
+    ("version", "bigint"),
+    ("ts_event", "bigint"),
+    ("ts_recorded", "bigint"),
+    ("cause_id", "text"),
+    ("trace_id", "text"),
+    ("payload", "text"),
+    ("hash", "bytea"),
+)
+_ARRAYS = ", ".join(f"%s::{kind}[]" for _, kind in _COLUMNS)
+_INSERT = f"INSERT INTO journal_events SELECT * FROM unnest({_ARRAYS})"  # noqa: S608 - our own columns
+_KNOWN = (
+    'SELECT event_id, "offset" FROM journal_events WHERE event_id = ANY(%(ids)s) '
+    'UNION ALL SELECT event_id, "offset" FROM journal_archived WHERE event_id = ANY(%(ids)s)'
+)
+
+
+class PostgresBackend:
+    """PostgreSQL, by psycopg 3.
+
+    Parameters
+    ----------
+    url
+        ``postgresql://user:password@host:port/database``.
+    patience_s
+        How long to wait for a connection, and for the lock on the head.
+    """
+
+    default_archive: Path | None = None
+
+    def __init__(self, url: URL, *, read_only: bool, patience_s: float) -> None:
+        try:
+            import psycopg  # noqa: F401
+        except ImportError:
+            raise UsageError(
+                "a journal in PostgreSQL needs psycopg", "none", "pip install 'consilium[postgres]'"
+            ) from None
+        self.place = url.set(password=None, query={}).render_as_string()
+        self._patience_s = patience_s
+        options = {
+            "synchronous_commit": "on",
+            "lock_timeout": f"{int(patience_s * 1_000)}",
+            "default_transaction_isolation": "read\\ committed",
+            "default_transaction_read_only": "on" if read_only else "off",
+            "client_encoding": "utf8",
+        }
+        given = str(url.query.get("options", ""))
+        told = " ".join([given, *(f"-c {key}={value}" for key, value in options.items())]).strip()
+        self.engine = create_engine(
+            url.set(drivername="postgresql+psycopg").update_query_dict({"options": told}),
+            connect_args={"connect_timeout": max(2, int(patience_s)), "application_name": "consilium"},
+            pool_size=4,
+            max_overflow=16,
+            pool_timeout=30.0,
+            pool_pre_ping=True,
+        )
+
+    def prepare(self, connection: Connection) -> None:
+        """Do nothing: a server's database is always one."""
+
+    def is_empty(self, connection: Connection) -> bool:
+        """Tell whether the schema has no table."""
+        sql = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()"
+        return connection.execute(text(sql)).scalar() == 0
+
+    def begin(self, connection: Connection) -> None:
+        """Take the lock on the head, which goes when the transaction ends."""
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+
+    def known(self, connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+        """Return the offsets of those ids that are kept or archived."""
+        return {row[0]: row[1] for row in connection.exec_driver_sql(_KNOWN, {"ids": list(ids)})}
+
+    def insert(self, connection: Connection, rows: Sequence[Stored]) -> None:
+        """Add rows to the events, all by one statement."""
+        connection.exec_driver_sql(_INSERT, tuple(list(column) for column in zip(*rows, strict=True)))
+
+    def mark(self, connection: Connection, consumer: str, event_id: str) -> bool:
+        """Add to the inbox; False if it is there."""
+        sql = "INSERT INTO journal_inbox VALUES (:consumer, :event_id) ON CONFLICT DO NOTHING"
+        rows: int = connection.execute(text(sql), {"consumer": consumer, "event_id": event_id}).rowcount
+        return rows == 1
+
+    def warnings(self, connection: Connection) -> tuple[str, ...]:
+        """Return which settings of the server can lose what was acknowledged."""
+        return tuple(
+            f"PostgreSQL runs with {name} = off: a crash of its machine can lose what was acknowledged"
+            for name in ("fsync", "full_page_writes")
+            if connection.execute(text(f"SHOW {name}")).scalar_one() == "off"
+        )
+
+    def cure(self, error: DBAPIError) -> str:
+        """Return what to do about an error of the server."""
+        state = getattr(error.orig, "sqlstate", None) or ""
+        if state == "55P03":
+            return f"end the program that holds the lock (waited {self._patience_s:g} s)"
+        if state == "53100":
+            return "make room on the server's disk"
+        if state in {"28P01", "28000"}:
+            return "correct user and password"
+        if state == "3D000":
+            return "create the database"
+        if state in {"42501", "25006"}:
+            return "give the user the right to write, or open it to read only"
+        if error.connection_invalidated or not state or state.startswith(("08", "57")):
+            return "check that the server runs and can be reached"
+        return "check the server's log"
