@@ -1,6 +1,6 @@
 """Who may vote: enabled models that answer the same question, each once, and that dare to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from consilium.domain import InvalidValue, Prediction
@@ -38,6 +38,24 @@ class ModelSetting:
     def __post_init__(self) -> None:
         if not 0.0 <= self.min_confidence <= 1.0:
             raise InvalidValue("min_confidence must lie in [0, 1]", self.min_confidence, "give a fraction")
+
+
+def members_of(models: Mapping[str, ModelSetting] | Iterable[str], fallback: str) -> dict[str, ModelSetting]:
+    """Return the setting of each model of the pool; the fallback is none of them.
+
+    Raises
+    ------
+    InvalidValue
+        No models, or the fallback among them.
+    """
+    found = dict(models) if isinstance(models, Mapping) else {name: ModelSetting() for name in models}
+    if not found or fallback in found:
+        raise InvalidValue(
+            f"models must be at least one, without the fallback {fallback}",
+            sorted(found),
+            "name the models of the pool only",
+        )
+    return found
 
 
 def enabled_count(models: Mapping[str, ModelSetting] | None, predictions: Sequence[Prediction]) -> int:

@@ -1,6 +1,6 @@
 """When trust learns: one lesson for each instant, of all symbols together, in the order of outcomes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from consilium.domain import Consensus, InvalidValue, Outcome, Prediction
@@ -152,10 +152,16 @@ class Learning:
                 self._teach(topic)
 
     def decided(
-        self, key: RoundKey, predictions: Sequence[Prediction], consensus: Consensus, regime: str
+        self,
+        key: RoundKey,
+        predictions: Sequence[Prediction],
+        consensus: Consensus,
+        regime: str,
+        guests: Collection[str] = (),
     ) -> None:
-        """Teach the consensus, and keep the forecasts of a decided round until their outcome."""
-        tell(self.policy(key.horizon_ns, key.label_id), predictions, consensus, regime)
+        """Teach the consensus, not about guests, and keep all forecasts of the round until its outcome."""
+        told = [p for p in predictions if p.model not in guests] if guests else predictions
+        tell(self.policy(key.horizon_ns, key.label_id), told, consensus, regime)
         self.keep(key, predictions, regime)
 
     def keep(self, key: RoundKey, predictions: Sequence[Prediction], regime: str) -> None:
@@ -165,6 +171,10 @@ class Learning:
             oldest = next(iter(self._decided))
             del self._decided[oldest]
             self.closed(oldest)
+
+    def awaiting(self, key: RoundKey) -> Sequence[Prediction]:
+        """Return the forecasts that wait for the outcome of a round."""
+        return self._decided.get(key, ((), ""))[0]
 
     def mature(self, key: RoundKey, outcome: Outcome) -> str:
         """Take an outcome; return why it was ignored, empty if it counts."""

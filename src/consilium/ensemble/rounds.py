@@ -1,8 +1,9 @@
 """A round: what one consensus is about, and how its messages are written down."""
 
+from dataclasses import fields
 from typing import Any, NamedTuple
 
-from consilium.domain import Direction, Outcome, Prediction
+from consilium.domain import Consensus, Direction, Outcome, Prediction
 
 
 class RoundKey(NamedTuple):
@@ -14,7 +15,7 @@ class RoundKey(NamedTuple):
     label_id: str
 
     @classmethod
-    def of(cls, message: Prediction | Outcome) -> "RoundKey":
+    def of(cls, message: Prediction | Outcome | Consensus) -> "RoundKey":
         """Return the round that a message belongs to."""
         return cls(message.ts_event, message.symbol, message.horizon_ns, message.label_id)
 
@@ -72,3 +73,29 @@ def read_outcome(written: list[Any]) -> Outcome:
         direction=Direction(direction),
         realised_return=realised_return,
     )
+
+
+def write_consensus(c: Consensus) -> dict[str, Any]:
+    """Write a consensus as JSON values.
+
+    Examples
+    --------
+    >>> came = Consensus(symbol="BTCUSDT", ts_event=0, horizon_ns=1, label_id="l", rule="majority",
+    ...                  level="split", direction=Direction.UP, probabilities=(0.1, 0.3, 0.6),
+    ...                  p_direction=0.6, confidence=0.6, score=0.5, agreement=0.5, support=0.5,
+    ...                  meta_confidence=0.6, weights={"a": 1.0})
+    >>> read_consensus(write_consensus(came)) == came
+    True
+    """
+    written = {field.name: getattr(c, field.name) for field in fields(c)}
+    return written | {
+        "direction": int(c.direction),
+        "probabilities": list(c.probabilities),
+        "weights": dict(c.weights),
+        "gates": dict(c.gates),
+    }
+
+
+def read_consensus(written: dict[str, Any]) -> Consensus:
+    """Read what `write_consensus` wrote."""
+    return Consensus(**{**written, "direction": Direction(written["direction"])})

@@ -5,7 +5,7 @@ so a replay of the journal gives the same consensuses and the same trust.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from consilium.domain import (
     UnknownName,
     coverage,
 )
-from consilium.ensemble.admission import ModelSetting
+from consilium.ensemble.admission import ModelSetting, members_of
 from consilium.ensemble.allocations import check_shares, rule_shares
 from consilium.ensemble.consensus import EVEN_PRIOR, first_hold, reach_consensus
 from consilium.ensemble.gates import Gates, make_gates
@@ -28,28 +28,17 @@ from consilium.ensemble.rounds import RoundKey, read_prediction, write_predictio
 from consilium.ensemble.rules import make_rule
 from consilium.ensemble.trust import DEFAULT_TRUST, TrustPolicy
 from consilium.ensemble.trust.regimes import Terciles
+from consilium.ensemble.trust.roll import speaking
 from consilium.ensemble.voting import PASS, Rule
-
-
-def _members(models: Mapping[str, ModelSetting] | Iterable[str], fallback: str) -> dict[str, ModelSetting]:
-    """Return the setting of each model of the pool; the fallback is none of them."""
-    found = dict(models) if isinstance(models, Mapping) else {name: ModelSetting() for name in models}
-    if not found or fallback in found:
-        raise InvalidValue(
-            f"models must be at least one, without the fallback {fallback}",
-            sorted(found),
-            "name the models of the pool only",
-        )
-    return found
 
 
 class EnsembleService:
     """Collects predictions into rounds and turns each round into one Consensus.
 
-    A round is decided as soon as every enabled model has spoken, or by `flush`; n counts all enabled models,
-    so a missing one can lower the level. Late, repeated and unknown predictions change nothing and are
-    counted in ``ignored``. The fallback speaks only in a round without any other prediction, as level
-    ``none`` with a gate of its own, and acts on paper only.
+    A round is decided as soon as every enabled model that is loaded has spoken, or by `flush`; n counts the
+    enabled models that are loaded or spoke, so a missing one can lower the level. Late, repeated and unknown
+    predictions change nothing and are counted in ``ignored``. The fallback speaks only in a round without any
+    other prediction, as level ``none`` with a gate of its own, and acts on paper only.
 
     Parameters
     ----------
@@ -78,13 +67,15 @@ class EnsembleService:
         Whether this is paper trading, where the fallback may act.
     capacity
         Most rounds kept open, and kept until their outcome; the oldest open round is then decided as it is.
+    loaded
+        The models that are waited for; the others count only where they speak. None for all of them.
 
     Raises
     ------
     InvalidValue
         No models, the fallback among them, a capacity below 1, or shares that no rule can weigh with.
     UnknownName
-        No such rule, preset or trust policy; a setting for a model that is not there.
+        No such rule, preset or trust policy; a setting for, or a loading of, a model that is not there.
 
     Examples
     --------
@@ -117,8 +108,9 @@ class EnsembleService:
         fallback: str = "fallback",
         paper: bool = False,
         capacity: int = 4096,
+        loaded: Iterable[str] | None = None,
     ) -> None:
-        self._models = _members(models, fallback)
+        self._models = members_of(models, fallback)
         if capacity < 1:
             raise InvalidValue("capacity must be >= 1", capacity, "use 4096")
         self._learning = Learning(trust, self._models, trust_options or {}, capacity, per_regime=per_regime)
@@ -137,7 +129,9 @@ class EnsembleService:
         self.fallback = fallback
         self.paper = paper
         self.capacity = capacity
+        self.loaded = frozenset(speaking(self._models if loaded is None else tuple(loaded), self._models))
         self.ignored: Counter[str] = Counter()
+        self._guests: dict[RoundKey, set[str]] = {}
         self._open: dict[RoundKey, dict[str, Prediction]] = {}
         self._decided_until: dict[tuple[str, int, str], int] = {}
         self._seen: dict[tuple[str, int], tuple[float, str]] = {}
@@ -192,6 +186,11 @@ class EnsembleService:
             raise UnknownName("model", model, self._models)
         self._models[model] = setting
 
+    def present(self, spoken: Iterable[str]) -> dict[str, ModelSetting]:
+        """Return the settings of the models that a round is about: those loaded, and those that spoke."""
+        there = self.loaded.union(spoken)
+        return {model: setting for model, setting in self._models.items() if model in there}
+
     def trust(self, horizon_ns: int, label_id: str) -> TrustPolicy:
         """Return the trust policy of one horizon and label."""
         return self._learning.policy(horizon_ns, label_id)
@@ -216,6 +215,30 @@ class EnsembleService:
         elif isinstance(message, Outcome):
             self._mature(message)
         return ()
+
+    def invite(self, prediction: Prediction) -> None:
+        """Let a forecast that another consensus was taught with already join a round too, as a guest.
+
+        It votes and is scored there, but the consensus teaches nothing about it, and nobody waits for it; the
+        model's own prediction takes its place. One that is not for this room, or late, changes nothing.
+        """
+        setting, key = self._models.get(prediction.model), RoundKey.of(prediction)
+        if setting is not None and setting.enabled and prediction.model not in self._open.get(key, {}):
+            if key not in self._open:
+                if key.ts_event <= self._decided_until.get(key[1:], -1):
+                    return
+                self._open[key] = {}
+                self._learning.opened(key)
+            self._open[key][prediction.model] = prediction
+            self._guests.setdefault(key, set()).add(prediction.model)
+
+    def seen(self, symbol: str, ts_event: int) -> tuple[float | None, str]:
+        """Return volatility and regime of a symbol at an instant; None and empty if unknown."""
+        return self._seen.get((symbol, ts_event), (None, ""))
+
+    def awaiting(self, about: Consensus | Outcome) -> Sequence[Prediction]:
+        """Return the forecasts of a decided round that wait for their outcome."""
+        return self._learning.awaiting(RoundKey.of(about))
 
     def flush(self, until: int | None = None) -> tuple[Consensus, ...]:
         """Decide the open rounds with ``ts_event <= until`` (None: all) by who has spoken, oldest first."""
@@ -252,10 +275,13 @@ class EnsembleService:
                 return self._ignore("late prediction")
             spoken = self._open[key] = {}
             self._learning.opened(key)
-        if prediction.model in spoken:
+        guests = self._guests.get(key, set())
+        if prediction.model in spoken and prediction.model not in guests:
             return self._ignore("repeated prediction")
+        guests.discard(prediction.model)
         spoken[prediction.model] = prediction
-        if all(model in spoken for model, setting in self._models.items() if setting.enabled):
+        awaited = [model for model in self.loaded if self._models[model].enabled]
+        if awaited and all(model in spoken and model not in guests for model in awaited):
             return self._decide(key)
         if len(self._open) > self.capacity:
             return self._decide(min(self._open))
@@ -266,13 +292,14 @@ class EnsembleService:
         return ()
 
     def _decide(self, key: RoundKey) -> tuple[Consensus, ...]:
-        spoken = self._open.pop(key)
+        spoken, guests = self._open.pop(key), self._guests.pop(key, set())
         topic = key[1:]
         self._decided_until[topic] = max(key.ts_event, self._decided_until.get(topic, -1))
         fallback = spoken.pop(self.fallback, None)
         predictions = [p for p in spoken.values() if self._models[p.model].enabled]
-        volatility, regime = self._seen.get((key.symbol, key.ts_event), (None, ""))
-        self._coverage = coverage(len(predictions), sum(s.enabled for s in self._models.values()))
+        volatility, regime = self.seen(key.symbol, key.ts_event)
+        present = self.present(spoken)
+        self._coverage = coverage(len(predictions), sum(s.enabled for s in present.values()))
         if not predictions:
             self._learning.closed(key)
             return () if fallback is None else (self._fall_back(fallback, volatility),)
@@ -287,12 +314,12 @@ class EnsembleService:
             trust=trust,
             volatility=volatility,
             gates=self.gates,
-            models=self._models,
+            models=present,
             prior=self.prior,
             hindsight=hindsight,
         )
         hindsight.decided(key, consensus, volatility)
-        self._learning.decided(key, predictions, consensus, regime)
+        self._learning.decided(key, predictions, consensus, regime, guests)
         return (consensus,)
 
     def _fall_back(self, prediction: Prediction, volatility: float | None) -> Consensus:
@@ -319,6 +346,7 @@ class EnsembleService:
             "open": [
                 [list(key), [write_prediction(p) for p in said.values()]] for key, said in self._open.items()
             ],
+            "guests": [[list(key), sorted(models)] for key, models in self._guests.items()],
             "decided_until": [[*topic, ts] for topic, ts in self._decided_until.items()],
             "seen": [[*at, *what] for at, what in self._seen.items()],
             "terciles": self._terciles.state() if self._terciles else None,
@@ -341,6 +369,7 @@ class EnsembleService:
                 RoundKey(*key): {p.model: p for p in map(read_prediction, said)}
                 for key, said in state["open"]
             }
+            guests = {RoundKey(*key): set(models) for key, models in state.get("guests", [])}
             decided_until = {
                 (str(s), int(h), str(label)): int(ts) for s, h, label, ts in state["decided_until"]
             }
@@ -360,4 +389,5 @@ class EnsembleService:
         if self._terciles is not None and terciles is not None:
             self._terciles.restore(terciles)
         self._open, self._decided_until, self._seen = spoken, decided_until, seen
+        self._guests = guests
         self._hindsight, self._coverage, self.ignored = hindsight, covered, ignored

@@ -1,0 +1,412 @@
+"""The living ensemble: rounds of our own models, signals from outside, and what stands at the end of a cycle.
+
+Pure over its state: no clock and no store. What changes the state is a message, so a replay of the journal
+gives the same state; a cycle's instant travels in the signals that it read.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from consilium.domain import (
+    Consensus,
+    FeatureWindow,
+    InvalidValue,
+    ModelConfigured,
+    Outcome,
+    PerformanceReported,
+    Prediction,
+    RuleChanged,
+    SignalReceived,
+    StepDone,
+    UnknownName,
+    digest,
+)
+from consilium.ensemble.board import Board, Topic
+from consilium.ensemble.broker import SignalBroker, model_of_key
+from consilium.ensemble.configuration import Configuration
+from consilium.ensemble.convening import convene
+from consilium.ensemble.gates import Gates, make_gates
+from consilium.ensemble.records import Records
+from consilium.ensemble.rounds import read_consensus, write_consensus
+from consilium.ensemble.service import EnsembleService
+from consilium.ensemble.trust_log import TrustLog
+
+ROUND, SIGNALS = "round", "signals"
+
+
+class Standing(NamedTuple):
+    """The newest consensus of a topic: what it came of, when each voter spoke, and under which settings."""
+
+    consensus: Consensus
+    by: str
+    voters: dict[str, int]
+    settings: int
+
+
+class Shown(NamedTuple):
+    """What stands for a topic at the end of a cycle; no consensus where nobody has a say any more."""
+
+    topic: Topic
+    consensus: Consensus | None
+
+
+class Cycle(NamedTuple):
+    """What came of a cycle.
+
+    ``messages`` are for the journal, in this order; ``rejected`` counts what lies there now by reason, and
+    ``rejected_new`` what was not counted in a cycle before.
+    """
+
+    number: int
+    ts_event: int
+    messages: tuple[SignalReceived | Consensus, ...]
+    shown: tuple[Shown, ...]
+    rejected: Mapping[str, int]
+    rejected_new: Mapping[str, int]
+
+    @property
+    def main(self) -> Consensus | None:
+        """The consensus of the main topic, which comes first."""
+        return self.shown[0].consensus
+
+
+class Engine:
+    """Collects, weighs, decides and learns; `cycle` also says what stands.
+
+    Our own predictions meet in the rounds of the service. Signals from outside are pooled in the cycle that
+    reads them with whatever else is fresh; at the next feature window of their symbol they join the round
+    as guests, and are scored there by its outcome.
+
+    Parameters
+    ----------
+    service
+        The rounds, trust and settings; its members are the models that may speak.
+    broker
+        Reads signals; its symbol, horizon and label are the main topic.
+    signal_gates
+        Gates of a consensus with a signal from outside; default ``seed``, since a signal says nothing of
+        expected returns.
+    most_symbols, most_horizons
+        How many symbols and horizons the outside may bring in over the life of the state.
+
+    Examples
+    --------
+    >>> service = EnsembleService(["xgboost", "nhits"], rule="trust_weighted", loaded=[])
+    >>> engine = Engine(service, SignalBroker(symbol="BTCUSDT", horizon_ns=3600 * 10**9, label_id="l1"))
+    >>> said = {f"quantum:model:{model}:signal": b'{"action":"BUY","confidence":0.8,"timestamp":1000}'
+    ...         for model in ("xgb", "nhits")}
+    >>> cycle = engine.cycle(1005 * 10**9, said)
+    >>> cycle.main.direction.name, cycle.main.actionable, len(cycle.messages)
+    ('UP', True, 3)
+    >>> engine.cycle(1015 * 10**9, said).messages
+    ()
+
+    References
+    ----------
+    Seed 000, Federation Engine.
+    """
+
+    def __init__(
+        self,
+        service: EnsembleService,
+        broker: SignalBroker,
+        *,
+        signal_gates: str | Gates = "seed",
+        most_symbols: int = 1_024,
+        most_horizons: int = 16,
+    ) -> None:
+        self.service = service
+        self.broker = broker
+        self.signal_gates = signal_gates if isinstance(signal_gates, Gates) else make_gates(signal_gates)
+        self.most_symbols, self.most_horizons = most_symbols, most_horizons
+        self.main = Topic(broker.symbol, broker.horizon_ns, broker.label_id)
+        self.configuration = Configuration(service)
+        self.trust_log = TrustLog(service.models)
+        self.records = Records(service.models)
+        self.last: Consensus | None = None
+        self._board = Board(broker.freshness_ns)
+        self._standing: dict[Topic, Standing] = {}
+        self._pending: dict[Topic, set[str]] = {}
+        self._received = 0
+        self._weather: dict[str, int] = {}
+        self._symbols: set[str] = {self.main.symbol}
+        self._horizons: set[int] = {self.main.horizon_ns}
+        # What follows is memory of this process and no part of the state.
+        self.cycles = 0
+        self._since: dict[Topic, tuple[int, int]] = {}
+        self._looked_at: dict[str, int] = {}
+        self._note(self.main, 0, "start")
+
+    def check(self, message: object) -> None:
+        """Refuse a message that `handle` would refuse, without changing anything.
+
+        Raises
+        ------
+        UnknownName
+            No such rule or model.
+        InvalidValue
+            Allocations that would all be 0.
+        """
+        if isinstance(message, RuleChanged):
+            self.configuration.rule(message.rule)
+        elif isinstance(message, PerformanceReported):
+            self.configuration.member(message.model)
+        elif isinstance(message, ModelConfigured):
+            self.configuration.member(message.model)
+            self.configuration.allocations_with(message)
+
+    def handle(self, message: object) -> tuple[Consensus, ...]:
+        """Take a message; return the consensuses that it completes.
+
+        Signals of one cycle are decided together, by `settle` or by whatever comes next.
+        """
+        if isinstance(message, SignalReceived):
+            settled = self.settle() if message.ts_received != self._received else ()
+            self._receive(message)
+            return settled
+        return (*self.settle(), *self._take(message))
+
+    def _take(self, message: object) -> tuple[Consensus, ...]:
+        if isinstance(message, Prediction):
+            return self._decided(self.service.handle(message))
+        if isinstance(message, FeatureWindow):
+            self._see(message)
+        elif isinstance(message, Outcome):
+            self._mature(message)
+        elif isinstance(message, StepDone):
+            return self._decided(self.service.flush(message.ts_event))
+        elif isinstance(message, RuleChanged):
+            self.configuration.change_rule(message)
+        elif isinstance(message, ModelConfigured):
+            self.configuration.change_model(message)
+            self._note(self.main, message.ts_event, "allocation")
+        elif isinstance(message, PerformanceReported):
+            self.records.report(self.configuration.member(message.model), message)
+        return ()
+
+    def flush(self, until: int | None = None) -> tuple[Consensus, ...]:
+        """Decide the open rounds with ``ts_event <= until`` (None: all) by who has spoken, oldest first."""
+        return (*self.settle(), *self._decided(self.service.flush(until)))
+
+    def settle(self) -> tuple[Consensus, ...]:
+        """Decide the topics that signals came in for; nothing if there are none."""
+        pending, self._pending = self._pending, {}
+        decided = [self._pool(topic, pending[topic]) for topic in sorted(pending)]
+        if pending:
+            self._forget()
+        return tuple(consensus for consensus in decided if consensus is not None)
+
+    def _forget(self) -> None:
+        """Forget signals that can vote no more, and what stood by them alone."""
+        self._board.forget(self._received - self.broker.freshness_ns - self.broker.horizon_ns)
+        known = set(self._board.topics())
+        self._standing = {of: s for of, s in self._standing.items() if of in known or s.by == ROUND}
+
+    def cycle(self, now_ns: int, signals: Mapping[str, bytes]) -> Cycle:
+        """Read signals, decide what is new among them, and tell what stands.
+
+        Parameters
+        ----------
+        now_ns
+            The instant, UTC nanoseconds; never before that of an earlier cycle.
+        signals
+            Raw values by key; other keys are not looked at.
+        """
+        self.cycles += 1
+        messages: list[SignalReceived | Consensus] = list(self.settle())
+        rejected: Counter[str] = Counter()
+        fresh: Counter[str] = Counter()
+        for key in sorted(signals):
+            model = model_of_key(key)
+            if model is None:
+                continue
+            taken, reasons = self._read(key, model, signals[key], now_ns)
+            messages += taken
+            rejected.update(reasons)
+            if self._looked_at.get(key) != hash(signals[key]):
+                fresh.update(reasons)
+        self._looked_at = {key: hash(raw) for key, raw in signals.items()}
+        messages += self.settle()
+        shown = tuple(Shown(topic, self._shown(topic, now_ns)) for topic in self._topics())
+        return Cycle(self.cycles, now_ns, tuple(messages), shown, dict(rejected), dict(fresh))
+
+    def _read(self, key: str, model: str, raw: bytes, now_ns: int) -> tuple[list[SignalReceived], list[str]]:
+        setting = self.service.models.get(model)
+        if setting is None:
+            return [], ["unknown_model"]
+        if not setting.enabled:
+            return [], ["disabled_model"]
+        signals, rejected = self.broker.read(raw, model=model, source=key, now_ns=now_ns)
+        taken, reasons = [], list(rejected)
+        for signal in signals:
+            reason = self._reason_against(signal)
+            if reason is None:
+                self._receive(signal)
+                taken.append(signal)
+            elif reason:
+                reasons.append(reason)
+        return taken, reasons
+
+    def _reason_against(self, signal: SignalReceived) -> str | None:
+        """Return None for a signal that is new, empty for one that still lies there, else why not."""
+        topic = Topic(signal.symbol, signal.horizon_ns, signal.label_id)
+        last = self._board.last(topic, signal.model)
+        if last is None:
+            return None if self._has_room(topic) else "crowded"
+        if signal.ts_event < last.ts_event:
+            return "late"
+        if signal.ts_event > last.ts_event:
+            return None
+        return "" if signal.prediction == last else "duplicate"
+
+    def _has_room(self, topic: Topic) -> bool:
+        symbol = topic.symbol in self._symbols or len(self._symbols) < self.most_symbols
+        return symbol and (topic.horizon_ns in self._horizons or len(self._horizons) < self.most_horizons)
+
+    def _receive(self, signal: SignalReceived) -> None:
+        setting = self.service.models.get(signal.model)
+        if setting is None or not setting.enabled or not self._board.take(signal.prediction):
+            return
+        topic = Topic(signal.symbol, signal.horizon_ns, signal.label_id)
+        self._symbols.add(topic.symbol)
+        self._horizons.add(topic.horizon_ns)
+        self._received = signal.ts_received
+        self._pending.setdefault(topic, set()).add(signal.model)
+
+    def _pool(self, topic: Topic, news: set[str]) -> Consensus | None:
+        """Reach and keep the consensus of a topic that signals came in for."""
+        voters = self._voters(topic, self._received)
+        if not voters:
+            return None
+        consensus = self._convene(topic, voters, [p for p in voters if p.model in news])
+        self._stands(topic, consensus, SIGNALS, {p.model: p.ts_event for p in voters})
+        self._note(topic, self._received, "consensus")
+        return consensus
+
+    def _voters(self, topic: Topic, now_ns: int) -> list[Prediction]:
+        members = [model for model, setting in self.service.models.items() if setting.enabled]
+        return self._board.voters(topic, now_ns, members)
+
+    def _convene(
+        self, topic: Topic, voters: Sequence[Prediction], news: Sequence[Prediction] = ()
+    ) -> Consensus:
+        ts_event = self._weather.get(topic.symbol)
+        volatility, regime = None, ""
+        if ts_event is not None and abs(voters[0].ts_event - ts_event) <= 2 * topic.horizon_ns:
+            volatility, regime = self.service.seen(topic.symbol, ts_event)
+        ours = {id(p) for p in self._board.own(topic)}
+        gates = None if all(id(p) in ours for p in voters) else self.signal_gates
+        return convene(self.service, voters, news=news, gates=gates, volatility=volatility, regime=regime)
+
+    def _decided(self, consensuses: tuple[Consensus, ...]) -> tuple[Consensus, ...]:
+        for consensus in consensuses:
+            topic = Topic.of(consensus)
+            voters = self._board.decided(topic, consensus.ts_event, self.service.awaiting(consensus))
+            self._stands(topic, consensus, ROUND, voters)
+            self._note(topic, consensus.ts_event, "consensus")
+        return consensuses
+
+    def _stands(self, topic: Topic, consensus: Consensus, by: str, voters: dict[str, int]) -> None:
+        self._standing[topic] = Standing(consensus, by, voters, self.configuration.changes)
+        self.last = consensus
+
+    def _see(self, window: FeatureWindow) -> None:
+        self.service.handle(window)
+        self._weather[window.symbol] = window.ts_event
+        for guest in self._board.guests(window.symbol, window.ts_event):
+            self.service.invite(guest)
+
+    def _mature(self, outcome: Outcome) -> None:
+        self.records.count(self.service.awaiting(outcome), outcome)
+        self.service.handle(outcome)
+        self._note(Topic.of(outcome), outcome.ts_matured, "outcome")
+
+    def _note(self, topic: Topic, ts_event: int, because: str) -> None:
+        if topic[1:] == self.main[1:]:
+            factors = self.service.trust(topic.horizon_ns, topic.label_id).factors()
+            self.trust_log.note(factors, ts_event=ts_event, because=because)
+
+    def _topics(self) -> list[Topic]:
+        """Return the main topic, then the others that stand, sorted."""
+        return [self.main, *sorted(topic for topic in self._standing if topic != self.main)]
+
+    def _shown(self, topic: Topic, now_ns: int) -> Consensus | None:
+        """Return what stands for a topic: what was decided, or what the rest say where voters went stale."""
+        standing = self._standing.get(topic)
+        voters = self._voters(topic, now_ns)
+        if standing is None:
+            return self._convene(topic, voters) if voters else None
+        if not self._board.fresh(topic, now_ns) and standing.by == ROUND:
+            if not self._lasts(topic, standing.consensus.ts_event, now_ns):
+                return None
+            voters = [p for p in self._board.own(topic) if self.service.models[p.model].enabled]
+            if not voters and not standing.voters:
+                return standing.consensus
+        changes = self.configuration.changes
+        if standing.voters == {p.model: p.ts_event for p in voters} and standing.settings == changes:
+            return standing.consensus
+        return self._convene(topic, voters) if voters else None
+
+    def _lasts(self, topic: Topic, ts_event: int, now_ns: int) -> bool:
+        """Whether a round's consensus still stands: a horizon from the cycle that saw it first."""
+        if self._since.get(topic, (-1, 0))[0] != ts_event:
+            self._since[topic] = ts_event, now_ns
+        return now_ns - self._since[topic][1] <= topic.horizon_ns + self.broker.freshness_ns
+
+    def state(self) -> dict[str, Any]:
+        """Return settings, what was heard and what was learned, as JSON values."""
+        return {
+            "configuration": self.configuration.state(),
+            "service": self.service.state(),
+            "board": self._board.state(),
+            "standing": [
+                [*topic, write_consensus(of.consensus), of.by, dict(of.voters), of.settings]
+                for topic, of in sorted(self._standing.items(), key=lambda item: item[0])
+            ],
+            "pending": [[*topic, sorted(self._pending[topic])] for topic in sorted(self._pending)],
+            "received": self._received,
+            "weather": dict(sorted(self._weather.items())),
+            "symbols": sorted(self._symbols),
+            "horizons": sorted(self._horizons),
+            "trust_log": self.trust_log.state(),
+            "records": self.records.state(),
+            "last": write_consensus(self.last) if self.last else None,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up a state that ``state`` returned, in an engine of the same models.
+
+        Raises
+        ------
+        InvalidValue
+            The state is damaged, or of other models, trust or options.
+        """
+        try:
+            standing = {
+                Topic(s, h, label): Standing(read_consensus(c), by, dict(voters), settings)
+                for s, h, label, c, by, voters, settings in state["standing"]
+            }
+            pending = {Topic(s, h, label): set(news) for s, h, label, news in state["pending"]}
+            weather = {str(symbol): int(ts) for symbol, ts in state["weather"].items()}
+            symbols, horizons = set(state["symbols"]), set(state["horizons"])
+            last = read_consensus(state["last"]) if state["last"] else None
+            received = int(state["received"])
+            self.configuration.restore(state["configuration"])
+            self.service.restore(state["service"])
+            self._board.restore(state["board"])
+            self.trust_log.restore(state["trust_log"])
+            self.records.restore(state["records"])
+        except (InvalidValue, UnknownName):
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise InvalidValue(
+                "the state must be one of the engine", type(state).__name__, "restore a whole state"
+            ) from None
+        self._standing, self._pending, self._weather = standing, pending, weather
+        self._symbols, self._horizons, self.last = symbols, horizons, last
+        self._received = received
+
+    def state_hash(self) -> str:
+        """Return the digest of the state."""
+        return digest(self.state())
