@@ -17,6 +17,7 @@ _EXTRA_OF = {
     "apscheduler": "schedule",
     "numba": "fast",
     "optuna": "tune",
+    "redis": "redis",
     "safetensors": "torch",
     "torch": "torch",
 }
