@@ -54,6 +54,10 @@ class TrustLog:
         """Return the last changes of a model after its ``after``-th, oldest first."""
         return [event for event in self._events[model] if event["n"] > after]
 
+    def count(self, model: str) -> int:
+        """Return how many changes a model's trust has seen."""
+        return self._counts[model]
+
     def state(self) -> dict[str, Any]:
         """Return changes and trust, as JSON values."""
         return {

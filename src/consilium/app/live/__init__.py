@@ -1,0 +1,1 @@
+"""The living service: what runs for months."""
