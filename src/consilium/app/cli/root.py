@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from consilium import __version__
-from consilium.app.cli import backtest, collect, data, explain, features, judge, learn, models, replay
+from consilium.app.cli import backtest, collect, data, explain, features, judge, keys, learn, models, replay
 
 app = typer.Typer(
     name="consilium",
@@ -20,6 +20,8 @@ models_app = typer.Typer(
     help="What models are stored, which are served, and how to change that.", no_args_is_help=True
 )
 app.add_typer(models_app, name="models")
+keys_app = typer.Typer(help="Who may call the API, and what for.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
 
 app.command("demo")(backtest.demo)
 app.command("backtest")(backtest.backtest)
@@ -38,6 +40,9 @@ models_app.command("list")(models.list_models)
 models_app.command("show")(models.show)
 models_app.command("promote")(models.promote)
 models_app.command("rollback")(models.rollback)
+keys_app.command("create")(keys.create)
+keys_app.command("list")(keys.list_keys)
+keys_app.command("revoke")(keys.revoke)
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,77 @@
+"""Bodies that are written once and sent many times."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from consilium.app.api.port import System
+
+JSON = "application/json"
+
+
+class JsonBytes(Response):
+    """An answer whose JSON is written already."""
+
+    media_type = JSON
+
+
+def as_json(value: Any) -> bytes:
+    """Write JSON; what is not a number becomes null."""
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
+
+
+class EnsembleBodies:
+    """The bodies of the ensemble's routes, written when the ensemble changes and not when they are asked for.
+
+    Parameters
+    ----------
+    system
+        Tells of its changes, from its own thread.
+    """
+
+    def __init__(self, system: System) -> None:
+        self._engine = system.engine
+        self._lock = threading.Lock()
+        self.status = self.models = b""
+        self.refresh()
+        system.on_change(self.refresh)
+
+    def refresh(self) -> None:
+        """Write them anew."""
+        with self._lock:
+            self.status = as_json(self._engine.status())
+            self.models = as_json(self._engine.models())
+
+
+class Fresh:
+    """A body that is at most so old; however many ask, it is made once.
+
+    Parameters
+    ----------
+    make
+        Returns the value; called in a thread.
+    seconds
+        How old it may be.
+    """
+
+    def __init__(self, make: Callable[[], Any], seconds: float) -> None:
+        self._make = make
+        self._seconds = seconds
+        self._lock = asyncio.Lock()
+        self._made = -seconds
+        self._value: Any = None
+
+    async def get(self) -> Any:
+        """Return the value."""
+        if time.monotonic() - self._made >= self._seconds:
+            async with self._lock:
+                if time.monotonic() - self._made >= self._seconds:
+                    self._value = await run_in_threadpool(self._make)
+                    self._made = time.monotonic()
+        return self._value

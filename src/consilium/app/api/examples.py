@@ -1,0 +1,130 @@
+"""One example for each route, shown in the OpenAPI document and checked against its schema."""
+
+from typing import Any
+
+_MODEL = {"enabled": True, "weight": 0.4, "accuracy": 0.72}
+_CONSENSUS = {"action": "BUY", "confidence": 0.73, "models_used": 6}
+_EVENT: dict[str, Any] = {
+    "offset": 41,
+    "event_id": "5f2b1c0de4a94e6f8a3f2d1c0b9a8877",
+    "topic": "trading.filled",
+    "stream": "BTCUSDT",
+    "version": 1,
+    "ts_event": 1_723_075_200_000_000_000,
+    "ts_recorded": 1_723_075_200_120_000_000,
+    "cause_id": "",
+    "trace_id": "",
+    "payload": {"order_id": "o1", "price": 61_000.5, "quantity": 0.01, "fee": 0.61},
+}
+_TRAINING = {
+    "is_training": True,
+    "current_epoch": 45,
+    "total_epochs": 100,
+    "current_loss": 0.234,
+    "best_loss": 0.198,
+    "architecture": "mpd_transformer",
+    "progress_percent": 45.0,
+    "error": "",
+}
+
+
+def _done(**more: Any) -> dict[str, Any]:
+    return {"success": True, **more, "event_id": "5f2b1c0de4a94e6f8a3f2d1c0b9a8877"}
+
+
+def _page(*rows: dict[str, Any]) -> dict[str, Any]:
+    return {"items": list(rows), "next": None}
+
+
+EXAMPLES: dict[tuple[str, str], Any] = {
+    ("get", "/livez"): {"status": "ok"},
+    ("get", "/readyz"): {
+        "status": "ready",
+        "checks": {"journal": "ok", "migrations": "ok", "bus": "ok", "feed": "ok", "models": "ok"},
+        "warnings": [],
+    },
+    ("get", "/health"): {
+        "status": "healthy",
+        "service": "consilium",
+        "version": "0.1.0",
+        "roles_active": 0,
+        "model_federation": {
+            "status": "active",
+            "consensus_signal": _CONSENSUS,
+            "trusted_weights": {"xgb": 1.12, "nhits": 1.08, "patchtst": 0.95},
+        },
+    },
+    ("get", "/metrics"): "consilium_journal_offset 41.0\n",
+    ("get", "/api/ensemble/status"): {
+        "strategy": "weighted_voting",
+        "total_models": 1,
+        "enabled_models": 1,
+        "models": {"cnn_lstm": _MODEL},
+        "last_prediction": _CONSENSUS,
+    },
+    ("get", "/api/ensemble/models"): {"cnn_lstm": _MODEL},
+    ("post", "/api/ensemble/models/enable"): _done(model_type="mpd_transformer", enabled=False),
+    ("post", "/api/ensemble/models/weight"): _done(model_type="cnn_lstm", weight=0.5),
+    ("post", "/api/ensemble/strategy"): _done(strategy="adaptive"),
+    ("post", "/api/ensemble/performance/update"): _done(model_type="cnn_lstm"),
+    ("post", "/api/ensemble/training/start"): _TRAINING | {"current_epoch": 0, "progress_percent": 0.0},
+    ("get", "/api/ensemble/training/status"): _TRAINING,
+    ("post", "/api/ensemble/training/cancel"): _TRAINING | {"is_training": False},
+    ("get", "/api/market/status"): {"feed": "replay:candles.parquet", "symbols": ["BTCUSDT"], "steps": 40},
+    ("get", "/api/market/candles"): {
+        "symbol": "BTCUSDT",
+        "candles": [
+            {
+                "ts_open": 1_723_075_200_000_000_000,
+                "open": 61_000.0,
+                "high": 61_200.0,
+                "low": 60_900.0,
+                "close": 61_100.0,
+                "volume": 12.5,
+            }
+        ],
+    },
+    ("get", "/api/market/predictions"): _page(
+        {"offset": 38, "model": "xgboost", "symbol": "BTCUSDT", "probabilities": [0.2, 0.3, 0.5]}
+    ),
+    ("get", "/api/consensus"): _page(
+        {"offset": 40, "symbol": "BTCUSDT", "rule": "weighted_voting", "direction": 2, "confidence": 0.73}
+    ),
+    ("get", "/api/trading/status"): {"equity": 10_000.0, "drawdown": 0.0, "positions": {}},
+    ("get", "/api/trading/positions"): {
+        "positions": [{"symbol": "BTCUSDT", "quantity": 0.01, "entry_price": 61_000.5}]
+    },
+    ("get", "/api/trading/orders"): _page(_EVENT | {"topic": "trading.order_sent"}),
+    ("get", "/api/trading/fills"): _page(_EVENT),
+    ("get", "/api/events"): "id: 41\nevent: trading.filled\ndata: {}\n\n",
+    ("get", "/api/events/history"): _page(_EVENT),
+    ("post", "/api/events/portfolio.snapshot_updated"): _done(topic="portfolio.snapshot_updated"),
+    ("post", "/api/events/system.health_updated"): _done(topic="system.health_updated"),
+    ("post", "/api/events/model.performance_updated"): _done(topic="model.performance_updated"),
+}
+
+
+def _outside(payload: dict[str, Any]) -> dict[str, Any]:
+    return {"source": "backend", "sequence": 1, "ts_event": 1_723_075_200_000_000_000, "payload": payload}
+
+
+PAYLOAD_EXAMPLES: dict[str, Any] = {
+    "portfolio.snapshot_updated": _outside(
+        {
+            "total_equity": 10_250.0,
+            "drawdown_pct": 0.012,
+            "max_drawdown_pct": 0.034,
+            "realized_pnl_today": 41.5,
+            "exposure_pct": 0.2,
+            "open_positions": 2,
+            "win_rate": 0.55,
+            "sharpe_ratio": 1.1,
+            "consecutive_losses": 0,
+            "winning_days": 5,
+            "losing_days": 3,
+        }
+    ),
+    "system.health_updated": _outside({"system_status": "HEALTHY", "ess_state": "NOMINAL"}),
+    "model.performance_updated": _outside({"model_name": "xgboost", "sharpe_ratio": 1.8, "win_rate": 0.65}),
+}
+"""Bodies of the topics that an outside system may publish."""

@@ -1,0 +1,193 @@
+"""Every error leaves the API in one form: application/problem+json [RFC 9457]."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from math import isfinite
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from consilium.domain import (
+    ArtefactRefused,
+    ConsiliumError,
+    InvalidValue,
+    OutputProblem,
+    UnknownName,
+    UsageError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+MOST_FAULTS, LONGEST_TEXT = 20, 300
+
+
+class Fault(BaseModel):
+    """One fault of a request: where it is, and what must hold there."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    where: str = Field(description="Dotted path, such as body.weight.")
+    message: str
+
+
+class Problem(BaseModel):
+    """Why a request was not carried out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str = Field(default="about:blank", description="Always about:blank: the status says the kind.")
+    title: str = Field(description="The name of the status.")
+    status: int = Field(ge=400, le=599)
+    detail: str = Field(description="One line: the bound, the value, the cure.")
+    trace_id: str = Field(default="", description="That of X-Request-Id; the log and the journal carry it.")
+    errors: list[Fault] | None = Field(default=None, description="Of 422: the faults one by one.")
+
+
+class ApiProblem(HTTPException):
+    """A refusal by the API itself.
+
+    Parameters
+    ----------
+    status
+        HTTP status.
+    detail
+        One line.
+    """
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, detail, headers)
+
+
+def title_of(status: int) -> str:
+    """Return the name of a status.
+
+    Examples
+    --------
+    >>> title_of(404), title_of(599)
+    ('Not Found', 'Error')
+    """
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
+
+
+def problem_body(
+    status: int, detail: str, *, trace_id: str = "", faults: Sequence[Mapping[str, str]] | None = None
+) -> bytes:
+    """Return the body of a problem.
+
+    Examples
+    --------
+    >>> problem_body(404, "no such path")
+    b'{"type":"about:blank","title":"Not Found","status":404,"detail":"no such path","trace_id":""}'
+    """
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": title_of(status),
+        "status": status,
+        "detail": detail,
+        "trace_id": trace_id,
+    }
+    if faults is not None:
+        body["errors"] = list(faults)
+    return orjson.dumps(body)
+
+
+def problem_response(
+    request: Request,
+    status: int,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    faults: Sequence[Mapping[str, str]] | None = None,
+) -> Response:
+    """Return a problem as the answer to a request."""
+    trace_id = request.scope["state"].get("trace_id", "")
+    body = problem_body(status, detail, trace_id=trace_id, faults=faults)
+    return Response(body, status, dict(headers or {}), MEDIA_TYPE)
+
+
+def status_of(error: ConsiliumError) -> int:
+    """Return the status of an error of the rooms.
+
+    Examples
+    --------
+    >>> status_of(UnknownName("model", "xgbost", ["xgboost"])), status_of(InvalidValue("a", 1, "b"))
+    (404, 422)
+    """
+    if isinstance(error, UnknownName):
+        return 404
+    if isinstance(error, InvalidValue | UsageError):
+        return 422
+    if isinstance(error, OutputProblem):
+        return 503
+    return 409 if isinstance(error, ArtefactRefused) else 503
+
+
+def fault_of(fault: Mapping[str, Any]) -> dict[str, str]:
+    """Tell one fault that pydantic found; the value is told only where it is short and finite.
+
+    Examples
+    --------
+    >>> fault_of({"loc": ("body", "weight"), "msg": "Input should be a finite number", "input": float("nan")})
+    {'where': 'body.weight', 'message': 'Input should be a finite number'}
+    >>> fault_of({"loc": ("body", "weight"), "msg": "Input should be <= 1", "input": 3})
+    {'where': 'body.weight', 'message': 'Input should be <= 1; got 3'}
+    """
+    told = ".".join(str(part) for part in fault["loc"])[:LONGEST_TEXT]
+    message = str(fault["msg"])[:LONGEST_TEXT]
+    value = fault.get("input")
+    plain = isinstance(value, bool | int | str) or (isinstance(value, float) and isfinite(value))
+    if plain and len(repr(value)) <= 60 and _is_number_word(value):
+        message = f"{message}; got {value!r}"
+    return {"where": told, "message": message}
+
+
+def _is_number_word(value: Any) -> bool:
+    """Leave out texts that read as NaN or infinity."""
+    try:
+        return isfinite(float(value))
+    except (TypeError, ValueError):
+        return True
+    except OverflowError:
+        return False
+
+
+async def _http_problem(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    detail = str(error.detail)
+    if detail == title_of(error.status_code):
+        detail = f"{request.method} {request.url.path[:200]}: {detail.lower()}"
+    return problem_response(request, error.status_code, detail, headers=error.headers)
+
+
+async def _validation_problem(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    found = error.errors()
+    faults = [fault_of(fault) for fault in found[:MOST_FAULTS]]
+    first = faults[0]
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return problem_response(request, 422, f"{first['where']}: {first['message']}{more}", faults=faults)
+
+
+async def _own_problem(request: Request, error: Exception) -> Response:
+    if not isinstance(error, ConsiliumError):
+        raise error
+    status = status_of(error)
+    headers = {"Retry-After": "5"} if status == 503 else None
+    return problem_response(request, status, str(error), headers=headers)
+
+
+def install_problems(app: FastAPI) -> None:
+    """Answer every error of an app by a problem; what nobody foresaw is the intake's to answer."""
+    app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(RequestValidationError, _validation_problem)
+    app.add_exception_handler(ConsiliumError, _own_problem)

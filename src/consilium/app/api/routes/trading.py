@@ -1,0 +1,65 @@
+"""/api/trading: the account, its orders and its fills; nothing here changes any of them."""
+
+from collections.abc import Collection
+from typing import Any
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from consilium.app.api.access import needs, router, system_of
+from consilium.app.api.cached import JsonBytes, as_json
+from consilium.app.api.paging import After, Limit, Page, page_of
+from consilium.app.api.streams import event_body
+
+routes = router("/api/trading", "trading")
+
+ORDERS = ("trading.order_sent", "trading.order_changed")
+FILLS = ("trading.filled",)
+
+
+class Account(BaseModel):
+    """What the account is worth and holds."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Positions(BaseModel):
+    """What is held."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    positions: list[dict[str, Any]]
+
+
+@routes.get("/status", response_model=Account, **needs("read"))
+async def account(request: Request) -> Response:
+    """Return what the account is worth, and its positions."""
+    return JsonBytes(as_json(await run_in_threadpool(request.app.state.system.trading_status)))
+
+
+@routes.get("/positions", response_model=Positions, **needs("read"))
+async def positions(request: Request) -> Response:
+    """Return what is held."""
+    found = (await run_in_threadpool(request.app.state.system.trading_status)).get("positions", [])
+    rows = list(found.values()) if isinstance(found, dict) else list(found)
+    return JsonBytes(as_json({"positions": rows}))
+
+
+@routes.get("/orders", response_model=Page, **needs("read"))
+async def orders(request: Request, after: After = 0, limit: Limit = 100) -> Response:
+    """Return orders and what became of them, in the order of the journal."""
+    return await _events(request, ORDERS, after, limit)
+
+
+@routes.get("/fills", response_model=Page, **needs("read"))
+async def fills(request: Request, after: After = 0, limit: Limit = 100) -> Response:
+    """Return fills, in the order of the journal."""
+    return await _events(request, FILLS, after, limit)
+
+
+async def _events(request: Request, topics: Collection[str], after: int, limit: int) -> Response:
+    system = system_of(request)
+    found = await run_in_threadpool(system.journal.read, after, limit, topics=topics)
+    return JsonBytes(as_json(page_of([event_body(recorded) for recorded in found], limit)))
