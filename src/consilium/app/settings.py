@@ -226,6 +226,22 @@ class Api(_Section):
     tls_key: Path | None = None
 
 
+class Log(_Section):
+    """What is said of a running service, and where. See docs/operations.md.
+
+    Parameters
+    ----------
+    format
+        A JSON object a line, or lines for people; auto is the latter on a terminal.
+    file
+        Instead of standard error; opened again after it was moved away.
+    """
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+    file: Path | None = None
+
+
 class Settings(BaseSettings):
     """All settings of a run.
 
@@ -253,6 +269,7 @@ class Settings(BaseSettings):
     engine: Engine = Engine()
     live: Live = Live()
     api: Api = Api()
+    log: Log = Log()
     costs: Costs = Costs()
     book: Book = Book()
     ensemble: Ensemble = Ensemble()

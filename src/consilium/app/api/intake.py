@@ -15,6 +15,7 @@ from consilium.app.api.keys import KeyRecord, KeyStore
 from consilium.app.api.limits import RateLimit
 from consilium.app.api.metrics import ApiMetrics
 from consilium.app.api.problems import MEDIA_TYPE, ApiProblem, problem_body
+from consilium.app.log import follow
 from consilium.app.settings import Api
 
 PUBLIC = frozenset({"/livez", "/readyz", "/health", "/ui", "/ui/"})
@@ -78,6 +79,7 @@ class Intake:
         trace_id = given.decode() if _TRACE.fullmatch(given) else uuid4().hex
         state: MutableMapping[str, object] = scope.setdefault("state", {})
         state["trace_id"] = trace_id
+        follow(trace_id)
         out = _Out(send, trace_id, self._headers)
         try:
             refused = self._refusal(scope, said, state)
