@@ -25,6 +25,7 @@ from consilium.domain.governance import Briefing, Decision, Policy
 from consilium.domain.live import (
     ModelConfigured,
     PerformanceReported,
+    PoolChanged,
     RuleChanged,
     SignalReceived,
     StepDone,
@@ -101,6 +102,7 @@ __all__ = [
     "OutputProblem",
     "PerformanceReported",
     "Policy",
+    "PoolChanged",
     "PortfolioSnapshot",
     "Position",
     "Prediction",

@@ -1,5 +1,6 @@
 """What happens to a running system: settings changed, signals that come in, steps that are done."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from consilium.domain.checks import as_probabilities, require_at_least, require_fraction, require_name
@@ -181,3 +182,36 @@ class StepDone:
         require_name("digest", self.digest)
         require_at_least("ts_event", self.ts_event, 0)
         require_at_least("candles", self.candles, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolChanged:
+    """Which models speak from now on, and what their training says of their label.
+
+    It is written down before the first step that it holds for, so that a replay weighs with the same heads.
+
+    Parameters
+    ----------
+    models
+        Version by model that is loaded.
+    missing
+        By model that belongs to the pool and is not loaded, why.
+    unskilled
+        Loaded models that only say climatology.
+    label
+        Definition of the label that they forecast; empty without models.
+    means
+        What the gates want to know of it: mean_up, mean_down and, where known, mean_gain and mean_loss.
+    """
+
+    models: Mapping[str, str]
+    missing: Mapping[str, str]
+    unskilled: tuple[str, ...] = ()
+    label: Mapping[str, object]
+    means: Mapping[str, float]
+    ts_event: int
+
+    def __post_init__(self) -> None:
+        for name in (*self.models, *self.missing):
+            require_name("model", name)
+        require_at_least("ts_event", self.ts_event, 0)

@@ -7,9 +7,10 @@ from consilium.trading.book.execution import BookExecution
 from consilium.trading.books import UnitBook, run_unit_book
 from consilium.trading.broker import PaperBroker
 from consilium.trading.execution import CostModel, round_trip_cost
+from consilium.trading.holdings import Trade
 from consilium.trading.metrics import Metrics, buy_and_hold, measure
 from consilium.trading.patience import Stranding
-from consilium.trading.portfolio import Portfolio, Trade
+from consilium.trading.portfolio import Portfolio
 from consilium.trading.risk import RiskGate
 from consilium.trading.service import TradingService
 from consilium.trading.signals import SignalSeries

@@ -21,8 +21,9 @@ from consilium.domain import (
 from consilium.market.candles import CandleSeries
 from consilium.trading.broker import PaperBroker
 from consilium.trading.execution import CostModel
+from consilium.trading.holdings import Trade
 from consilium.trading.patience import Stranding
-from consilium.trading.portfolio import Portfolio, Trade
+from consilium.trading.portfolio import Portfolio
 from consilium.trading.risk import RiskGate
 from consilium.trading.service import TradingService
 from consilium.trading.signals import Signals, SignalSeries, as_series, codes_on

@@ -1,6 +1,7 @@
 """The paper broker: takes orders as an exchange would and fills them from bars."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from consilium.domain import (
     Fill,
@@ -15,9 +16,13 @@ from consilium.domain import (
 )
 from consilium.domain.checks import require_positive
 from consilium.trading.execution import CostModel, floor_quantity, impact, round_price, taker_price
+from consilium.trading.kept import Kept
 from consilium.trading.lane import Lane, Working
 from consilium.trading.portfolio import CASH_DIGITS, left_over
 from consilium.trading.tape import Tape
+
+FINAL_KEPT = 10_000
+"""Finished orders that are remembered: a service lives for months."""
 
 TIMES_IN_FORCE = ("GTC", "IOC", "DAY")
 _ACCEPTED, _REJECTED = OrderStatus.ACCEPTED, OrderStatus.REJECTED
@@ -27,7 +32,7 @@ _MARKET, _LIMIT, _STOP = OrderKind.MARKET, OrderKind.LIMIT, OrderKind.STOP
 Happening = OrderEvent | Fill
 
 
-class PaperBroker:
+class PaperBroker(Kept):
     """A spot exchange made of bars; the port ``Broker`` and two calls a bar, ``at_open`` and ``within``.
 
     Inside a bar: what the open reaches first (gapped stops, market orders, limits), then stops, then limits.
@@ -59,6 +64,8 @@ class PaperBroker:
     (100.01, 0.20002)
     """
 
+    kept = ("cash",)
+
     def __init__(self, initial_cash: float, costs: CostModel | None = None) -> None:
         require_positive("initial_cash", initial_cash)
         self.costs = CostModel() if costs is None else costs
@@ -67,6 +74,26 @@ class PaperBroker:
         self._open: dict[str, Working] = {}
         self._final: dict[str, str] = {}
         self._promises: dict[str, float] = {}
+
+    def state(self) -> dict[str, Any]:
+        """Return cash, orders and positions as JSON values."""
+        # Pairs, not objects: sums and loops go by the order in which orders came.
+        return super().state() | {
+            "lanes": [[symbol, lane.state()] for symbol, lane in self._lanes.items()],
+            "open": list(self._open),
+            "promises": [list(pair) for pair in self._promises.items()],
+            "final": [list(pair) for pair in self._final.items()],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what ``state`` returned; the same symbols must be attached."""
+        super().restore(state)
+        for symbol, saved in state["lanes"]:
+            self._lanes[symbol].restore(saved)
+        waiting = {w.order.order_id: w for lane in self._lanes.values() for w in lane.orders}
+        self._open = {order_id: waiting[order_id] for order_id in state["open"]}
+        self._promises = dict(state["promises"])
+        self._final = dict(state["final"])
 
     def attach(self, instrument: Instrument, tape: Tape) -> None:
         """List a symbol with its terms and the bars that fill its orders."""
@@ -304,13 +331,18 @@ class PaperBroker:
         self._promises.pop(order.order_id, None)
         lane.orders.remove(working)
         if status is None:
-            self._final[order.order_id] = "filled"
+            self._finish(order, "filled")
         else:
             events.append(self._end(order, status, reason, ts))
 
     def _end(self, order: Order, status: OrderStatus, reason: str, ts: int) -> OrderEvent:
-        self._final[order.order_id] = status.value
+        self._finish(order, status.value)
         return self._say(order, status, reason, ts)
+
+    def _finish(self, order: Order, status: str) -> None:
+        self._final[order.order_id] = status
+        if len(self._final) > FINAL_KEPT:
+            del self._final[next(iter(self._final))]
 
     @staticmethod
     def _say(order: Order, status: OrderStatus, reason: str, ts: int) -> OrderEvent:

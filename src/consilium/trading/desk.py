@@ -2,8 +2,8 @@
 
 from consilium.domain import Order, OrderKind, Side
 from consilium.trading.causes import CONSENSUS, PROTECT, cause_id
+from consilium.trading.holdings import Holding
 from consilium.trading.lane import Lane
-from consilium.trading.portfolio import Holding
 from consilium.trading.strategy import Stance
 from consilium.trading.tape import Tape
 

@@ -1,16 +1,20 @@
 """A lane: what the paper broker keeps of one symbol."""
 
+from collections.abc import Mapping
 from math import inf
+from typing import Any
 
 from consilium.domain import DAY_NS, Instrument, Order, OrderKind, Side
 from consilium.trading.days import day_of_open
+from consilium.trading.kept import Kept, order_state, read_order
 from consilium.trading.tape import Tape
 
 
-class Working:
+class Working(Kept):
     """An order that waits: what is left of it, whether it has rested, when it ends."""
 
     __slots__ = ("expires", "order", "price", "remaining", "rested", "sign")
+    kept = ("remaining", "price", "rested")
 
     def __init__(self, order: Order, quantity: float, price: float) -> None:
         self.order = order
@@ -21,7 +25,7 @@ class Working:
         self.expires = (day_of_open(order.ts_event) + 1) * DAY_NS if order.tif == "DAY" else inf
 
 
-class Lane:
+class Lane(Kept):
     """Orders, position and bars of one symbol, with the prices at which anything can happen.
 
     ``urgent`` says that an order wants the next open; below ``below`` or above ``above`` a waiting order may
@@ -40,6 +44,7 @@ class Lane:
         "tape",
         "urgent",
     )
+    kept = ("quantity", "entry", "capacity")
 
     def __init__(self, instrument: Instrument, tape: Tape) -> None:
         self.instrument = instrument
@@ -48,6 +53,21 @@ class Lane:
         self.quantity = 0.0
         self.entry = 0.0
         self.capacity = 0.0
+        self.refresh()
+
+    def state(self) -> dict[str, Any]:
+        """Return orders and position as JSON values; the tape is kept elsewhere."""
+        orders = [working.state() | {"order": order_state(working.order)} for working in self.orders]
+        return super().state() | {"orders": orders}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what ``state`` returned."""
+        super().restore(state)
+        self.orders.clear()
+        for saved in state["orders"]:
+            working = Working(read_order(saved["order"]), 0.0, 0.0)
+            working.restore(saved)
+            self.orders.append(working)
         self.refresh()
 
     def refresh(self) -> None:

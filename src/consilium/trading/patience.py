@@ -4,9 +4,11 @@ An entry lives for one expected bar; a position whose symbol misses ``STRANDED_B
 judged by the clock and by bars already seen (``Tape.expected``), never by whether bars will come.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from consilium.trading.portfolio import Holding
+from consilium.trading.holdings import Holding
 from consilium.trading.tape import Tape
 
 STRANDED_BARS = 4
@@ -27,6 +29,9 @@ class _Entry:
     opens_before: int
     gives_up: int
     reason: str = NO_NEXT_BAR
+
+
+_KEPT = ("ts_event", "value", "risk", "opens_before", "gives_up", "reason")
 
 
 class Waiting:
@@ -52,6 +57,20 @@ class Waiting:
         """Note an entry sent at the close of the tape's newest bar; money in quote units."""
         until = tape.expected(1)
         self._entries[tape.symbol] = _Entry(tape, tape.ts_close, value, risk, until, until)
+
+    def state(self) -> list[dict[str, Any]]:
+        """Return the entries as JSON values, in their order."""
+        return [
+            {"symbol": symbol} | {name: getattr(entry, name) for name in _KEPT}
+            for symbol, entry in self._entries.items()
+        ]
+
+    def restore(self, state: Sequence[Mapping[str, Any]], tapes: Mapping[str, Tape]) -> None:
+        """Take up what ``state`` returned."""
+        self._entries = {
+            saved["symbol"]: _Entry(tapes[saved["symbol"]], **{name: saved[name] for name in _KEPT})
+            for saved in state
+        }
 
     def drop(self, symbol: str) -> None:
         """Forget an entry that has ended."""

@@ -1,12 +1,16 @@
 """The portfolio: cash, what is held, what it is worth, and the books that must agree."""
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import astuple, fields
 from statistics import fmean, stdev
+from typing import Any
 
 from consilium.domain import DAY_NS, ConsiliumError, Fill, PortfolioSnapshot, Position
 from consilium.domain.checks import require_at_least, require_positive
 from consilium.trading.days import day_of_close, day_of_open
+from consilium.trading.holdings import Holding, Trade
+from consilium.trading.kept import Kept
 
 CASH_DIGITS = 8
 PEAK_DAYS = 30
@@ -35,79 +39,7 @@ class ConservationBroken(ConsiliumError):
     """Cash and positions at mark no longer equal deposits, gains and fees."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trade:
-    """A round trip, from flat to flat.
-
-    Parameters
-    ----------
-    quantity
-        All that the entries traded, in base units; a short's is < 0.
-    entry_price, exit_price
-        Mean prices, weighted by quantity.
-    fees, net_pnl
-        In quote units; the profit is after fees. Funding that was paid counts as a fee.
-    """
-
-    symbol: str
-    ts_entry: int
-    ts_exit: int
-    quantity: float
-    entry_price: float
-    exit_price: float
-    fees: float
-    net_pnl: float
-
-
-class Holding:
-    """A position while it is open, short where ``quantity`` < 0; money in quote units, else base units.
-
-    ``entered`` is all that the entries traded, with its sign; ``entered_value`` and ``left_value`` what the
-    entries and the exits were worth, >= 0.
-    """
-
-    __slots__ = (
-        "entered",
-        "entered_value",
-        "entry",
-        "fees",
-        "left_value",
-        "mark",
-        "quantity",
-        "stop",
-        "stranded",
-        "symbol",
-        "ts_entry",
-    )
-
-    def __init__(self, symbol: str, ts_entry: int) -> None:
-        self.symbol = symbol
-        self.ts_entry = ts_entry
-        self.quantity = 0.0
-        self.entry = 0.0
-        self.mark = 0.0
-        self.stop: float | None = None
-        self.stranded = False
-        self.entered = 0.0
-        self.entered_value = 0.0
-        self.left_value = 0.0
-        self.fees = 0.0
-
-    def trade(self, ts_exit: int) -> Trade:
-        """Return the finished round trip."""
-        return Trade(
-            symbol=self.symbol,
-            ts_entry=self.ts_entry,
-            ts_exit=ts_exit,
-            quantity=self.entered,
-            entry_price=self.entered_value / abs(self.entered),
-            exit_price=self.left_value / abs(self.entered),
-            fees=self.fees,
-            net_pnl=(self.left_value - self.entered_value) * (1 if self.entered > 0.0 else -1) - self.fees,
-        )
-
-
-class Portfolio:
+class Portfolio(Kept):
     """Cash and positions of one account, and the law that they are conserved.
 
     ``cash + sum q mark = deposits + realised gains - fees + sum q (mark - entry)`` after every event. Cash is
@@ -131,6 +63,12 @@ class Portfolio:
     >>> book.settle(60 * 10**9)
     1019.8
     """
+
+    kept = (
+        "cash", "locked", "reserve", "equity", "fees", "traded_value", "consecutive_losses", "winning_days",
+        "losing_days", "nav", "peak", "drawdown", "_units", "_deposits", "_realised", "_events", "_day",
+        "_day_nav", "_day_high", "_day_worst", "_past_high", "_pnl_day", "_pnl_today", "_last_loss_ts",
+    )  # fmt: skip
 
     def __init__(self, initial_cash: float, leverage: float | None = None) -> None:
         require_positive("initial_cash", initial_cash)
@@ -397,3 +335,28 @@ class Portfolio:
             return None
         spread = stdev(self._returns)
         return float(fmean(self._returns) / spread * YEAR_DAYS**0.5) if spread > 0 else None
+
+    def state(self) -> dict[str, Any]:
+        """Return the books as JSON values."""
+        # Holdings in their order: sums over them are taken in it, to the last bit.
+        return super().state() | {
+            "holdings": [holding.state() for holding in self.holdings.values()],
+            "trades": [astuple(trade) for trade in self.trades],
+            "past": [list(day) for day in self._past],
+            "returns": list(self._returns),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up books that ``state`` returned."""
+        super().restore(state)
+        self.holdings.clear()
+        for saved in state["holdings"]:
+            holding = self.holdings[saved["symbol"]] = Holding(saved["symbol"], saved["ts_entry"])
+            holding.restore(saved)
+        names = [field.name for field in fields(Trade)]
+        self.trades.clear()
+        self.trades.extend(Trade(**dict(zip(names, trade, strict=True))) for trade in state["trades"])
+        self._past.clear()
+        self._past.extend((int(day), high, worst) for day, high, worst in state["past"])
+        self._returns.clear()
+        self._returns.extend(state["returns"])

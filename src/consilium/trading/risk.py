@@ -1,14 +1,18 @@
 """The risk gate: what every order must pass, and how large an entry may be."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from math import inf
+from typing import Any
 
 from consilium.domain import Order, OrderKind, Policy
 from consilium.domain.checks import require_fraction
 from consilium.trading.causes import by_operator
 from consilium.trading.days import day_of_close
-from consilium.trading.portfolio import Holding, Portfolio
+from consilium.trading.holdings import Holding
+from consilium.trading.kept import Kept
+from consilium.trading.portfolio import Portfolio
 from consilium.trading.tape import Tape
 
 SLACK = 1.0 + 1e-9
@@ -25,7 +29,7 @@ class Entry:
     stop_distance: float
 
 
-class RiskGate:
+class RiskGate(Kept):
     """Keeps entries inside the policy; it refuses and never forces anything.
 
     Parameters
@@ -50,6 +54,8 @@ class RiskGate:
     {'max_positions': 1}
     """
 
+    kept = ("_halt_day",)
+
     def __init__(
         self, policy: Policy, *, limits: bool = True, band: float = 0.1, participation: float = 0.01
     ) -> None:
@@ -61,6 +67,21 @@ class RiskGate:
         self.refusals: Counter[str] = Counter()
         self.halts: list[int] = []
         self._halt_day: int | None = None
+
+    def state(self) -> dict[str, Any]:
+        """Return policy, refusals and halts as JSON values."""
+        return super().state() | {
+            "policy": asdict(self.policy),
+            "refusals": dict(self.refusals),
+            "halts": list(self.halts),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what ``state`` returned."""
+        super().restore(state)
+        self.policy = Policy(**state["policy"])
+        self.refusals = Counter(state["refusals"])
+        self.halts = list(state["halts"])
 
     def observe(self, portfolio: Portfolio, ts: int) -> None:
         """Look at the drawdown after an instant: halt entries beyond the limit, or end a halt.

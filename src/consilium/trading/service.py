@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from consilium.domain import (
     Candle,
@@ -20,15 +21,19 @@ from consilium.domain import (
 from consilium.trading.broker import Happening, PaperBroker
 from consilium.trading.desk import Desk
 from consilium.trading.patience import Strandings, Waiting
-from consilium.trading.portfolio import ConservationBroken, Portfolio, Trade
+from consilium.trading.portfolio import ConservationBroken, Portfolio
 from consilium.trading.risk import Entry, RiskGate
+from consilium.trading.service_state import ServiceState
 from consilium.trading.strategy import BASE_STOP_ATR, Intent, Strategy
 from consilium.trading.tape import Tape
+
+if TYPE_CHECKING:
+    from consilium.trading.holdings import Trade
 
 Message = Order | OrderEvent | Fill | PortfolioSnapshot
 
 
-class TradingService:
+class TradingService(ServiceState):
     """Trades one account: a pure function over its state, the same in backtest, paper and live.
 
     An instant is a close: its candles come first, then its consensuses; ``finish`` ends it. ``handle`` does

@@ -6,6 +6,7 @@ from math import inf
 
 from consilium.domain import Direction, InvalidValue
 from consilium.domain.checks import require_positive
+from consilium.trading.kept import Kept
 
 BASE_STOP_ATR = 2.0
 """Distance of the protective stop at multiplier 1, in average true ranges; the size is made for it."""
@@ -23,7 +24,7 @@ class Intent(Enum):
     EXIT = auto()
 
 
-class Stance:
+class Stance(Kept):
     """What the strategy remembers of one symbol.
 
     ``deadline`` is the bar count at which the position has lasted its horizon; ``leaving`` that it is to be
@@ -32,6 +33,7 @@ class Stance:
     """
 
     __slots__ = ("deadline", "distance", "entry_id", "exit_id", "leaving", "stop_id", "why")
+    kept = __slots__
 
     def __init__(self) -> None:
         self.entry_id = self.exit_id = self.stop_id = ""

@@ -1,12 +1,13 @@
 """The tape: what one symbol has traded up to now, and the figures that orders need of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import inf, log, nan, sqrt
-from typing import Self
+from typing import Any, Self
 
 from consilium.domain import DAY_NS, Candle
 from consilium.market.candles import CandleSeries
+from consilium.trading.kept import Kept, plain, scalar
 
 ATR_PERIOD = 14
 MEDIAN_BARS = 96
@@ -18,9 +19,10 @@ OPEN_SHARE = 0.9
 """A market whose bars fill less of the time since its first than this has closing hours, whatever it says."""
 
 _KEPT_BARS = 4_096
+_COLUMNS = ("ts_open", "open", "high", "low", "close", "volume", "atr", "returns")
 
 
-class WilderATR:
+class WilderATR(Kept):
     """Average true range of Wilder: ``ATR = (13 ATR' + TR) / 14``, started by the mean of 14 ranges.
 
     ``TR = max(high - low, |high - close'|, |low - close'|)``; the first bar has no previous close and is left
@@ -38,6 +40,7 @@ class WilderATR:
     """
 
     __slots__ = ("_close", "_seen", "_total", "period", "value")
+    kept = ("_close", "_seen", "_total", "value")
 
     def __init__(self, period: int = ATR_PERIOD) -> None:
         self.period = period
@@ -155,6 +158,26 @@ class Tape:
         self.close.append(candle.close)
         self.volume.append(candle.volume)
         self.atr.append(self._atr.update(candle.high, candle.low, candle.close))
+        self.i = len(self.close) - 1
+
+    def state(self) -> dict[str, Any]:
+        """Return the newest bars, all that anything here reads, as JSON values."""
+        kept = max(MEDIAN_BARS, VOLATILITY_BARS, round(self.bars_per_day)) + 1
+        first = max(0, len(self.close) - kept)
+        columns = {name: [plain(x) for x in getattr(self, name)[first:]] for name in _COLUMNS}
+        return {
+            "dropped": self._dropped + first,
+            "began": self._began,
+            "columns": columns,
+            "atr": self._atr.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what ``state`` returned, the cursor on the newest bar."""
+        for name, values in state["columns"].items():
+            setattr(self, name, [scalar(x) for x in values])
+        self._dropped, self._began = state["dropped"], state["began"]
+        self._atr.restore(state["atr"])
         self.i = len(self.close) - 1
 
     def _drop(self, bars: int) -> None:

@@ -10,8 +10,8 @@ from consilium.app.bootstrap import require_members, trip_cost
 from consilium.app.settings import Settings
 from consilium.bus.state_store import Delete, HashSet, Push, Set, StateStore
 from consilium.bus.state_store import Write as StoreWrite
-from consilium.domain import MODEL_NAMES, SECOND_NS, Clock, Consensus
-from consilium.ensemble import EnsembleService, ModelSetting
+from consilium.domain import MODEL_NAMES, SECOND_NS, Clock, Consensus, PoolChanged
+from consilium.ensemble import EnsembleService, Gates, ModelSetting
 from consilium.ensemble.broker import SIGNAL_PREFIX, SignalBroker
 from consilium.ensemble.engine import Cycle, Engine
 from consilium.ensemble.publishing import (
@@ -163,6 +163,13 @@ class EnsembleEngine:
         """
         with self._lock:
             return self._engine.handle(message)
+
+    def pool_changed(self, change: PoolChanged, gates: Gates) -> None:
+        """Wait for other models from now on, and hold what our own models say to other gates."""
+        with self._lock:
+            service = self._engine.service
+            service.loaded = frozenset(change.models).intersection(service.models)
+            service.gates = gates
 
     def flush(self, until: int | None = None) -> tuple[Consensus, ...]:
         """Decide the open rounds with ``ts_event <= until`` (None: all) by who has spoken."""

@@ -1,6 +1,7 @@
 """A backtest on a recorded book: dated signals, orders that arrive late, fills that were there."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,10 +24,13 @@ from consilium.trading.book.outcome import entry_kind, require_equal_cash, resul
 from consilium.trading.book.register import BookHappening, FundingPaid
 from consilium.trading.causes import CONSENSUS, cause_id
 from consilium.trading.execution import floor_quantity
-from consilium.trading.portfolio import Portfolio, Trade
+from consilium.trading.portfolio import Portfolio
 from consilium.trading.risk import Entry, RiskGate
 from consilium.trading.signals import Signals, as_series, codes_on
 from consilium.trading.strategy import Intent, Strategy
+
+if TYPE_CHECKING:
+    from consilium.trading.holdings import Trade
 
 
 def run_book_backtest(

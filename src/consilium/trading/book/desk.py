@@ -5,7 +5,7 @@ from math import inf
 from consilium.domain import Instrument, Order, OrderKind, Side
 from consilium.trading.book.market import BookMarket
 from consilium.trading.causes import CONSENSUS, PROTECT, cause_id
-from consilium.trading.portfolio import Holding
+from consilium.trading.holdings import Holding
 from consilium.trading.strategy import LOWEST_STOP
 from consilium.trading.tape import Tape
 

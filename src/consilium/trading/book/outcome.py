@@ -7,7 +7,8 @@ import numpy as np
 from consilium.domain import Fill, InvalidValue, Order, OrderEvent, OrderKind, OrderStatus
 from consilium.trading.backtest import BacktestResult
 from consilium.trading.book.broker import BookBroker
-from consilium.trading.portfolio import ConservationBroken, Portfolio, Trade
+from consilium.trading.holdings import Trade
+from consilium.trading.portfolio import ConservationBroken, Portfolio
 from consilium.trading.risk import RiskGate
 
 ENTRIES = (OrderKind.MARKET, OrderKind.LIMIT)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from math import inf
+from typing import TYPE_CHECKING
 
 from consilium.domain import Fill, Order, OrderEvent, OrderKind, OrderStatus
 from consilium.domain.checks import require_at_least
@@ -13,9 +14,12 @@ from consilium.trading.book.desk import BookDesk
 from consilium.trading.book.outcome import entry_kind, require_equal_cash
 from consilium.trading.book.register import BookHappening, FundingPaid
 from consilium.trading.execution import floor_quantity
-from consilium.trading.portfolio import Portfolio, Trade
+from consilium.trading.portfolio import Portfolio
 from consilium.trading.risk import Entry, RiskGate
 from consilium.trading.strategy import BASE_STOP_ATR, Intent, Strategy
+
+if TYPE_CHECKING:
+    from consilium.trading.holdings import Trade
 
 NO_PATIENCE, HALTED = "patience_over", "halted"
 

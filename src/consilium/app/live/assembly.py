@@ -1,0 +1,109 @@
+"""What a living system is made of, by its settings: the one place where its concrete classes meet."""
+
+from typing import Any
+
+from consilium.app.bootstrap import SystemClock
+from consilium.app.live.candle_log import CandleLog
+from consilium.app.live.engine import OUTSIDE_LABEL, EnsembleEngine, make_live_ensemble
+from consilium.app.live.feed_choice import make_feed
+from consilium.app.live.feeds import LiveFeed
+from consilium.app.live.members import Members, Shelf
+from consilium.app.live.system import LiveSystem, Parts
+from consilium.app.settings import Settings
+from consilium.bus.journal import open_journal
+from consilium.bus.state_store import open_state_store
+from consilium.domain import Clock
+from consilium.training.labels import LabelSpec
+
+
+def assemble(settings: Settings, *, clock: Clock | None = None) -> LiveSystem:
+    """Make a living system; `start` sets it going and `stop` ends it.
+
+    Without a database an SQLite journal is made in the data folder; without Redis its keys stay in memory;
+    without models and feed it waits, and says so.
+
+    Parameters
+    ----------
+    settings
+        Of the process.
+    clock
+        The machine's own if not given.
+
+    Raises
+    ------
+    ConsiliumError
+        A feed, model setting or database that cannot be.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> with assemble(Settings(data_dir=Path(mkdtemp()))) as system:
+    ...     system.health()["coverage"]
+    'none'
+    """
+    clock = clock or SystemClock()
+    feed = make_feed(settings.live, seed=settings.training.seed, clock=clock.now_ns)
+    shelf = Shelf(
+        settings.data_dir / "models",
+        interval_ns=feed.interval_ns,
+        max_age_days=settings.serving.max_age_days,
+    )
+    members = shelf.load(clock.now_ns())
+    journal = open_journal(database_url(settings))
+    store = open_state_store(settings.redis_url)
+    # The engine keeps its messages through the system, which is made of the engine.
+    made: list[LiveSystem] = []
+    engine = EnsembleEngine(
+        make_live_ensemble(settings, (*members.models, *members.missing)),
+        store,
+        settings=settings,
+        clock=clock,
+        publish=lambda messages: made[0].keep_cycle(messages),
+        **_question(settings, feed, members),
+    )
+    made.append(
+        LiveSystem(
+            Parts(
+                settings=settings,
+                clock=clock,
+                journal=journal,
+                transport=_transport(settings),
+                store=store,
+                engine=engine,
+                training=_training(settings),
+                feed=feed,
+                shelf=shelf,
+                members=members,
+                candle_log=CandleLog(settings.data_dir / "live" / "candles"),
+            )
+        )
+    )
+    return made[0]
+
+
+def database_url(settings: Settings) -> str:
+    """Return where the journal is: as set, or an SQLite file in the data folder."""
+    return settings.database_url or f"sqlite:///{(settings.data_dir / 'journal.sqlite').absolute()}"
+
+
+def _question(settings: Settings, feed: LiveFeed, members: Members) -> dict[str, Any]:
+    """Return what our models forecast, which signals from outside take too: symbol, label and horizon."""
+    symbol = settings.engine.symbol or next(iter(feed.symbols), "")
+    if not feed.interval_ns:
+        return {"symbol": symbol, "label_id": OUTSIDE_LABEL}
+    spec = members.spec or LabelSpec(horizon=settings.training.horizon)
+    return {
+        "symbol": symbol,
+        "label_id": spec.label_id(feed.interval_ns),
+        "horizon_ns": spec.horizon * feed.interval_ns,
+    }
+
+
+def _transport(settings: Settings) -> Any:
+    del settings
+    return None
+
+
+def _training(settings: Settings) -> Any:
+    del settings
+    return None

@@ -1,0 +1,233 @@
+"""The candles that the service has taken, kept before they are used: one CSV file a UTC day.
+
+Market data is not journaled; the journal names a step by its close and digest, and here are its candles. A
+line is whole or, after a kill, the last one of its file: then its step was not done, and it is cut off.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any
+
+from consilium.domain import Candle, DataProblem, OutputProblem
+from consilium.domain.files import whole_file
+from consilium.domain.time import DAY_NS, to_iso
+
+HEADER = "symbol,venue,interval_ns,ts_open,ts_close,open,high,low,close,volume,step\n"
+TERMS = "feed.json"
+WARM_UP = 0
+"""Step of the candles that were taken in before the first one."""
+
+Rows = Sequence[Candle]
+
+
+class CandleLog:
+    """Candles by the step in which they were taken, in a folder of daily files.
+
+    Parameters
+    ----------
+    folder
+        Made if missing.
+
+    Raises
+    ------
+    OutputProblem
+        The folder cannot be written.
+    DataProblem
+        A file of it is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._file: IO[bytes] | None = None
+        self._name = ""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        self._mend()
+        self.last = self._last_step()
+
+    def terms(self) -> dict[str, Any] | None:
+        """Return what the folder was begun with, None before."""
+        path = self.folder / TERMS
+        if not path.exists():
+            return None
+        try:
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise DataProblem(
+                "the terms of kept candles must be JSON", f"'{path}'", "restore the folder"
+            ) from None
+        return found
+
+    def begin(self, terms: Mapping[str, Any], history: Rows) -> None:
+        """Write down whose candles these are, and those from before the first step."""
+        try:
+            for unfinished in self._days():
+                unfinished.unlink()
+            self._write(history, WARM_UP)
+            self._sync()
+            with whole_file(self.folder / TERMS) as fresh:
+                fresh.write(json.dumps(dict(terms), indent=1).encode() + b"\n")
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def keep(self, step: int, candles: Rows) -> None:
+        """Keep the candles of a step, on the disk when it returns; a step that is kept is not kept twice.
+
+        Raises
+        ------
+        OutputProblem
+            They cannot be written.
+        """
+        if step <= self.last:
+            return
+        try:
+            self._write(candles, step)
+            self._sync()
+        except OSError as error:
+            self.close()
+            self._mend()
+            raise self._unwritable(error) from None
+        self.last = step
+
+    def warm_up(self) -> list[Candle]:
+        """Return the candles from before the first step."""
+        return [candle for step, candle in self._read() if step == WARM_UP]
+
+    def steps(self, after: int = WARM_UP) -> Iterator[tuple[int, list[Candle]]]:
+        """Yield the steps later than one, each with its candles, oldest first."""
+        current, candles = after, list[Candle]()
+        for step, candle in self._read(after):
+            if step <= after:
+                continue
+            if step != current and candles:
+                yield current, candles
+                candles = []
+            current = step
+            candles.append(candle)
+        if candles:
+            yield current, candles
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+        self._file, self._name = None, ""
+
+    def _write(self, candles: Iterable[Candle], step: int) -> None:
+        lines: dict[str, list[str]] = {}
+        for c in candles:
+            # A late candle lies in the file of its step, so that files are in the order of steps.
+            lines.setdefault(_day(step or c.ts_close), []).append(
+                f"{c.symbol},{c.venue},{c.interval_ns},{c.ts_open},{c.ts_close},"
+                f"{c.open!r},{c.high!r},{c.low!r},{c.close!r},{c.volume!r},{step}\n"
+            )
+        for name, text in lines.items():
+            self._open(name).write("".join(text).encode())
+
+    def _open(self, name: str) -> IO[bytes]:
+        if self._file is not None and self._name == name:
+            return self._file
+        self._sync()
+        self.close()
+        path = self.folder / name
+        fresh = not path.exists()
+        self._file, self._name = path.open("ab"), name
+        if fresh:
+            self._file.write(HEADER.encode())
+        return self._file
+
+    def _sync(self) -> None:
+        if self._file is not None:
+            self._file.flush()
+            os.fdatasync(self._file.fileno())
+
+    def _days(self) -> list[Path]:
+        return sorted(self.folder.glob("????-??-??.csv"))
+
+    def _mend(self) -> None:
+        """Cut off what a kill left of a line, and steps of which a kill left only a part."""
+        for path in self._days()[-1:]:
+            content = path.read_bytes()
+            whole = content[: content.rfind(b"\n") + 1]
+            if not whole:
+                path.unlink()
+            elif len(whole) < len(content):
+                os.truncate(path, len(whole))
+
+    def _last_step(self) -> int:
+        last = WARM_UP
+        for path in self._days()[-1:]:
+            for step, _ in _lines(path):
+                last = max(last, step)
+        return last
+
+    def forget_after(self, step: int) -> None:
+        """Drop candles of steps later than one: a kill came before their step was done.
+
+        They are taken from the feed again, whole, whatever the kill left of them here.
+        """
+        self.close()
+        for path in self._days():
+            if path.name >= _day(step or DAY_NS):
+                kept = [HEADER.encode()]
+                lines = path.read_bytes().splitlines(keepends=True)[1:]
+                kept += [line for line in lines if _step(line) <= step]
+                if len(kept) > 1:
+                    with whole_file(path) as fresh:
+                        fresh.write(b"".join(kept))
+                else:
+                    path.unlink()
+        self.last = self._last_step()
+
+    def _read(self, after: int = WARM_UP) -> Iterator[tuple[int, Candle]]:
+        for path in self._days():
+            if not after or path.name >= _day(after):
+                yield from _lines(path)
+
+    def _unwritable(self, error: OSError) -> OutputProblem:
+        return OutputProblem(
+            "candles must be kept before they are used",
+            f"{self.folder} ({error.strerror or error})",
+            "free space, or give a writable CONSILIUM_DATA_DIR",
+        )
+
+
+def digest_of(candles: Iterable[Candle]) -> str:
+    """Hash candles: SHA-256, 32 hex digits."""
+    state = sha256()
+    for c in candles:
+        fields = (c.symbol, c.ts_open, c.ts_close, c.open, c.high, c.low, c.close, c.volume)
+        state.update(repr(fields).encode())
+    return state.hexdigest()[:32]
+
+
+def _day(ts: int) -> str:
+    return f"{to_iso(ts - 1)[:10]}.csv"
+
+
+def _step(line: bytes) -> int:
+    return int(line.rsplit(b",", 1)[1])
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Candle]]:
+    with path.open(encoding="utf-8") as lines:
+        next(lines, None)
+        for number, line in enumerate(lines, start=2):
+            try:
+                symbol, venue, interval, begin, end, *rest, step = line.rstrip("\n").split(",")
+                o, h, l, c, v = (float(text) for text in rest)
+                yield int(step), Candle(
+                    symbol=symbol, venue=venue, interval_ns=int(interval), ts_open=int(begin),
+                    ts_close=int(end), open=o, high=h, low=l, close=c, volume=v,
+                )  # fmt: skip
+            except ValueError as error:
+                raise DataProblem(
+                    "kept candles must be whole",
+                    f"{path.name} line {number} ({' '.join(str(error).split())[:80]})",
+                    "restore the folder from a backup",
+                ) from None

@@ -1,0 +1,145 @@
+"""After a stop: the newest snapshot, then the journal from there, and the pipeline stands where it stood."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from consilium.app.live.candle_log import CandleLog, digest_of
+from consilium.app.live.followed import Followed
+from consilium.app.live.pipeline import Pipeline
+from consilium.app.live.records import (
+    CONSENSUS_REACHED,
+    ORDER_SENT,
+    POOL_CHANGED,
+    PREDICTED,
+    STEP_DONE,
+    STEP_TRACE,
+    Recorder,
+)
+from consilium.bus.codec import message_of
+from consilium.bus.journal import Journal
+from consilium.domain import Candle, Consensus, DataProblem, Event, Order, Prediction, StepDone
+
+PAGE = 2_000
+SNAPSHOT = "pipeline"
+CONCLUDED = (CONSENSUS_REACHED, ORDER_SENT)
+COMMANDS = (
+    "ensemble.rule_changed",
+    "ensemble.model_configured",
+    "ensemble.signal_received",
+    "model.performance_reported",
+)
+"""Topics that the ensemble applies as they come, between steps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """Where a recovery ended.
+
+    Parameters
+    ----------
+    offset
+        Of the newest row that was applied.
+    steps
+        Steps that were replayed.
+    differing
+        Steps whose consensuses or orders came out otherwise than they are in the journal.
+    """
+
+    offset: int
+    steps: int
+    differing: int
+
+
+class Replayer:
+    """Applies the rows of a journal to a pipeline, in their order.
+
+    Parameters
+    ----------
+    pipeline
+        As it stood at ``offset``.
+    journal
+        What happened.
+    log
+        The candles of its steps.
+    tell
+        Called with each step's close.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        journal: Journal,
+        log: CandleLog | None,
+        tell: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._pipeline = pipeline
+        self._journal = journal
+        self._log = log
+        self._tell = tell
+        self._kept: Iterator[tuple[int, list[Candle]]] | None = None
+        self._said: list[Event] = []
+        self._steps = self._differing = 0
+
+    def run(self, offset: int) -> Recovered:
+        """Apply all rows later than one.
+
+        Raises
+        ------
+        DataProblem
+            The candles of a step are gone, or are not those that it was concluded from.
+        """
+        while rows := self._journal.read(offset, PAGE):
+            for row in rows:
+                self._apply(row.event)
+            offset = rows[-1].offset
+        return Recovered(offset=offset, steps=self._steps, differing=self._differing)
+
+    def _apply(self, event: Event) -> None:
+        if event.topic == STEP_DONE:
+            self._step(message_of(event))
+            self._said = []
+        elif event.topic == POOL_CHANGED:
+            self._pipeline.change_pool(message_of(event))
+        elif event.topic in COMMANDS:
+            self._pipeline.room.handle(message_of(event))
+        elif event.trace_id.startswith(STEP_TRACE):
+            self._said.append(event)
+        elif event.topic == CONSENSUS_REACHED:
+            # It ends the signals of a cycle: they were decided before whatever came next.
+            self._pipeline.room.handle(message_of(event))
+
+    def _step(self, done: StepDone) -> None:
+        candles = self._candles(done)
+        spoken: dict[str, list[Prediction]] = {}
+        for event in self._said:
+            if event.topic == PREDICTED:
+                said: Prediction = message_of(event)
+                spoken.setdefault(said.symbol, []).append(said)
+
+        def speak(followed: Followed, ts: int) -> Sequence[Prediction]:  # noqa: ARG001 - a Speaker
+            return spoken.get(followed.symbol, ())
+
+        messages = self._pipeline.step(done.ts_event, candles, speak)
+        self._steps += 1
+        if _ids(messages) != [event.event_id for event in self._said if event.topic in CONCLUDED]:
+            self._differing += 1
+        self._tell(done.ts_event)
+
+    def _candles(self, done: StepDone) -> list[Candle]:
+        if self._kept is None:
+            self._kept = iter(()) if self._log is None else self._log.steps(after=done.ts_event - 1)
+        ts, candles = next(self._kept, (0, []))
+        if ts != done.ts_event or digest_of(candles) != done.digest:
+            raise DataProblem(
+                "the candles of each step must be kept as they were",
+                f"none of close {done.ts_event}" if ts != done.ts_event else f"others of close {ts}",
+                "restore the data folder that belongs to this journal, or begin with another of both",
+            )
+        return candles
+
+
+def _ids(messages: Sequence[Any]) -> list[str]:
+    recorder = Recorder(ts_recorded=0, trace_id="")
+    concluded = (message for message in messages if isinstance(message, Consensus | Order))
+    return [event.event_id for event in recorder.events(concluded)]

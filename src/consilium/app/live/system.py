@@ -1,0 +1,482 @@
+"""The living system: one pipeline thread, a feed, a watch on the models, and all that may be asked of it."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event as Flag
+from threading import Lock, Thread
+from time import perf_counter_ns
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from uuid import uuid4
+
+from consilium.app.live import views
+from consilium.app.live.candle_log import CandleLog, digest_of
+from consilium.app.live.feeds import LiveFeed, Step
+from consilium.app.live.members import Members, Shelf
+from consilium.app.live.pipeline import Pipeline, Terms
+from consilium.app.live.records import STEP_TRACE, Recorder
+from consilium.app.live.recovery import SNAPSHOT, Recovered, Replayer
+from consilium.app.settings import Settings
+from consilium.bus.codec import envelope
+from consilium.bus.journal import Journal
+from consilium.domain import Candle, Clock, ConsiliumError, Event, StepDone, UsageError
+from consilium.models.runtime import Runtime
+
+SNAPSHOT_STEPS = 100
+"""Steps from one snapshot of the pipeline to the next."""
+
+WATCH_S = 1.0
+"""Seconds between two looks at the registry of models."""
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+
+Result = TypeVar("Result")
+log = logging.getLogger("consilium.live")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a system is made of; `consilium.app.live.assembly` fills it."""
+
+    settings: Settings
+    clock: Clock
+    journal: Journal
+    transport: Any
+    store: Any
+    engine: Any
+    training: Any
+    feed: LiveFeed
+    shelf: Shelf
+    members: Members
+    candle_log: CandleLog
+
+
+class LiveSystem:
+    """Feed, models, ensemble and paper account of one process, and their journal.
+
+    All state moves on one thread. A step's messages are in the journal, in one transaction, before anybody
+    else hears of them; what a kill interrupts is done again to the same events.
+
+    Parameters
+    ----------
+    parts
+        What it is made of; `stop` closes them.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.settings = parts.settings
+        self.clock = parts.clock
+        self.journal = parts.journal
+        self.transport = parts.transport
+        self.store = parts.store
+        self.engine = parts.engine
+        self.training = parts.training
+        self.feed = parts.feed
+        self.pipeline: Pipeline
+        self.troubles: dict[str, str] = {"engine": "starting"}
+        self.latencies_ns: list[int] = []
+        self._shelf = parts.shelf
+        self._candle_log = parts.candle_log
+        self._members = parts.members
+        self._runtime = Runtime(workers=parts.settings.serving.workers)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="consilium-pipeline")
+        self._others: list[Thread] = []
+        self._stop = Flag()
+        self._callbacks: list[Callable[[], None]] = []
+        self._pending: list[Event] = []
+        self._late: list[Candle] = []
+        self._offset = 0
+        self._since_snapshot = 0
+        self._lifecycle = Lock()
+        self._started = self._stopped = False
+
+    # life
+
+    def start(self) -> Self:
+        """Recover in the background, then follow the feed; comes back at once.
+
+        Raises
+        ------
+        ConsiliumError
+            The journal belongs to another feed.
+        """
+        with self._lifecycle:
+            if self._started:
+                return self
+            self._started = True
+            self.pipeline = self._make_pipeline(self._terms())
+            self._thread.submit(self._recover)
+            self._others = [
+                Thread(target=work, name=f"consilium-{name}", daemon=True)
+                for name, work in (("feed", self._follow), ("models", self._watch), ("cycles", self._beat))
+            ]
+            for thread in self._others:
+                thread.start()
+        return self
+
+    def stop(self) -> None:
+        """End gracefully: the step at hand is finished, a snapshot kept, and the journal closed."""
+        with self._lifecycle:
+            if self._stopped:
+                return
+            self._stopped = True
+        self._stop.set()
+        for thread in self._others:
+            thread.join(30.0)
+        self._thread.submit(self._last_words).result() if self._started else None
+        self._thread.shutdown(wait=True)
+        self._runtime.close()
+        self._candle_log.close()
+        for part in (self.training, self.transport, self.store, self.journal):
+            close = getattr(part, "close", None)
+            if close is not None:
+                close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _last_words(self) -> None:
+        if "engine" not in self.troubles and not self._pending:
+            self._snapshot()
+
+    def _run(self, work: Callable[[], Result]) -> Result:
+        """Do something on the pipeline thread and wait for it."""
+        return self._thread.submit(work).result()
+
+    # what goes in
+
+    def submit(self, message: Any, *, by: str, trace_id: str = "") -> Event:
+        """Check, apply and journal a command on the pipeline thread.
+
+        Parameters
+        ----------
+        message
+            Such as `RuleChanged`.
+        by
+            Who asked for it.
+        trace_id
+            Of the request.
+
+        Raises
+        ------
+        ConsiliumError
+            It is not possible; nothing is changed and nothing is journaled then.
+        """
+        return self._run(lambda: self._command(message, by, trace_id))
+
+    def publish_outside(
+        self,
+        topic: str,
+        *,
+        source: str,
+        sequence: int,
+        ts_event: int,
+        payload: Mapping[str, Any],
+        by: str,
+    ) -> Event:
+        """Take up an event of an outside system; the same source and sequence again is the same event.
+
+        Raises
+        ------
+        ConsiliumError
+            An unknown topic, or a payload against its schema.
+        """
+        event = views.outside_event(
+            topic,
+            source=source,
+            sequence=sequence,
+            ts_event=ts_event,
+            payload=payload,
+            by=by,
+            ts_recorded=self.clock.now_ns(),
+        )
+        return self._run(lambda: self._publish(event))
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call this after each applied batch, on the pipeline thread."""
+        self._callbacks.append(callback)
+
+    def _command(self, message: Any, by: str, trace_id: str) -> Event:
+        self._require_writable()
+        before = self.engine.state()
+        recorder = Recorder(ts_recorded=self.clock.now_ns(), trace_id=trace_id or f"by-{by}")
+        self.engine.check(message)
+        command = recorder.event(message)
+        try:
+            said = list(self.engine.handle(message))
+            events = [command, *recorder.events(said, command.event_id)]
+            offsets = self.journal.append(events)
+        except BaseException:
+            self.engine.restore(before)
+            raise
+        self._applied(offsets, events)
+        return command
+
+    def _publish(self, event: Event) -> Event:
+        self._require_writable()
+        self._applied(self.journal.append([event]), [event])
+        return event
+
+    def _require_writable(self) -> None:
+        if "engine" in self.troubles:
+            raise UsageError(
+                "the engine must be ready for commands", self.troubles["engine"], "try again later"
+            )
+        if self._pending:
+            raise ConsiliumError(
+                "the journal must take what is concluded", self.journal.failed or "it does not", "see /readyz"
+            )
+
+    def _applied(self, offsets: Sequence[int], events: Sequence[Event]) -> None:
+        """Tell the outside world what is in the journal now."""
+        self._offset = max(self._offset, *offsets)
+        if self.transport is not None:
+            self.transport.publish(events)
+        for callback in self._callbacks:
+            callback()
+
+    # recovery
+
+    def _terms(self) -> Terms:
+        kept = self._candle_log.terms()
+        mine = Terms(
+            feed=self.feed.name,
+            interval_ns=self.feed.interval_ns,
+            symbols=tuple(self.feed.symbols),
+            bars_per_day=self.feed.bars_per_day(),
+        )
+        if kept is None:
+            return mine
+        begun = Terms.of(kept)
+        if self.feed.name and (begun.feed, begun.symbols, begun.interval_ns) != (
+            mine.feed,
+            mine.symbols,
+            mine.interval_ns,
+        ):
+            raise UsageError(
+                f"this data folder follows {begun.feed} ({len(begun.symbols)} symbols)",
+                f"{mine.feed} ({len(mine.symbols)} symbols)",
+                "give the same feed and symbols, or another CONSILIUM_DATA_DIR and journal",
+            )
+        return begun
+
+    def _make_pipeline(self, terms: Terms) -> Pipeline:
+        return Pipeline(self.settings, self.engine, terms, self._runtime)
+
+    def _recover(self) -> None:
+        try:
+            self.pipeline.serve(self._members)
+            found = self._replayed()
+            self._offset = found.offset
+            self._candle_log.forget_after(max(self.pipeline.ts, 0))
+            self.pipeline.fill_windows()
+            self._tell_pool()
+            del self.troubles["engine"]
+            log.info("recovered %d steps, %d differing", found.steps, found.differing)
+        except Exception as error:
+            self.troubles["engine"] = f"cannot recover: {' '.join(str(error).split())}"
+            log.exception("recovery failed")
+
+    def _replayed(self) -> Recovered:
+        warm = self._candle_log.warm_up()
+        offset = 0
+        kept = self.journal.load_snapshot(SNAPSHOT)
+        fresh = self.engine.state()
+        if kept is not None:
+            try:
+                self.pipeline.restore(kept[1], self._candles_until(kept[1]))
+                offset = kept[0]
+            except (ConsiliumError, KeyError, TypeError, ValueError) as error:
+                log.warning("the snapshot is of other settings, all is replayed: %s", error)
+                self.engine.restore(fresh)
+                self.pipeline = self._make_pipeline(self.pipeline.terms)
+                self.pipeline.serve(self._members)
+        if offset == 0:
+            self.pipeline.warm_up(warm)
+        return Replayer(self.pipeline, self.journal, self._candle_log, self._progress).run(offset)
+
+    def _candles_until(self, state: Mapping[str, Any]) -> list[Candle]:
+        """Return the kept candles up to a snapshot, for what is shown and for models that come later."""
+        ts = int(state["ts"])
+        taken = self._candle_log.warm_up()
+        for step, candles in self._candle_log.steps():
+            if step > ts:
+                break
+            taken += candles
+        return taken
+
+    def _progress(self, ts: int) -> None:
+        self.troubles["engine"] = f"replaying the journal, at {ts}"
+
+    # steps
+
+    def _follow(self) -> None:
+        """Take step after step from the feed; whatever fails is tried again after a pause."""
+        pause = FIRST_PAUSE_S
+        while not self._stop.is_set():
+            try:
+                if "engine" in self._run(lambda: dict(self.troubles)):
+                    return
+                if self._begun():
+                    for step in self.feed.steps(self.pipeline.ts, self._stop):
+                        self._run(lambda candles=step: self._step(candles))  # type: ignore[misc]
+                        pause = FIRST_PAUSE_S
+                        self.troubles.pop("feed", None)
+                        if self._stop.is_set():
+                            return
+                    return
+            except Exception as error:  # noqa: BLE001 - a feed that fails must be taken up again
+                self.troubles["feed"] = " ".join(str(error).split()) or type(error).__name__
+                log.warning("feed: %s", self.troubles["feed"])
+            if self._stop.wait(pause):
+                return
+            pause = min(2.0 * pause, LONGEST_PAUSE_S)
+
+    def _begun(self) -> bool:
+        """Keep the feed's history before its first step; False where there is no feed."""
+        if not self.feed.name:
+            return False
+        if self._candle_log.terms() is None:
+            history = list(self.feed.history())
+            self._candle_log.begin(self.pipeline.terms.as_dict(), history)
+            self._run(lambda: self.pipeline.warm_up(history))
+        return True
+
+    def _step(self, candles: Step) -> None:
+        """Do one step: keep its candles, conclude, write down, tell."""
+        self._settle_pending()
+        began = perf_counter_ns()
+        given = (*self._late, *candles)
+        ts = max((candle.ts_close for candle in given), default=-1)
+        if ts <= self.pipeline.ts:
+            # Nothing closes anew: they wait for the next close, and fill the history there.
+            self._late = list(given)
+            return
+        self._candle_log.keep(ts, given)
+        self._late = []
+        messages = self.pipeline.step(ts, given)
+        done = StepDone(
+            feed=self.pipeline.terms.feed, ts_event=ts, digest=digest_of(given), candles=len(given)
+        )
+        recorder = Recorder(ts_recorded=self.clock.now_ns(), trace_id=f"{STEP_TRACE}{ts}")
+        self._pending = recorder.events([*messages, done])
+        self._settle_pending()
+        self.latencies_ns.append(perf_counter_ns() - began)
+        del self.latencies_ns[:-1024]
+        self._since_snapshot += 1
+        if self._since_snapshot >= SNAPSHOT_STEPS:
+            self._snapshot()
+
+    def _settle_pending(self) -> None:
+        """Write down what is concluded but not in the journal; the step before counts only then."""
+        if not self._pending:
+            return
+        offsets = self.journal.append(self._pending)
+        events, self._pending = self._pending, []
+        self._applied(offsets, events)
+
+    def _snapshot(self) -> None:
+        self.journal.save_snapshot(SNAPSHOT, self._offset, self.pipeline.state())
+        self._since_snapshot = 0
+
+    # models and cycles
+
+    def _watch(self) -> None:
+        """Look at the registry now and then, and take up what was promoted."""
+        seen = self._shelf.signature()
+        while not self._stop.wait(WATCH_S):
+            try:
+                found = self._shelf.signature()
+                if found != seen and "engine" not in self.troubles:
+                    members = self._shelf.load(self.clock.now_ns(), self._members)
+                    self._run(lambda taken=members: self._serve(taken))  # type: ignore[misc]
+                    seen = found
+            except Exception as error:  # noqa: BLE001 - models that serve must not suffer from others
+                self.troubles["models"] = " ".join(str(error).split())
+                log.warning("models: %s", self.troubles["models"])
+
+    def _serve(self, members: Members) -> None:
+        self._settle_pending()
+        self._members = members
+        self.pipeline.serve(members)
+        self._tell_pool()
+        self.troubles.pop("models", None)
+        self._snapshot()
+
+    def _tell_pool(self) -> None:
+        """Write down which models speak from now on, where that has changed."""
+        told = self._members.told(max(self.pipeline.ts, 0))
+        if views.same_pool(told, self.pipeline.change):
+            return
+        event = envelope(told, stream="ensemble", ts_recorded=self.clock.now_ns(), trace_id="models")
+        offsets = self.journal.append([event])
+        self.pipeline.change_pool(told)
+        self._applied(offsets, [event])
+
+    def keep_cycle(self, messages: Sequence[object]) -> None:
+        """Write down what a cycle of the engine has concluded, before it shows it."""
+        recorder = Recorder(ts_recorded=self.clock.now_ns(), trace_id=f"cycle-{uuid4().hex}")
+        self._pending = [*self._pending, *recorder.events(messages)]
+        self._settle_pending()
+
+    def _beat(self) -> None:
+        """Let the engine cycle."""
+        while not self._stop.wait(self.settings.engine.period_s):
+            try:
+                self._run(self._cycle)
+            except Exception as error:  # noqa: BLE001 - the next cycle may work
+                self.troubles["cycle"] = " ".join(str(error).split())
+                log.warning("cycle: %s", error)
+
+    def _cycle(self) -> None:
+        if "engine" in self.troubles:
+            return
+        self._settle_pending()
+        self.engine.cycle()
+        self.troubles.pop("cycle", None)
+        for callback in self._callbacks:
+            callback()
+
+    # what can be asked
+
+    def health(self) -> dict[str, Any]:
+        """Return the body of /health."""
+        return views.health(self)
+
+    def ready(self) -> dict[str, str]:
+        """Return by part: nothing if it is ready, ``warn: ...``, or why not."""
+        return views.ready(self)
+
+    def market_status(self) -> dict[str, Any]:
+        """Return what is followed, and how far."""
+        return views.market_status(self)
+
+    def candles(self, symbol: str, limit: int) -> list[dict[str, Any]]:
+        """Return the newest candles of a symbol, oldest first.
+
+        Raises
+        ------
+        UnknownName
+            It is not followed.
+        """
+        return views.candles(self.pipeline, symbol, limit)
+
+    def consensus_history(self, symbol: str | None, after: int, limit: int) -> list[dict[str, Any]]:
+        """Return consensuses after a place of the journal, in order."""
+        return views.history(self.journal, views.CONSENSUS_REACHED, symbol, after, limit)
+
+    def predictions(self, symbol: str | None, after: int, limit: int) -> list[dict[str, Any]]:
+        """Return predictions after a place of the journal, in order."""
+        return views.history(self.journal, views.PREDICTED, symbol, after, limit)
+
+    def trading_status(self) -> dict[str, Any]:
+        """Return the account and its positions."""
+        return views.trading_status(self)

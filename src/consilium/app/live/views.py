@@ -1,0 +1,208 @@
+"""What is told of the living system: plain JSON for the API, and events that outside systems publish."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from consilium import __version__
+from consilium.app.live.engine import EnsembleEngine
+from consilium.app.live.feeds import LiveFeed
+from consilium.app.live.pipeline import Pipeline
+from consilium.app.live.records import CONSENSUS_REACHED, PREDICTED
+from consilium.bus.codec import TOPICS, content_id
+from consilium.bus.journal import Journal
+from consilium.bus.state_store import StateStore
+from consilium.domain import Event, PoolChanged, UnknownName, to_iso
+
+
+class Seen(Protocol):
+    """What is looked at of a living system."""
+
+    journal: Journal
+    store: StateStore
+    engine: EnsembleEngine
+    feed: LiveFeed
+    pipeline: Pipeline
+    troubles: dict[str, str]
+
+
+__all__ = ["CONSENSUS_REACHED", "PREDICTED"]
+
+
+def health(system: Seen) -> dict[str, Any]:
+    """Return the body of /health, as the seeds have it."""
+    found = ready(system)
+    broken = any(why and not why.startswith("warn") for why in found.values())
+    worried = any(why.startswith("warn") for why in found.values())
+    return {
+        "status": "unhealthy" if broken else "degraded" if worried else "healthy",
+        "service": "federation-ai",
+        "version": __version__,
+        "roles_active": 0,
+        "coverage": system.pipeline.coverage,
+        "feed": {"name": system.feed.name, "ts_event": max(system.pipeline.ts, 0)},
+        "checks": found,
+        "model_federation": system.engine.federation(),
+    }
+
+
+def ready(system: Seen) -> dict[str, str]:
+    """Return by part: nothing if it is ready, ``warn: ...``, or why not."""
+    return {
+        "journal": system.journal.failed or _warned(system.journal.warnings),
+        "migrations": "",
+        "bus": _bus(system),
+        "feed": _feed(system),
+        "models": _models(system),
+        "engine": system.troubles.get("engine", "") or _warned([system.troubles.get("cycle", "")]),
+    }
+
+
+def _warned(told: Any) -> str:
+    found = [text for text in told if text]
+    return f"warn: {'; '.join(found)}" if found else ""
+
+
+def _bus(system: Seen) -> str:
+    # Wiping or losing Redis changes no state: the service goes on and says so.
+    store = system.store
+    return _warned([store.healthy(), *store.warnings()])
+
+
+def _feed(system: Seen) -> str:
+    return _warned([system.troubles.get("feed", "") or system.feed.problem()])
+
+
+def _models(system: Seen) -> str:
+    change, trouble = system.pipeline.change, system.troubles.get("models", "")
+    told = [trouble, *(f"{name}: {why}" for name, why in change.missing.items())]
+    if not change.models:
+        told.append("no model is loaded: coverage none, the fallback speaks")
+    return _warned(told)
+
+
+def same_pool(one: PoolChanged, other: PoolChanged) -> bool:
+    """Whether two messages say the same, whenever they were written."""
+    return replace(one, ts_event=0) == replace(other, ts_event=0)
+
+
+def market_status(system: Seen) -> dict[str, Any]:
+    """Return what is followed, and how far."""
+    pipeline, terms = system.pipeline, system.pipeline.terms
+    ts = max(pipeline.ts, 0)
+    return {
+        "feed": terms.feed,
+        "problem": system.troubles.get("feed", "") or system.feed.problem(),
+        "interval_ns": terms.interval_ns,
+        "symbols": list(terms.symbols),
+        "ts_event": ts,
+        "time": to_iso(ts),
+        "coverage": pipeline.coverage,
+        "models": dict(pipeline.change.models),
+        "missing": dict(pipeline.change.missing),
+        "left_out": dict(pipeline.counts),
+        "latest": {symbol: max(f.ts_close, 0) for symbol, f in list(pipeline.followed.items())},
+    }
+
+
+def candles(pipeline: Pipeline, symbol: str, limit: int) -> list[dict[str, Any]]:
+    """Return the newest candles of a symbol, oldest first.
+
+    Raises
+    ------
+    UnknownName
+        It is not followed.
+    """
+    if symbol not in pipeline.followed:
+        raise UnknownName("symbol", symbol, pipeline.followed)
+    newest = list(pipeline.followed[symbol].candles)[-limit:]
+    return [
+        {
+            "ts_open": c.ts_open,
+            "ts_close": c.ts_close,
+            "open": c.open,
+            "high": c.high,
+            "low": c.low,
+            "close": c.close,
+            "volume": c.volume,
+        }
+        for c in newest
+    ]
+
+
+def history(journal: Journal, topic: str, symbol: str | None, after: int, limit: int) -> list[dict[str, Any]]:
+    """Return payloads of one topic after a place of the journal, each with its place and id."""
+    rows = journal.read(after, limit, topics=[topic], stream=symbol)
+    return [
+        {"offset": row.offset, "event_id": row.event.event_id, **_object(row.event.payload)} for row in rows
+    ]
+
+
+def _object(payload: object) -> dict[str, Any]:
+    return dict(payload) if isinstance(payload, Mapping) else {}
+
+
+def trading_status(system: Seen) -> dict[str, Any]:
+    """Return the account, its positions and the shadow books."""
+    pipeline = system.pipeline
+    trading, books = pipeline.accounts.trading, pipeline.accounts.books
+    snapshot = trading.portfolio.snapshot(max(pipeline.ts, 0))
+    positions = {
+        symbol: {
+            "symbol": symbol,
+            "quantity": p.quantity,
+            "entry_price": p.entry_price,
+            "margin": p.margin,
+            "stop": p.stop,
+        }
+        for symbol, p in snapshot.positions.items()
+    }
+    figures = {
+        name: getattr(snapshot, name)
+        for name in (
+            "ts_event", "equity", "nav", "cash", "locked", "reserve", "drawdown", "max_drawdown", "exposure",
+            "leverage", "realized_pnl_today", "win_rate", "sharpe", "winning_days", "losing_days",
+            "consecutive_losses",
+        )
+    }  # fmt: skip
+    return figures | {
+        "account": "paper",
+        "positions": positions,
+        "profile": trading.gate.policy.profile,
+        "refusals": dict(trading.gate.refusals),
+        "models": {name: book.figures() for name, book in list(books.items())},
+    }
+
+
+def outside_event(
+    topic: str,
+    *,
+    source: str,
+    sequence: int,
+    ts_event: int,
+    payload: Mapping[str, Any],
+    by: str,
+    ts_recorded: int,
+) -> Event:
+    """Return the event of an outside system; its id is made of source and sequence.
+
+    Raises
+    ------
+    UnknownName
+        No such topic.
+    DataProblem
+        A payload that is no plain JSON.
+    """
+    if topic not in TOPICS:
+        raise UnknownName("topic", topic, TOPICS)
+    return Event(
+        event_id=content_id(topic, source, sequence, {}),
+        topic=topic,
+        stream=f"outside:{source}",
+        version=TOPICS[topic].version,
+        ts_event=ts_event,
+        ts_recorded=ts_recorded,
+        cause_id="",
+        trace_id=f"{by}:{source}:{sequence}"[:200],
+        payload=dict(payload),
+    )
