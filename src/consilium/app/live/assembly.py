@@ -36,6 +36,7 @@ def assemble(settings: Settings, *, clock: Clock | None = None) -> LiveSystem:
 
     Examples
     --------
+    >>> from pathlib import Path
     >>> from tempfile import mkdtemp
     >>> with assemble(Settings(data_dir=Path(mkdtemp()))) as system:
     ...     system.health()["coverage"]
