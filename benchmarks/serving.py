@@ -97,7 +97,7 @@ def trees(folder: Path) -> Path:
     registry = ModelRegistry(folder)
     for name in ("xgboost", "lightgbm"):
         made = train_final(dataset, partial(make_forecaster, name), name=name, seed=1)
-        rows = held_out(dataset, made.window)
+        rows = held_out(dataset, made)
         serving = make_serving(
             made.forecaster, made.scaler, dataset.inputs(rows, made.window), dataset.y[rows]
         )

@@ -18,7 +18,8 @@ from consilium.models import make_forecaster
 from consilium.training.artefacts import MANIFEST, load_artefact, save_artefact
 from consilium.training.dataset import Dataset, build_dataset
 from consilium.training.labels import LabelSpec, TripleBarrierSpec
-from consilium.training.trainer import TrainedModel, train_final
+from consilium.training.trained import TrainedModel
+from consilium.training.trainer import train_final
 from training_panels import momentum_panel
 
 NAMES = feature_names("core14")

@@ -169,7 +169,7 @@ def test_a_network_trained_for_service_forecasts_the_same_after_save_and_load(
         final = train_final(dataset, factory, name=name, seed=1, teaching=Teaching(stride=4))
         assert final.forecaster.get_params()["seed"] == final.seed
         save_artefact(tmp_path / name, final, ts_created=1, code_version="v")
-        X = dataset.inputs(held_out(dataset, final.window)[:20], final.window)
+        X = dataset.inputs(held_out(dataset, final)[:20], final.window)
         p, expected = final.predict(X)
         again, expected_again = load_artefact(tmp_path / name, kind="native").predict(X)
         assert np.array_equal(p, again)

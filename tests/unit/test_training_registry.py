@@ -16,7 +16,8 @@ from consilium.training.dataset import Dataset, build_dataset
 from consilium.training.labels import LabelSpec
 from consilium.training.promotion import challenge, not_worse
 from consilium.training.registry import STATE, ModelRegistry
-from consilium.training.trainer import TrainedModel, train_final
+from consilium.training.trained import TrainedModel
+from consilium.training.trainer import train_final
 from training_panels import momentum_panel
 
 

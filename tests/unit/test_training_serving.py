@@ -19,7 +19,8 @@ from consilium.training.artefacts import MANIFEST, load_artefact, save_artefact
 from consilium.training.dataset import Dataset, build_dataset
 from consilium.training.labels import LabelSpec
 from consilium.training.serving import load_served, make_serving
-from consilium.training.trainer import TrainedModel, held_out, train_final
+from consilium.training.trained import TrainedModel
+from consilium.training.trainer import held_out, train_final
 from serving_cases import OPTIONS, SERVABLE
 from training_panels import momentum_panel
 
@@ -37,7 +38,7 @@ def _trained(dataset: Dataset, name: str) -> TrainedModel:
 
 
 def _store(folder: Path, dataset: Dataset, made: TrainedModel) -> Path:
-    rows = held_out(dataset, made.window)
+    rows = held_out(dataset, made)
     X = dataset.inputs(rows, made.window)
     serving = make_serving(made.forecaster, made.scaler, X, dataset.y[rows])
     return save_artefact(folder, made, ts_created=7, code_version="v", serving=serving)

@@ -325,6 +325,6 @@ def test_the_final_model_learns_to_the_end_and_predicts_from_raw_features(datase
         made.predict(dataset.inputs(rows)[:, 1:])
 
 
-def test_a_forecaster_without_seed_or_names_is_used_as_it_is_made() -> None:
+def test_a_forecaster_without_seed_or_names_is_used_as_it_is_made(dataset: Dataset) -> None:
     made: Forecaster = make_forecaster("logistic")
-    assert prepare(lambda: made, ("return_1",), 5) is made
+    assert prepare(lambda: made, dataset, 5) is made

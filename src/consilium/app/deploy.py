@@ -11,7 +11,7 @@ import numpy as np
 
 from consilium import __version__
 from consilium.app.bootstrap import ForecasterFactory, SystemClock, factories, teaching_of
-from consilium.app.membership import unfed
+from consilium.app.membership import unfed, with_windows
 from consilium.app.observe import Observed
 from consilium.app.openings import open_outcomes
 from consilium.app.searching import Search
@@ -21,7 +21,7 @@ from consilium.app.stored_models import Desk, graphs_of, require_young, served_f
 from consilium.domain import ArtefactRefused, ConsiliumError, UnknownName, UsageError, digest
 from consilium.ensemble import coverage
 from consilium.training.artefacts import Artefact, load_artefact
-from consilium.training.dataset import Dataset, build_dataset
+from consilium.training.dataset import Dataset
 from consilium.training.forecasts import Forecasts
 from consilium.training.labels import LabelSpec
 from consilium.training.registry import ModelRegistry
@@ -133,10 +133,11 @@ def train(
         Data too short for the folds, or a parameter that a model has not got.
     """
     training = settings.training
-    skipped = unfed(models)
+    skipped = unfed(models, observed)
     asked = [name for name in models if name not in skipped]
     missing = without_library(asked)
-    dataset = build_dataset(observed.panel, features, LabelSpec(horizon=horizon), observed.books)
+    observed = with_windows(observed, asked, progress)
+    dataset = observed.dataset(features, LabelSpec(horizon=horizon))
     chosen = factories([name for name in asked if name not in missing], dataset.feature_names, training)
     config = {
         "models": list(models),

@@ -5,17 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from consilium.app.explaining import time_of
 from consilium.app.observe import Observed
 from consilium.app.stored_models import served_folder
 from consilium.domain import DataProblem, Direction, UnknownName, canonical_model, plain, to_iso
+from consilium.market.candles import CandleSeries
 from consilium.market.features import compute_matrix, of_books
 from consilium.models.explain import Attribution, explain_prediction
 from consilium.training.artefacts import load_artefact
+from consilium.training.latest import window_of_books
 from consilium.training.registry import ModelRegistry
-from consilium.training.serving import read_by
-from consilium.training.trainer import TrainedModel
+from consilium.training.trained import TrainedModel, read_by
 
 TOP = 12
 """Features that are told; the JSON has all."""
@@ -139,17 +141,8 @@ def tell_model(
     if at is not None:
         bar = int(np.searchsorted(series.ts_close, time_of(at), side="right")) - 1
     seen = series.slice(0, max(bar, 0) + 1)
-    matrix = compute_matrix(seen, model.feature_names, observed.books.get(chosen))
-    window = matrix[-model.window :]
-    needed = ~of_books(model.feature_names)
-    complete = np.asarray(np.isfinite(matrix[:, needed]).all(axis=1))
-    if bar < 0 or len(window) < model.window or not complete[-model.window :].all():
-        raise DataProblem(
-            f"{name} needs {model.window} bars of complete features",
-            f"{int(complete.sum()) if bar >= 0 else 0} of {chosen} at that time",
-            "give more bars or a later time",
-        )
-    X = window if model.window == 1 else window[np.newaxis]
+    X = _read(model, seen, observed, complete=bar >= 0)
+    window = X if model.window == 1 else X[0]
     scaled = read_by(model.scaler, X)
     books_there = float(np.isfinite(window[-1]).all())
     return ToldForecast(
@@ -161,3 +154,23 @@ def tell_model(
         values=tuple(float(v) for v in window[-1]) + (books_there,) * (scaled.shape[-1] - window.shape[-1]),
         attribution=explain_prediction(model.forecaster, scaled[0]),
     )
+
+
+def _read(
+    model: TrainedModel, seen: CandleSeries, observed: Observed, *, complete: bool
+) -> NDArray[np.float64]:
+    """Return what a model reads of the last bar of a series, unscaled; refuse what is not complete."""
+    names, of = model.bar_features, observed.books.get(seen.symbol)
+    matrix = compute_matrix(seen, names, of) if names else np.empty((len(seen), 0))
+    if model.book_levels and complete:
+        rows = observed.with_snapshots().snapshots.get(seen.symbol)
+        return window_of_books(model, seen, rows, matrix[-1])
+    finite = np.asarray(np.isfinite(matrix[:, ~of_books(names)]).all(axis=1))
+    if not complete or len(matrix) < model.window or not finite[-model.window :].all():
+        raise DataProblem(
+            f"{model.name} needs {model.window} bars of complete features",
+            f"{int(finite.sum()) if complete else 0} of {seen.symbol} at that time",
+            "give more bars or a later time",
+        )
+    window = matrix[-model.window :]
+    return window if model.window == 1 else window[np.newaxis]

@@ -1,17 +1,34 @@
-"""Which of the models that were asked for some data can feed."""
+"""Which of the models that were asked for some data can feed, and what those read beside bars."""
 
 from collections.abc import Iterable, Mapping
 
-from consilium.domain import DataProblem
+from consilium.app.bootstrap import factories
+from consilium.app.observe import Observed
+from consilium.app.stages import ProgressCall, silent
+from consilium.domain import DataProblem, UsageError
 
-BOOK_MODEL = "tlob"
-NOT_BARS = "it reads windows of order-book snapshots, and these rows are windows of bars"
-"""Why the model of books is left out; see decision 011."""
+BOOK_MODELS = ("tlob",)
+"""Models that are known to read books, whether their library is there or not."""
+
+NO_BOOKS = "it reads windows of order-book snapshots, and no books were given"
+"""Why a model of books is left out; see decision 011."""
 
 
-def unfed(models: Iterable[str]) -> dict[str, str]:
-    """Return the models that cannot be fed, and why; that is no failure of theirs."""
-    return {name: NOT_BARS for name in models if name == BOOK_MODEL}
+def reads_books(name: str) -> bool:
+    """Tell whether a model reads windows of books; one whose library is missing is asked by its name."""
+    if name in BOOK_MODELS:
+        return True
+    try:
+        return int(getattr(factories([name], ())[name](), "book_levels", 0)) > 0
+    except UsageError:
+        return False
+
+
+def unfed(models: Iterable[str], observed: Observed) -> dict[str, str]:
+    """Return the models that the data cannot feed, and why; that is no failure of theirs."""
+    if observed.recordings is not None:
+        return {}
+    return {name: NO_BOOKS for name in models if reads_books(name)}
 
 
 def fed(models: Iterable[str], skipped: Mapping[str, str]) -> tuple[str, ...]:
@@ -31,3 +48,10 @@ def fed(models: Iterable[str], skipped: Mapping[str, str]) -> tuple[str, ...]:
             "name other models, or give what they read",
         )
     return left
+
+
+def with_windows(observed: Observed, models: Iterable[str], progress: ProgressCall = silent) -> Observed:
+    """Keep the books themselves where one of the models reads windows of them."""
+    if not any(reads_books(name) for name in models):
+        return observed
+    return observed.with_snapshots(progress)

@@ -14,10 +14,13 @@ from consilium.app.settings import Settings
 from consilium.domain import Consensus, ConsiliumError, DataProblem, FeatureWindow, Prediction, to_iso
 from consilium.domain.time import length_text
 from consilium.ensemble import Gates, account, action, make_gates
+from consilium.market.book.rows import BookRows
 from consilium.market.candles import CandleSeries
 from consilium.market.features import BookColumns, compute_features, compute_matrix, of_books
 from consilium.models import DEFAULT_POOL, make_forecaster
 from consilium.training.labels import LabelSpec
+from consilium.training.latest import NoBook, window_of_books
+from consilium.training.trained import TrainedModel
 from consilium.training.volatility import daily_volatility
 
 FALLBACK = "fallback"
@@ -60,6 +63,8 @@ def predict(
     """
     _same_question(pool)
     _require_books(pool, observed)
+    if any(artefact.model.book_levels for artefact in pool.artefacts.values()):
+        observed = observed.with_snapshots()
     names = tuple(pool.artefacts) or DEFAULT_POOL
     ensemble = make_ensemble(settings, names, rule=rule, trust=trust, gates=_gates(settings, pool, gates))
     spoken: list[Consensus] = []
@@ -74,7 +79,9 @@ def predict(
     left_out: dict[str, str] = {}
     for symbol, series in observed.panel.items():
         try:
-            predictions = _predictions(settings, series, pool, observed.books.get(symbol))
+            predictions, silent = _predictions(
+                settings, series, pool, observed.books.get(symbol), observed.snapshots.get(symbol)
+            )
         except ShortHistory as error:
             left_out[symbol] = str(error)
             first = error
@@ -85,7 +92,7 @@ def predict(
         if bus.dead_letters:
             raise ConsiliumError("no handler may fail", bus.dead_letters[0].error, "report it")
         row = _row(symbol, predictions, spoken.pop(), volatility, pool.coverage, no_skill)
-        rows.append(row | {"masked": _masked(pool, observed, symbol)})
+        rows.append(row | {"masked": _masked(pool, observed, symbol), "abstained": silent})
     if not rows:
         raise first
     return Newest(rows=rows, left_out=left_out)
@@ -96,7 +103,12 @@ def _require_books(pool: Pool, observed: Observed) -> None:
     learned = [
         name
         for name, artefact in pool.artefacts.items()
-        if (scaler := artefact.model.scaler) is not None and scaler.maskable is not None and scaler.has_seen()
+        if artefact.model.book_levels
+        or (
+            (scaler := artefact.model.scaler) is not None
+            and scaler.maskable is not None
+            and scaler.has_seen()
+        )
     ]
     if learned and observed.recordings is None:
         raise DataProblem("models that learned from books need books", ", ".join(learned), "add --books")
@@ -159,12 +171,17 @@ def _volatility(series: CandleSeries) -> float | None:
 
 
 def _predictions(
-    settings: Settings, series: CandleSeries, pool: Pool, books: BookColumns | None
-) -> list[Prediction]:
+    settings: Settings,
+    series: CandleSeries,
+    pool: Pool,
+    books: BookColumns | None,
+    rows: BookRows | None,
+) -> tuple[list[Prediction], dict[str, str]]:
+    """Return what the models say, and by model that abstains, why."""
     if not pool.artefacts:
-        return [_fallback(settings, series)]
+        return [_fallback(settings, series)], {}
     computed: dict[tuple[str, ...], np.ndarray[Any, np.dtype[np.float64]]] = {}
-    predictions = []
+    predictions, silent = [], {}
     for name, artefact in pool.artefacts.items():
         model = artefact.model
         if series.interval_ns != model.interval_ns:
@@ -173,22 +190,45 @@ def _predictions(
                 f"{series.symbol} with bars of {length_text(series.interval_ns)}",
                 "give candles of the interval that it was trained on",
             )
-        if model.feature_names not in computed:
-            computed[model.feature_names] = compute_matrix(series, model.feature_names, books)
-        newest = _newest(series, computed[model.feature_names], model.window, of_books(model.feature_names))
+        names = model.bar_features
+        if names and names not in computed:
+            computed[names] = compute_matrix(series, names, books)
+        try:
+            newest = _read_by(model, series, computed.get(names, np.empty((len(series), 0))), rows)
+        except NoBook as error:
+            silent[name] = str(error)
+            nothing = error
+            continue
         probabilities, expected = artefact.predict(newest)
         predictions.append(
             Prediction(
                 model=name,
                 symbol=series.symbol,
                 ts_event=int(series.ts_close[-1]),
-                horizon_ns=model.spec.horizon * model.interval_ns,
+                horizon_ns=model.spec.span_ns(model.interval_ns),
                 label_id=model.label_id,
                 probabilities=_classes(probabilities[0]),
                 expected_return=float(expected[0]),
             )
         )
-    return predictions
+    if not predictions:
+        raise ShortHistory(nothing.bound, nothing.value, nothing.cure)
+    return predictions, silent
+
+
+def _read_by(
+    model: TrainedModel,
+    series: CandleSeries,
+    features: np.ndarray[Any, np.dtype[np.float64]],
+    rows: BookRows | None,
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return what a model reads of the newest bar."""
+    if not model.book_levels:
+        return _newest(series, features, model.window, of_books(model.feature_names))
+    known = (
+        _newest(series, features, 1, of_books(model.bar_features))[0] if model.bar_features else features[-1]
+    )
+    return window_of_books(model, series, rows, known)
 
 
 def _newest(

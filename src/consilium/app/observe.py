@@ -6,18 +6,21 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from consilium.app.recorded import FEWEST, bars_of, join_books, recordings_at
+from consilium.app.recorded import FEWEST, bars_of, join_books, recordings_at, snapshots_of
 from consilium.app.simulated import has_books, is_simulated, simulated_books, simulated_candles
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import DataProblem, UnknownName, UsageError
 from consilium.domain.time import SECOND_NS, length_ns
 from consilium.market.book.archive import is_archive
+from consilium.market.book.rows import BookRows
 from consilium.market.book.series import SIDES
 from consilium.market.candles import COLUMNS, CandleSeries
 from consilium.market.features import BookColumns, feature_names, of_books, warm_up
 from consilium.market.plan import PLAN
 from consilium.market.recordings import Recordings, is_recording, plain_symbol
 from consilium.market.sources import Loaded, load_candles, sample_candles
+from consilium.training.dataset import Dataset, build_dataset
+from consilium.training.labels import LabelDefinition
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Hash
@@ -42,6 +45,8 @@ class Observed:
         Books and trades; None where no books were given.
     books
         Features of the books at the closes of the bars, by symbol; empty until `with_books`.
+    snapshots
+        The books themselves, by symbol; empty until `with_snapshots`.
     """
 
     panel: Mapping[str, CandleSeries]
@@ -49,6 +54,7 @@ class Observed:
     source: str
     recordings: Recordings | None = None
     books: Mapping[str, BookColumns] = field(default_factory=dict)
+    snapshots: Mapping[str, BookRows] = field(default_factory=dict)
 
     def digest(self, *, fills: bool = False) -> str:
         """Hash the times and numbers of all series and book features: SHA-256, 64 hex digits.
@@ -68,6 +74,10 @@ class Observed:
         for symbol in sorted(self.books):
             state.update(symbol.encode())
             state.update(self.books[symbol].values.tobytes())
+        for symbol in sorted(self.snapshots):
+            state.update(symbol.encode())
+            state.update(self.snapshots[symbol].touch.ts_event.tobytes())
+            state.update(self.snapshots[symbol].values.tobytes())
         if fills:
             self._add_recordings(state)
         return state.hexdigest()
@@ -117,6 +127,22 @@ class Observed:
             return self
         books, said = join_books(self.panel, self.recordings, progress, fewest=fewest)
         return replace(self, books=books, findings=(*self.findings, *said))
+
+    def with_snapshots(self, progress: ProgressCall = silent) -> "Observed":
+        """Keep the books themselves, one row of single precision each, for models that read windows of them.
+
+        Raises
+        ------
+        DataProblem
+            A book that cannot be.
+        """
+        if self.snapshots or self.recordings is None:
+            return self
+        return replace(self, snapshots=snapshots_of(self.panel, self.recordings, progress))
+
+    def dataset(self, features: str | Sequence[str], spec: LabelDefinition) -> Dataset:
+        """Return the rows of features and labels, with all that is known of books; as `build_dataset`."""
+        return build_dataset(self.panel, features, spec, self.books, self.snapshots)
 
 
 def observe(

@@ -7,6 +7,7 @@ from consilium.app.stages import ProgressCall, silent
 from consilium.domain import DataProblem, UnknownName, UsageError
 from consilium.domain.time import length_text
 from consilium.market.book.bars import bars_from_trades
+from consilium.market.book.rows import BookRows
 from consilium.market.candles import CandleSeries
 from consilium.market.features import BookColumns
 from consilium.market.recordings import RecordedFiles, Recordings, plain_symbol
@@ -130,6 +131,20 @@ def join_books(
     progress("book features", len(panel), len(panel))
     _require_covered(panel, columns, recordings, fewest)
     return columns, tuple(said)
+
+
+def snapshots_of(
+    panel: Mapping[str, CandleSeries], recordings: Recordings, progress: ProgressCall = silent
+) -> dict[str, BookRows]:
+    """Lay out the books of each symbol that has any; one book at a time is held in full."""
+    known = {plain_symbol(symbol): symbol for symbol in recordings.symbols}
+    rows: dict[str, BookRows] = {}
+    for done, symbol in enumerate(panel):
+        progress("windows of books", done, len(panel), symbol)
+        if (name := known.get(plain_symbol(symbol))) is not None:
+            rows[symbol] = BookRows.of(recordings.book(name))
+    progress("windows of books", len(panel), len(panel))
+    return rows
 
 
 def _require_covered(

@@ -9,12 +9,14 @@ from consilium.app.bootstrap import SystemClock
 from consilium.app.observe import Observed, observe
 from consilium.domain import DAY_NS, ArtefactRefused, ConsiliumError, UnknownName, to_iso
 from consilium.training.artefacts import Artefact, load_artefact
-from consilium.training.dataset import Dataset, build_dataset
+from consilium.training.dataset import Dataset
 from consilium.training.manifest import read_manifest
 from consilium.training.promotion import Challenge, challenge, challenge_stored
+from consilium.training.reading import Reading
 from consilium.training.registry import ModelRegistry, Version
 from consilium.training.serving import BEST, CLIMATOLOGY, FP32, INT8, NATIVE, ServingFiles, make_serving
-from consilium.training.trainer import TrainedModel, held_out
+from consilium.training.trained import TrainedModel
+from consilium.training.trainer import held_out
 
 
 class Desk:
@@ -62,13 +64,13 @@ class Desk:
             return Challenge(promoted=True, reason=f"the served version cannot be compared: {error}")
 
     def _other(self, names: tuple[str, ...]) -> Dataset:
-        return build_dataset(self._observed.panel, names, self._dataset.spec, self._observed.books)
+        return self._observed.dataset(names, self._dataset.spec)
 
 
 def graphs_of(dataset: Dataset, final: TrainedModel) -> ServingFiles | None:
     """Write the graphs for service, held to the model on rows that it was not fitted on."""
-    rows = held_out(dataset, final.window)
-    X, y = dataset.inputs(rows, final.window), dataset.y[rows]
+    rows = held_out(dataset, final)
+    X, y = Reading.of(dataset, final).inputs(rows), dataset.y[rows]
     try:
         return make_serving(final.forecaster, final.scaler, X, y)
     except ConsiliumError as error:
@@ -224,7 +226,7 @@ def promote_by_rule(
         spec = challenger.model.spec
 
         def dataset_of(names: tuple[str, ...]) -> Dataset:
-            return build_dataset(observed.panel, names, spec, observed.books)
+            return observed.dataset(names, spec)
 
         mine = dataset_of(challenger.model.feature_names)
         found = challenge_stored(mine, challenger, load_artefact(served.folder, kind=BEST), dataset_of)

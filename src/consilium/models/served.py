@@ -42,6 +42,9 @@ class ServedModel:
         Shape (F,), columns in which NaN says that the bar had no such value (those of books); None for none.
     digest
         Of its file, so that a forecast can be traced to it.
+    book_columns
+        How many of the leading columns are of a snapshot: above 0 it reads a window of books, beside each
+        the features of the newest bar, and ``window`` counts books.
     note
         What its loader wants told, such as why int8 is not used; empty for nothing.
     """
@@ -59,6 +62,7 @@ class ServedModel:
     finish: Callable[[Floats | None, int], tuple[Floats, Floats]]
     maskable: NDArray[np.bool_] | None = None
     digest: str = ""
+    book_columns: int = 0
     note: str = ""
 
     def unreadable(self, window: Floats) -> NDArray[np.bool_]:

@@ -18,6 +18,8 @@ from consilium.models.layers.network.settings import require_choice, require_cou
 
 NAME = "tlob"
 VARIANTS = ("spatial_cnn", "dual_attention")
+OWN = 0
+"""The primary horizon of a head that learns the label of the rows, whatever that is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,8 @@ class TLOBConfig:
     horizons
         Snapshots ahead, one direction and one confidence for each; (10, 30, 50).
     primary
-        The horizon that ``predict_proba`` tells; 30.
+        The horizon that ``predict_proba`` tells; 30. 0 adds a head of its own for the label of the rows, such
+        as that of candles, beside those of the horizons.
     aux_features
         A, where a window has them; 112. A window of 4 L columns has none.
     variant
@@ -92,7 +95,7 @@ class TLOBConfig:
             raise InvalidValue(
                 f"horizons of {NAME} must be different numbers >= 1", self.horizons, "correct horizons"
             )
-        if self.primary not in self.horizons:
+        if self.primary not in (OWN, *self.horizons):
             raise InvalidValue(
                 f"primary of {NAME} must be one of the horizons {self.horizons}", self.primary, "choose one"
             )
@@ -162,11 +165,20 @@ class SpatialTLOB(Layer):
             codes = torch.cat([codes, self.aux(rows[..., self.columns :])], dim=-1)
         return codes
 
+    def read(self, windows: Tensor) -> Tensor:
+        """Return (n, d) of windows (n, T, 4 L + A); auxiliary features are encoded where they are read."""
+        codes = self.snapshots(windows[..., : self.columns])
+        beside = None if self.aux is None else self.aux(windows[:, -1:, self.columns :])
+        return self._known(codes, beside)
+
     def forward(self, codes: Tensor) -> Tensor:
         """Return (n, d) of encodings (n, T, H); of the auxiliary ones the last step's are read."""
-        steps = self.scales(codes[..., : self.width])
+        return self._known(codes[..., : self.width], codes[:, -1:, self.width :])
+
+    def _known(self, codes: Tensor, beside: Tensor | None) -> Tensor:
+        steps = self.scales(codes)
         if self.aux is not None:
-            steps = self.join_steps(steps) + self.join_aux(codes[:, -1:, self.width :])
+            steps = self.join_steps(steps) + self.join_aux(beside)
         known: Tensor = self.encoder(self.drop(self.positions(steps)), only=-1)[:, 0]
         return known
 
@@ -190,8 +202,9 @@ class TLOB(HeadedNetwork):
     def __init__(self, config: TLOBConfig, n_features: int) -> None:
         super().__init__()
         aux = config.aux_of(n_features)
-        self.primary = f"{DIRECTION}_{config.primary}"
-        self.names = tuple(f"{kind}_{h}" for h in config.horizons for kind in (DIRECTION, CONFIDENCE))
+        self.primary = DIRECTION if config.primary == OWN else f"{DIRECTION}_{config.primary}"
+        own = (DIRECTION, CONFIDENCE) if config.primary == OWN else ()
+        self.names = own + tuple(f"{kind}_{h}" for h in config.horizons for kind in (DIRECTION, CONFIDENCE))
         self.spatial: SpatialTLOB | None = None
         self.dual: DualAttention | None = None
         if config.variant == "spatial_cnn":
@@ -210,18 +223,13 @@ class TLOB(HeadedNetwork):
 
     def quantities(self, windows: Tensor) -> Quantities:
         """Return the quantities of windows (n, T, 4 L + A)."""
-        if self.dual is None:
-            return self.decide(self.encode_clipped(windows))
-        stated: Quantities = self.heads(self.dual(windows))
+        known = self._spatial().read(windows) if self.dual is None else self.dual(windows)
+        stated: Quantities = self.heads(known)
         return stated
 
     def encode(self, rows: Tensor) -> Tensor:
         """Return encodings (n, H) of rows (n, 4 L + A), each on its own."""
-        return self.encode_clipped(clipped(rows)[:, None])[:, 0]
-
-    def encode_clipped(self, windows: Tensor) -> Tensor:
-        """Return encodings (n, T, H) of clipped windows."""
-        codes: Tensor = self._spatial().encode(windows)
+        codes: Tensor = self._spatial().encode(clipped(rows)[:, None])[:, 0]
         return codes
 
     def decide(self, codes: Tensor) -> Quantities:
@@ -240,9 +248,11 @@ class TLOB(HeadedNetwork):
 
 
 class TLOBForecaster(NetworkForecaster):
-    """TLOB on windows of normalised books, see `consilium.market.book.tensor`, flattened to (n, T, 4 L).
+    """TLOB on windows of books in standard units, each flattened to 4 L columns.
 
-    ``fit`` teaches the primary horizon from y; the others from ``outcomes``: ``direction_10`` and so on.
+    The trainer gives rows as `consilium.market.book.rows` makes them; the tensors of
+    `consilium.market.book.tensor`, flattened, will do as well. ``fit`` teaches the primary horizon from y;
+    the others from ``outcomes``: ``direction_10`` and so on.
     Parameters are those of `TLOBConfig`, of `Plan` (100 epochs, patience 10, four batches of 32 to a
     step, AdamW at 1e-4) and ``n_threads``.
 
@@ -265,6 +275,16 @@ class TLOBForecaster(NetworkForecaster):
     name = NAME
     config_type = TLOBConfig
     plan = Plan(accumulate=4)
+
+    @property
+    def book_levels(self) -> int:
+        """Levels a side of the books that it reads."""
+        return int(self.config.num_levels)
+
+    @property
+    def reads_features(self) -> bool:
+        """Whether features may stand beside each book."""
+        return bool(self.config.variant == VARIANTS[0])
 
     @classmethod
     def build(cls, config: TLOBConfig, n_features: int) -> TLOB:

@@ -32,7 +32,7 @@ from consilium.training.manifest import (
     sync_folder,
 )
 from consilium.training.serving import NATIVE, ServingFiles, manifest_parts, served_forecaster
-from consilium.training.trainer import TrainedModel
+from consilium.training.trained import TrainedModel
 
 __all__ = ["MANIFEST", "Artefact", "load_artefact", "save_artefact"]
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from consilium.domain import DataProblem, InvalidValue
 from consilium.domain.time import length_text
+from consilium.market.book.rows import BookRows
 from consilium.market.candles import CandleSeries
 from consilium.market.features import (
     BookColumns,
@@ -19,6 +20,7 @@ from consilium.market.features import (
     of_books,
 )
 from consilium.training.labels import LabelDefinition, Labels, make_labels
+from consilium.training.snapshots import Snapshots
 from consilium.training.volatility import daily_volatility
 
 Rows = NDArray[np.int64]
@@ -58,6 +60,8 @@ class Dataset:
         Shape (N,), the row's place in ``matrix``.
     run
         Shape (M,), how many bars up to this one have finite features without a break, within its symbol.
+    snapshots
+        The books beside the bars, for models that read them; None where there are none.
     """
 
     symbols: tuple[str, ...]
@@ -78,6 +82,7 @@ class Dataset:
     matrix: NDArray[np.float64]
     position: NDArray[np.int64]
     run: NDArray[np.int64]
+    snapshots: Snapshots | None = None
 
     def __len__(self) -> int:
         return len(self.ts_event)
@@ -139,6 +144,8 @@ class Dataset:
             values = np.ascontiguousarray(getattr(self, name))
             total.update(name.encode() + str(values.shape).encode())
             total.update(values.astype(values.dtype.newbyteorder("<"), copy=False).data)
+        if self.snapshots is not None:
+            total.update(self.snapshots.digest().encode())
         return total.hexdigest()
 
 
@@ -187,6 +194,7 @@ def build_dataset(
     feature_set: str | Sequence[str],
     spec: LabelDefinition,
     books: Mapping[str, BookColumns] | None = None,
+    snapshots: Mapping[str, BookRows] | None = None,
 ) -> Dataset:
     """Compute features and labels of a panel and order the rows by time.
 
@@ -201,6 +209,8 @@ def build_dataset(
     books
         Features of books at the closes of bars, by symbol. A bar without them is masked: it is a row all the
         same, unless all features are of books.
+    snapshots
+        The books themselves, by symbol, for models that read windows of them.
 
     Returns
     -------
@@ -242,10 +252,11 @@ def build_dataset(
         features_hash=features_hash(names),
         spec=spec,
         label_id=spec.label_id(interval),
-        horizon_ns=spec.horizon * interval,
+        horizon_ns=spec.span_ns(interval),
         interval_ns=interval,
         matrix=matrix,
         run=run,
+        snapshots=Snapshots.of(panel, symbols, snapshots) if snapshots else None,
         **{name: values[order] for name, values in merged.items()},
     )
 

@@ -23,6 +23,9 @@ TERCILE_K = 0.4307
 NEVER = int(np.iinfo(np.int64).max)
 """``ts_matured`` of a row whose outcome lies beyond the end of the data."""
 
+OF_BOOKS = "snapshots"
+"""Kind of the label that is read from the books at the closes of bars."""
+
 UNKNOWN = -1
 """Direction of a row without a label."""
 
@@ -64,6 +67,10 @@ class LabelDefinition(Protocol):
 
     def label_id(self, interval_ns: int) -> str:
         """Return the short hash of the definition."""
+        ...
+
+    def span_ns(self, interval_ns: int) -> int:
+        """Return the horizon as a nominal time, on bars of a length."""
         ...
 
     def as_dict(self) -> dict[str, float | int | str]:
@@ -165,6 +172,10 @@ class LabelSpec:
         """Return 12 hex digits that name this definition on bars of a length."""
         return hash_definition(self.as_dict(), interval_ns)
 
+    def span_ns(self, interval_ns: int) -> int:
+        """Return the horizon as a nominal time."""
+        return self.horizon * interval_ns
+
     def as_dict(self) -> dict[str, float | int | str]:
         """Return kind and parameters."""
         return _fields(self.kind, asdict(self))
@@ -229,6 +240,10 @@ class TripleBarrierSpec:
     def label_id(self, interval_ns: int) -> str:
         """Return 12 hex digits that name this definition on bars of a length."""
         return hash_definition(self.as_dict(), interval_ns)
+
+    def span_ns(self, interval_ns: int) -> int:
+        """Return the horizon as a nominal time."""
+        return self.horizon * interval_ns
 
     def as_dict(self) -> dict[str, float | int | str]:
         """Return kind and parameters."""

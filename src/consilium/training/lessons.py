@@ -1,7 +1,7 @@
 """What a network is given to learn from a dataset; torch is imported when there is one to be taught."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilium.domain import Forecaster
-from consilium.models.layers.windows import Windows
 from consilium.training.dataset import Dataset
+from consilium.training.reading import Reading
 from consilium.training.scaler import Scaler
+from consilium.training.snapshots import nothing_after
 from consilium.training.teaching import Teaching
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.int64]
 
-RETURN = "expected_return"
-
-_ROWS_AT_ONCE = 65_536
+DIRECTION, RETURN = "direction", "expected_return"
 
 
 def strided(dataset: Dataset, rows: Rows, stride: int) -> Rows:
@@ -49,7 +48,7 @@ def takes_loop(forecaster: Forecaster) -> bool:
 
 
 def teach(
-    dataset: Dataset,
+    reading: Reading,
     forecaster: Any,
     scaler: Scaler,
     fit: Rows,
@@ -63,8 +62,8 @@ def teach(
 
     Parameters
     ----------
-    dataset, scaler
-        Rows, and what standardises them.
+    reading, scaler
+        What it reads of a dataset, and what standardises it.
     forecaster
         Unfitted, with a fit that takes outcomes and a loop.
     fit, stop
@@ -74,19 +73,32 @@ def teach(
     name, part
         Which model of the run, and which part of it; they name its checkpoint.
     """
-    table = _scaled_table(dataset, scaler)
-    window = forecaster.window
-    X, X_stop = (Windows(table=table, last=dataset.position[rows], steps=window) for rows in (fit, stop))
-    outcomes = {}
-    if RETURN in forecaster.outcome_names(table.shape[1]):
-        outcomes[RETURN] = dataset.realised_return[fit]
+    dataset, table = reading.dataset, reading.windows(scaler)
     forecaster.fit(
-        X,
+        table.of_rows(fit),
         dataset.y[fit],
-        validation=(X_stop, dataset.y[stop]),
-        outcomes=outcomes,
+        validation=(table.of_rows(stop), dataset.y[stop]),
+        outcomes=_outcomes(dataset, fit, forecaster.outcome_names(table.columns)),
         loop=_loop(dataset, forecaster, (fit, stop), teaching, name, part),
     )
+
+
+def _outcomes(dataset: Dataset, fit: Rows, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Return what further heads learn: the return, and where the mid went over some snapshots."""
+    outcomes: dict[str, NDArray[Any]] = {}
+    if RETURN in names:
+        outcomes[RETURN] = dataset.realised_return[fit]
+    held = dataset.snapshots
+    if held is None:
+        return outcomes
+    ts_known = nothing_after(dataset.ts_matured[fit])
+    for horizon in held.changes:
+        found = None
+        if f"{DIRECTION}_{horizon}" in names:
+            found = held.directions(dataset.position[fit], horizon, ts_known)
+        if found is not None:
+            outcomes[f"{DIRECTION}_{horizon}"] = found
+    return outcomes
 
 
 def _loop(
@@ -117,12 +129,3 @@ def identity(
         "rows": chosen.hexdigest(),
         "device": f"{teaching.device}, {teaching.precision}",
     }
-
-
-def _scaled_table(dataset: Dataset, scaler: Scaler) -> NDArray[np.float32]:
-    """Scale all bars once, in single precision; the numbers are those of windows scaled one by one."""
-    blocks = [
-        scaler.transform(dataset.matrix[start : start + _ROWS_AT_ONCE]).astype(np.float32)
-        for start in range(0, len(dataset.matrix), _ROWS_AT_ONCE)
-    ]
-    return np.concatenate(blocks)

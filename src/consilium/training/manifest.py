@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from consilium.domain import ArtefactRefused, digest
-from consilium.market.features import features_hash
 from consilium.models import model_names
 from consilium.models.serving.foreign import refuse_pickle
+from consilium.training.columns import columns_hash
 
 FORMAT_NAME = "consilium-model"
 FORMAT_VERSION = 1
@@ -158,10 +158,10 @@ def check_features(manifest: Mapping[str, Any], expected: tuple[str, ...]) -> No
             _told(expected),
             "train it on these features, or give it its own",
         )
-    if manifest["features_hash"] != features_hash(expected):
+    if manifest["features_hash"] != columns_hash(expected):
         raise ArtefactRefused(
             f"model {manifest['name']} reads features with formulas {manifest['features_hash']}",
-            features_hash(expected),
+            columns_hash(expected),
             AGAIN,
         )
 

@@ -13,8 +13,10 @@ from consilium.training.calibration import fit_calibrator, independent_times, ti
 from consilium.training.dataset import Dataset
 from consilium.training.judge.diebold_mariano import diebold_mariano
 from consilium.training.judge.fixed_b import fixed_b_critical
+from consilium.training.reading import Reading
 from consilium.training.splits import MIN_TIMES, final_split
-from consilium.training.trainer import TrainedModel, forecast, raw_forecasts
+from consilium.training.trained import TrainedModel
+from consilium.training.trainer import forecast, raw_forecasts
 
 Floats = NDArray[np.float64]
 
@@ -170,7 +172,7 @@ def _newest(dataset: Dataset, model: TrainedModel) -> NDArray[np.int64]:
     fold = final_split(
         dataset.ts_event, dataset.ts_matured, labelled=dataset.labelled, judged_times=MIN_TIMES
     )
-    return fold.calibration[dataset.eligible(model.window)[fold.calibration]]
+    return fold.calibration[Reading.of(dataset, model).eligible()[fold.calibration]]
 
 
 def _shared(
@@ -180,9 +182,9 @@ def _shared(
     dataset_of: Callable[[tuple[str, ...]], Dataset],
 ) -> tuple[NDArray[np.int64], Dataset, NDArray[np.int64]]:
     """Return the rows that both can forecast, and the champion's dataset with its rows."""
-    same = champion.feature_names == dataset.feature_names
-    theirs = dataset if same else dataset_of(champion.feature_names)
-    ours, others = _same_rows(dataset, rows, theirs, champion.window)
+    names = champion.bar_features
+    theirs = dataset if names in ((), dataset.feature_names) else dataset_of(names)
+    ours, others = _same_rows(dataset, rows, theirs, champion)
     return ours, theirs, others
 
 
@@ -209,13 +211,13 @@ def _halves(dataset: Dataset, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64
 
 
 def _same_rows(
-    dataset: Dataset, rows: NDArray[np.int64], theirs: Dataset, window: int
+    dataset: Dataset, rows: NDArray[np.int64], theirs: Dataset, champion: TrainedModel
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return rows of one dataset and those of the other of the same symbols and times, windows complete."""
+    eligible = Reading.of(theirs, champion).eligible()
     if theirs is dataset:
-        kept = rows[dataset.eligible(window)[rows]]
+        kept = rows[eligible[rows]]
         return kept, kept
-    eligible = theirs.eligible(window)
     at = {
         (int(ts), theirs.symbols[int(s)]): row
         for row, (ts, s) in enumerate(zip(theirs.ts_event, theirs.symbol_index, strict=True))

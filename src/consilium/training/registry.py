@@ -19,7 +19,7 @@ from consilium.training.manifest import MANIFEST, locked, read_manifest, sibling
 
 if TYPE_CHECKING:
     from consilium.training.serving import ServingFiles
-    from consilium.training.trainer import TrainedModel
+    from consilium.training.trained import TrainedModel
 
 STATE = "registry.json"
 VERSIONS = "versions"

@@ -125,6 +125,22 @@ class Scaler:
         scaled[..., self.maskable] = np.where(there, scaled[..., self.maskable], 0.0)
         return np.concatenate((scaled, there.all(axis=-1, keepdims=True)), axis=-1)
 
+    def parts(self, columns: int) -> tuple["Scaler", "Scaler"]:
+        """Return the scalers of the first so many columns and of the others; not where columns are masked.
+
+        Raises
+        ------
+        InvalidValue
+            Columns may be masked: their flag belongs to all of them.
+        """
+        if self.maskable is not None:
+            raise InvalidValue("a scaler is split where no column is masked", "a mask", "scale all columns")
+        first, rest = (
+            Scaler(mean=self.mean[part], scale=self.scale[part], winsor=self.winsor)
+            for part in (slice(None, columns), slice(columns, None))
+        )
+        return first, rest
+
     def state(self) -> dict[str, Any]:
         """Return what JSON can hold."""
         columns = [] if self.maskable is None else np.flatnonzero(self.maskable).tolist()

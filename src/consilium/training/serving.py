@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilium.domain import ArtefactRefused, ConsiliumError, Forecaster, InvalidValue, UsageError
+from consilium.market.book.rows import levels_in, row_names
 from consilium.market.features import of_books
 from consilium.models import load_forecaster
 from consilium.models.served import Engine, ServedModel
@@ -24,8 +25,10 @@ from consilium.models.serving.quantise import quantise
 from consilium.models.serving.split import open_graphs
 from consilium.training.calibration import Calibration, Calibrator
 from consilium.training.class_means import ClassMeans
+from consilium.training.labels import spec_from_dict
 from consilium.training.manifest import AGAIN, MODEL, SERVING, check_features, checked_manifest
 from consilium.training.scaler import Scaler
+from consilium.training.trained import read_by
 
 Floats = NDArray[np.float64]
 
@@ -75,11 +78,6 @@ def manifest_parts(manifest: Mapping[str, Any]) -> ManifestParts:
         ),
         means=ClassMeans(prior=(down, flat, up), down=means["down"], flat=means["flat"], up=means["up"]),
     )
-
-
-def read_by(scaler: Scaler | None, X: Floats) -> Floats:
-    """Return what a forecaster reads; one that reads features in their own units reads no masked ones."""
-    return np.nan_to_num(X) if scaler is None else scaler.transform(X)
 
 
 def make_serving(
@@ -157,7 +155,10 @@ def load_served(folder: Path, *, kind: str = BEST, version: str = "", ask_all: b
         check_features(manifest, tuple(manifest["feature_names"]))
         try:
             parts = manifest_parts(manifest)
-            maskable = of_books(manifest["feature_names"])
+            names = tuple(manifest["feature_names"])
+            levels = levels_in(names)
+            # A model of books forecasts only where all is known.
+            maskable = of_books(names) & (levels == 0)
             skilled = ask_all or parts.calibration.skilled
             engine, found, note = _engine(place, manifest, kind, skilled=skilled)
             return ServedModel(
@@ -165,9 +166,10 @@ def load_served(folder: Path, *, kind: str = BEST, version: str = "", ask_all: b
                 version=version or str(manifest["ts_created"]),
                 kind=found,
                 window=int(manifest["window"]),
-                feature_names=tuple(manifest["feature_names"]),
+                feature_names=names,
+                book_columns=len(row_names(levels)),
                 interval_ns=int(manifest["interval_ns"]),
-                horizon_ns=int(manifest["label"]["horizon"]) * int(manifest["interval_ns"]),
+                horizon_ns=spec_from_dict(manifest["label"]).span_ns(int(manifest["interval_ns"])),
                 label_id=manifest["label_id"],
                 engine=engine,
                 scale=partial(read_by, parts.scaler),
@@ -184,11 +186,13 @@ def load_served(folder: Path, *, kind: str = BEST, version: str = "", ask_all: b
 
 
 class GraphModel:
-    """A stored forecaster of which only the forecasts are needed: name, window and `predict_proba`."""
+    """A stored forecaster of which only the forecasts are needed: what it reads, and `predict_proba`."""
 
-    def __init__(self, name: str, window: int, engine: Engine | None) -> None:
+    def __init__(self, name: str, window: int, columns: tuple[str, ...], engine: Engine | None) -> None:
         self.name = name
         self.window = window
+        self.book_levels = levels_in(columns)
+        self.reads_features = len(columns) > len(row_names(self.book_levels))
         self._engine = engine
 
     def predict_proba(self, X: Floats) -> Floats:
@@ -215,7 +219,10 @@ def served_forecaster(place: Path, manifest: Mapping[str, Any], kind: str, *, sk
     if kind == NATIVE:
         return load_forecaster(place / MODEL)
     engine, _, _ = _engine(place, manifest, kind, skilled=skilled)
-    return cast("Forecaster", GraphModel(manifest["model"], int(manifest["window"]), engine))
+    return cast(
+        "Forecaster",
+        GraphModel(manifest["model"], int(manifest["window"]), tuple(manifest["feature_names"]), engine),
+    )
 
 
 class _Finish:

@@ -3,8 +3,7 @@
 Letters: p (n, 3) probabilities (down, flat, up), r the realised log return, m_k = E[r | class k] on fit.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -16,11 +15,13 @@ from consilium.domain import Forecaster, InvalidValue
 from consilium.training.calibration import Calibration, calibrate
 from consilium.training.class_means import ClassMeans, class_means
 from consilium.training.dataset import Dataset
-from consilium.training.labels import LabelDefinition
+from consilium.training.labels import OF_BOOKS
 from consilium.training.lessons import strided, takes_loop, teach
+from consilium.training.reading import Reader, Reading
 from consilium.training.scaler import WINSOR, Scaler
 from consilium.training.splits import CALIBRATION_FRACTION, MIN_TIMES, STOP_FRACTION, Fold, final_split
 from consilium.training.teaching import Teaching
+from consilium.training.trained import TrainedModel, asked, read_by
 
 Rows = NDArray[np.int64]
 Factory = Callable[[], Forecaster]
@@ -30,92 +31,6 @@ WINDOW_BYTES = 1 << 30
 
 BATCH_BYTES = 1 << 26
 """Bytes of inputs that are laid out at once for forecasts."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TrainedModel:
-    """A fitted forecaster with everything between a raw feature and an honest probability.
-
-    Parameters
-    ----------
-    name
-        Under which it is registered.
-    forecaster
-        Fitted.
-    scaler
-        Of the fit part, or None where the model reads features in their own units.
-    calibration
-        Calibrator and verdict of the calibration part.
-    means
-        Class shares and means of the fit part.
-    feature_names, features_hash
-        What it reads.
-    spec, label_id, interval_ns
-        What it forecasts.
-    seed
-        From which its randomness was made.
-    figures
-        Rows and scores of its training.
-    """
-
-    name: str
-    forecaster: Forecaster
-    scaler: Scaler | None
-    calibration: Calibration
-    means: ClassMeans
-    feature_names: tuple[str, ...]
-    features_hash: str
-    spec: LabelDefinition
-    label_id: str
-    interval_ns: int
-    seed: int
-    figures: Mapping[str, float]
-
-    @property
-    def window(self) -> int:
-        """Bars that one forecast reads."""
-        return self.forecaster.window
-
-    @property
-    def skilled(self) -> bool:
-        """False: it emits climatology."""
-        return self.calibration.skilled
-
-    def predict(self, X: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Forecast from unscaled features, (n, F) or (n, window, F).
-
-        Returns
-        -------
-        Probabilities (n, 3) and expected log return (n,).
-
-        Raises
-        ------
-        InvalidValue
-            Another shape than the model was trained on.
-        """
-        expected = (len(self.feature_names),) if self.window == 1 else (self.window, len(self.feature_names))
-        if X.ndim != len(expected) + 1 or X.shape[1:] != expected:
-            raise InvalidValue(
-                f"{self.name} reads X of shape (n, {', '.join(map(str, expected))})",
-                X.shape,
-                "compute the features and the window of its manifest",
-            )
-        if self.skilled and len(X):
-            probabilities = self.calibration.calibrator.apply(_raw(self.forecaster, self.scaler, X))
-        else:
-            probabilities = self.means.climatology(len(X))
-        return probabilities, self.means.expected_return(probabilities)
-
-
-def _raw(forecaster: Forecaster, scaler: Scaler | None, X: NDArray[np.float64]) -> NDArray[np.float64]:
-    p = np.asarray(forecaster.predict_proba(_read(X, scaler)), dtype=np.float64)
-    if p.shape != (len(X), 3) or not np.all(np.isfinite(p)) or np.any(p < 0):
-        raise InvalidValue(
-            "predict_proba must return finite probabilities >= 0 of shape (n, 3)",
-            f"shape {p.shape}" if p.shape != (len(X), 3) else "NaN, infinite or negative values",
-            f"repair the forecaster {forecaster.name}",
-        )
-    return p
 
 
 def derive_seed(seed: int, *names: object) -> int:
@@ -130,17 +45,22 @@ def derive_seed(seed: int, *names: object) -> int:
     return int.from_bytes(sha256(text.encode()).digest()[:4], "big") >> 1
 
 
-def prepare(factory: Factory, feature_names: tuple[str, ...], seed: int) -> Forecaster:
-    """Make a forecaster and hand it its seed and, if it asks for them, the feature names.
+def prepare(factory: Factory, dataset: Dataset, seed: int) -> Forecaster:
+    """Make a forecaster and hand it its seed and what it asks to know of the data.
 
     A parameter ``seed`` or ``random_state`` of the constructor is replaced by the derived seed, whatever the
-    factory set; ``feature_names`` only where it is None.
+    factory set; so is ``aux_features`` by the number of features, and ``primary`` by the horizon of a label
+    of books, 0 for any other. ``feature_names`` only where it is None.
     """
     made = factory()
     params: dict[str, Any] = dict(made.get_params(deep=False))
     changed: dict[str, Any] = {name: seed for name in ("seed", "random_state") if name in params}
     if "feature_names" in params and params["feature_names"] is None:
-        changed["feature_names"] = feature_names
+        changed["feature_names"] = dataset.feature_names
+    if "aux_features" in params:
+        changed["aux_features"] = len(dataset.feature_names)
+    if "primary" in params:
+        changed["primary"] = dataset.spec.horizon if dataset.spec.kind == OF_BOOKS else 0
     return type(made)(**{**params, **changed}) if changed else made
 
 
@@ -177,9 +97,10 @@ def raw_forecasts(
     dataset: Dataset, rows: Rows, forecaster: Forecaster, scaler: Scaler | None
 ) -> NDArray[np.float64]:
     """Forecast rows in batches, before calibration; shape (n, 3)."""
-    size = max(1, BATCH_BYTES // (8 * forecaster.window * len(dataset.feature_names)))
+    reading = Reading.of(dataset, forecaster)
+    size = max(1, BATCH_BYTES // reading.row_bytes)
     batches = [
-        _raw(forecaster, scaler, dataset.inputs(rows[start : start + size], forecaster.window))
+        asked(forecaster, scaler, reading.inputs(rows[start : start + size]))
         for start in range(0, len(rows), size)
     ]
     return np.concatenate(batches) if batches else np.empty((0, 3))
@@ -226,19 +147,16 @@ def train_on(
     teaching = teaching or Teaching()
     teaching.require()
     with threadpool_limits(1):
-        forecaster = prepare(factory, dataset.feature_names, seed)
-        parts = _learning_parts(dataset, fold, forecaster.window)
-        scaler = None
-        if not reads_raw_features(forecaster):
-            scaler = Scaler.fit(dataset.inputs(fold.fit), winsor=winsor, maskable=dataset.maskable)
-        limit = _limit(forecaster, len(dataset.feature_names), max_fit_rows)
+        forecaster = prepare(factory, dataset, seed)
+        reading = Reading.of(dataset, forecaster)
+        parts = _learning_parts(reading, fold)
+        scaler = None if reads_raw_features(forecaster) else reading.fit_scaler(fold.fit, winsor)
+        limit = _limit(forecaster, len(reading.names), max_fit_rows)
         fit, stop = (thin(strided(dataset, parts[of], teaching.stride), limit) for of in ("fit", "stop"))
         if scaler is not None and takes_loop(forecaster):
-            teach(dataset, forecaster, scaler, fit, stop, teaching=teaching, name=name, part=part)
+            teach(reading, forecaster, scaler, fit, stop, teaching=teaching, name=name, part=part)
         else:
-            learn, later = (
-                (_scaled(dataset, rows, forecaster.window, scaler), dataset.y[rows]) for rows in (fit, stop)
-            )
+            learn, later = ((read_by(scaler, reading.inputs(rows)), dataset.y[rows]) for rows in (fit, stop))
             forecaster.fit(*learn, validation=later)
         means = class_means(dataset.y[fold.fit], dataset.realised_return[fold.fit])
         calibration = _calibrated(dataset, parts["calibration"], forecaster, scaler, means)
@@ -248,8 +166,8 @@ def train_on(
         scaler=scaler,
         calibration=calibration,
         means=means,
-        feature_names=dataset.feature_names,
-        features_hash=dataset.features_hash,
+        feature_names=reading.names,
+        features_hash=reading.hash,
         spec=dataset.spec,
         label_id=dataset.label_id,
         interval_ns=dataset.interval_ns,
@@ -277,28 +195,17 @@ def _calibrated(
     )
 
 
-def _learning_parts(dataset: Dataset, fold: Fold, window: int) -> dict[str, Rows]:
+def _learning_parts(reading: Reading, fold: Fold) -> dict[str, Rows]:
     """Return the rows of each part that have a whole window."""
-    eligible = dataset.eligible(window)
+    eligible = reading.eligible()
     parts = {
         part: rows[eligible[rows]]
         for part, rows in (("fit", fold.fit), ("stop", fold.stop), ("calibration", fold.calibration))
     }
     for part, rows in parts.items():
         if len(rows) == 0:
-            raise InvalidValue(
-                f"'{part}' needs rows with {window} bars of features", 0, "give a longer history"
-            )
+            raise InvalidValue(f"'{part}' needs rows with {reading.told_window}", 0, "give a longer history")
     return parts
-
-
-def _scaled(dataset: Dataset, rows: Rows, window: int, scaler: Scaler | None) -> NDArray[np.float64]:
-    return _read(dataset.inputs(rows, window), scaler)
-
-
-def _read(X: NDArray[np.float64], scaler: Scaler | None) -> NDArray[np.float64]:
-    """Return what a forecaster reads; one that reads features in their own units reads no masked ones."""
-    return np.nan_to_num(X) if scaler is None else scaler.transform(X)
 
 
 def forecast(
@@ -311,7 +218,7 @@ def forecast(
     probabilities = trained.means.climatology(len(rows))
     spoke = np.zeros(len(rows), dtype=np.bool_)
     if trained.skilled:
-        spoke = dataset.eligible(trained.window)[rows]
+        spoke = Reading.of(dataset, trained).eligible()[rows]
         with threadpool_limits(1):
             raw = raw_forecasts(dataset, rows[spoke], trained.forecaster, trained.scaler)
         if len(raw):
@@ -373,20 +280,21 @@ def train_final(
     )
 
 
-def held_out(dataset: Dataset, window: int, *, most: int = 2_000) -> Rows:
+def held_out(dataset: Dataset, model: Reader, *, most: int = 2_000) -> Rows:
     """Return rows that `train_final` fits no weights on, its calibration part, evenly thinned over time.
 
     Parameters
     ----------
     dataset
         What was trained on.
-    window
-        Bars that one forecast reads.
+    model
+        A forecaster or a trained model: what it reads.
     most
         Most rows; fewer where their windows would take more than 64 MiB.
     """
     fold = final_split(
         dataset.ts_event, dataset.ts_matured, labelled=dataset.labelled, judged_times=MIN_TIMES
     )
-    rows = fold.calibration[dataset.eligible(window)[fold.calibration]]
-    return thin(rows, min(most, max(1, BATCH_BYTES // (8 * window * len(dataset.feature_names)))))
+    reading = Reading.of(dataset, model)
+    rows = fold.calibration[reading.eligible()[fold.calibration]]
+    return thin(rows, min(most, max(1, BATCH_BYTES // reading.row_bytes)))

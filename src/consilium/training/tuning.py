@@ -9,6 +9,7 @@ import numpy as np
 from consilium.domain import Forecaster, InvalidValue, log_loss, missing_package
 from consilium.training.calibration import timestamp_weights
 from consilium.training.dataset import Dataset
+from consilium.training.reading import Reading
 from consilium.training.scaler import WINSOR
 from consilium.training.splits import MIN_TIMES, Fold, final_split
 from consilium.training.teaching import Teaching
@@ -245,7 +246,7 @@ def _tried(
             teaching=teaching,
             part=f"trial {number}",
         )
-        rows = parts.calibration[dataset.eligible(trained.window)[parts.calibration]]
+        rows = parts.calibration[Reading.of(dataset, trained).eligible()[parts.calibration]]
         p = raw_forecasts(dataset, rows, trained.forecaster, trained.scaler)
     except Exception as error:  # noqa: BLE001 - a bad choice of parameters must not end the search
         text = " ".join(str(error).split()) or type(error).__name__

@@ -11,12 +11,13 @@ from consilium.training.calibration import timestamp_weights
 from consilium.training.class_means import ClassMeans, class_means
 from consilium.training.dataset import Dataset
 from consilium.training.forecasts import FoldSummary, Forecasts, ModelFailure
+from consilium.training.reading import Reading
 from consilium.training.scaler import WINSOR
 from consilium.training.splits import CALIBRATION_FRACTION, MIN_TIMES, STOP_FRACTION, Fold, walk_forward_folds
 from consilium.training.teaching import Teaching
+from consilium.training.trained import TrainedModel
 from consilium.training.trainer import (
     Factory,
-    TrainedModel,
     derive_seed,
     forecast,
     raw_forecasts,
@@ -265,7 +266,7 @@ def _silent_cell(dataset: Dataset, fold: Fold, name: str, index: int) -> _Cell:
 
 
 def _calls(dataset: Dataset, fold: Fold, trained: TrainedModel) -> dict[str, float]:
-    rows = fold.calibration[dataset.eligible(trained.window)[fold.calibration]]
+    rows = fold.calibration[Reading.of(dataset, trained).eligible()[fold.calibration]]
     raw = raw_forecasts(dataset, rows, trained.forecaster, trained.scaler)
     direction = trained.calibration.calibrator.apply(raw).argmax(axis=1) - 1
     signed = (direction * dataset.realised_return[rows])[direction != 0]

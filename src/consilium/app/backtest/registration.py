@@ -8,7 +8,7 @@ from typing import Any
 from consilium import __version__
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.bootstrap import SystemClock, factories
-from consilium.app.membership import fed, unfed
+from consilium.app.membership import fed, unfed, with_windows
 from consilium.app.observe import Observed, fitting_features
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import digest
@@ -56,10 +56,11 @@ class Material:
         progress("read candles", 1, 1)
         features = request.features or fitting_features(observed)
         observed = observed.with_books(feature_names(features), progress)
-        skipped = unfed(request.models)
+        skipped = unfed(request.models, observed)
+        left = fed(request.models, skipped)
         return cls(
-            request=replace(request, models=fed(request.models, skipped)),
-            observed=observed,
+            request=replace(request, models=left),
+            observed=with_windows(observed, left, progress),
             features=features,
             skipped=skipped,
         )

@@ -35,7 +35,7 @@ from consilium.app.stages import ProgressCall, silent
 from consilium.domain import ConsiliumError, DataProblem
 from consilium.ensemble import PRESETS
 from consilium.trading.backtest import BacktestResult
-from consilium.training.dataset import Dataset, build_dataset
+from consilium.training.dataset import Dataset
 from consilium.training.forecasts import Forecasts
 from consilium.training.judge.economics import trading_verdict
 from consilium.training.labels import LabelSpec
@@ -127,7 +127,7 @@ def _dataset(request: BacktestRequest, observed: Observed, features: str, progre
     what = f"a backtest in {training.folds} fold{'' if training.folds == 1 else 's'}"
     with measured(observed.panel, features, request.horizon, cut, what):
         spec = LabelSpec(horizon=request.horizon)
-        dataset = build_dataset(observed.panel, features, spec, observed.books)
+        dataset = observed.dataset(features, spec)
         cut(dataset)
     progress("features and labels", 1, 1)
     return dataset

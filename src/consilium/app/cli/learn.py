@@ -237,6 +237,9 @@ def predict(
                 "books are masked",
                 err=True,
             )
+    for row in found.rows:
+        for name, why in row["abstained"].items():
+            typer.echo(f"warning: {name} is silent: {why}", err=True)
     if not pool.artefacts:
         console.print(
             f"No model in {folder}: the RSI/EMA fallback speaks, on paper only. Run consilium train."

@@ -13,9 +13,11 @@ from consilium.app.backtest.economics import Economics, plain_figures
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.judge.examination import Examination, examine
 from consilium.app.judge.primary import plain_comparison
+from consilium.app.membership import fed, reads_books
 from consilium.app.settings import Settings
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import HOUR_NS, ConsiliumError, half_brier
+from consilium.market.book.rows import BookRows
 from consilium.market.candles import CandleSeries
 from consilium.market.features import BookColumns
 from consilium.market.simulator import simulate
@@ -59,6 +61,7 @@ class World:
     name: str
     panel: Mapping[str, CandleSeries]
     books: Mapping[str, BookColumns] = field(default_factory=dict)
+    snapshots: Mapping[str, BookRows] = field(default_factory=dict)
     shifted: bool = False
     ic: float = 0.0
 
@@ -99,9 +102,13 @@ def garch(seed: int, interval_ns: int = HOUR_NS, size: tuple[int, int] = (SYMBOL
     return World(name="GARCH without signal", panel=bars.series)
 
 
-def shifted(panel: Mapping[str, CandleSeries], books: Mapping[str, BookColumns] | None = None) -> World:
+def shifted(
+    panel: Mapping[str, CandleSeries],
+    books: Mapping[str, BookColumns] | None = None,
+    snapshots: Mapping[str, BookRows] | None = None,
+) -> World:
     """Real bars whose labels are those of the day after, within blocks."""
-    return World(name=SHIFTED, panel=panel, books=books or {}, shifted=True)
+    return World(name=SHIFTED, panel=panel, books=books or {}, snapshots=snapshots or {}, shifted=True)
 
 
 def planted(
@@ -126,8 +133,11 @@ def run_control(
     features
         Name of the feature set.
     """
-    bare = replace(request, baselines=())
-    dataset = build_dataset(world.panel, features, LabelSpec(horizon=request.horizon), world.books)
+    left = () if world.snapshots else [name for name in request.models if reads_books(name)]
+    models = fed(request.models, dict.fromkeys(left, "this world has no books"))
+    bare = replace(request, models=models, baselines=())
+    spec = LabelSpec(horizon=request.horizon)
+    dataset = build_dataset(world.panel, features, spec, world.books, world.snapshots)
     if world.shifted:
         dataset = shift_labels(dataset, next(iter(world.panel.values())).bars_per_day)
     found = examine(bare, dataset, (bare.gates,), progress=progress)
@@ -215,6 +225,7 @@ def run_controls(
     features: str,
     progress: ProgressCall = silent,
     books: Mapping[str, BookColumns] | None = None,
+    snapshots: Mapping[str, BookRows] | None = None,
 ) -> list[dict[str, Any]]:
     """Run one seed of each control, in as many processes as training takes.
 
@@ -230,6 +241,8 @@ def run_controls(
         Called after each world.
     books
         Features of the books of those bars; the other worlds have none, and their columns are masked.
+    snapshots
+        Those books themselves; in the other worlds models that read windows of books are left out.
 
     Returns
     -------
@@ -240,7 +253,7 @@ def run_controls(
     chosen = dict(sorted(panel.items(), key=lambda item: (-len(item[1]), item[0]))[:SYMBOLS])
     worlds = [
         random_walk(seed, interval_ns),
-        shifted(chosen, books),
+        shifted(chosen, books, snapshots),
         garch(seed, interval_ns),
         *(planted(ic, seed, interval_ns) for ic in PLANTED),
     ]

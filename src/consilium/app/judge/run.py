@@ -44,7 +44,6 @@ from consilium.domain import to_iso
 from consilium.ensemble import PRESETS
 from consilium.market.candles import CandleSeries
 from consilium.training.cross_validation import cross_validate, embargo_of
-from consilium.training.dataset import build_dataset
 from consilium.training.judge import cluster_trials
 from consilium.training.labels import LabelSpec
 from consilium.training.runs import Opening, RunTable, market_of, past_verdicts
@@ -120,7 +119,7 @@ class _Judgement:
         what = f"a judgement in {folds_of(request)} + {LOCKBOX_FOLDS} folds"
         with measured(self.observed.panel, self.features, request.horizon, cut, what):
             spec, observed = LabelSpec(horizon=request.horizon), self.observed
-            dataset = build_dataset(observed.panel, self.features, spec, observed.books)
+            dataset = observed.dataset(self.features, spec)
             cut(dataset)
         progress("features and labels", 1, 1)
         presets = (request.gates, *(name for name in PRESETS if name != request.gates))
@@ -321,8 +320,11 @@ class _Judgement:
             for symbol, series in self.observed.panel.items()
             if symbol not in split.unseen and series.ts_close[0] < split.ts_lockbox
         }
-        books = self.observed.books
-        return controls_section(run_controls(self.request, panel, self.features, self.progress, books))
+        observed = self.observed
+        found = run_controls(
+            self.request, panel, self.features, self.progress, observed.books, observed.snapshots
+        )
+        return controls_section(found)
 
     def _words(self, found: Examination, sections: Mapping[str, Any]) -> dict[str, Any]:
         primary, request = found.primary, self.request

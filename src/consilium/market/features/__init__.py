@@ -19,6 +19,7 @@ from consilium.market.features.full import (
     compute_full112,
     compute_matrix,
     join_book,
+    last_snapshots,
     of_books,
 )
 from consilium.market.features.spec import FeatureSpec
@@ -40,6 +41,7 @@ __all__ = [
     "feature_names",
     "features_hash",
     "join_book",
+    "last_snapshots",
     "of_books",
     "warm_up",
     "warm_up_seconds",

@@ -58,13 +58,13 @@ def join_book(candles: CandleSeries, book_features: FloatArray, ts: NDArray[np.i
             "give the times of the book that the features were computed from",
         )
     joined = np.full((len(candles), book_features.shape[1]), np.nan)
-    last = _last_rows(candles, ts)
+    last = last_snapshots(candles, ts)
     found = last >= 0
     joined[found] = book_features[last[found]]
     return joined
 
 
-def _last_rows(candles: CandleSeries, ts: NDArray[np.int64]) -> NDArray[np.int64]:
+def last_snapshots(candles: CandleSeries, ts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return for each bar the last snapshot at or before its close, -1 where there is none or it is old."""
     close = candles.ts_close
     last = np.searchsorted(ts, close, side="right").astype(np.int64) - 1
@@ -113,7 +113,7 @@ class BookColumns:
         book, trades, tick_size
             Of the same market, as for `compute_book_features`.
         """
-        last = _last_rows(candles, book.ts_event)
+        last = last_snapshots(candles, book.ts_event)
         rows = np.unique(last[last >= 0])
         of_book = compute_book_features(book, trades, tick_size=tick_size, rows=rows)
         values = join_book(candles, of_book, book.ts_event[rows])

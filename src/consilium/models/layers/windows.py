@@ -86,3 +86,48 @@ class Windows:
         """Copy some windows, shape (k, T, F); by slice, places or mask."""
         cut: NDArray[np.float32] = self.table[self.last[rows][:, None] + np.arange(1 - self.steps, 1)]
         return cut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class JoinedWindows(Windows):
+    """Windows (n, T, F + A): beside each step of window i stand the same A columns, ``beside[place[i]]``.
+
+    Parameters
+    ----------
+    beside
+        Shape (B, A), single precision, in standard units.
+    place
+        Shape (n,), rows of ``beside``.
+
+    Raises
+    ------
+    InvalidValue
+        Also where a row that is read beside a window holds NaN or inf.
+
+    Examples
+    --------
+    >>> table = np.arange(4, dtype=np.float32).reshape(4, 1)
+    >>> joined = JoinedWindows(table=table, last=np.array([1, 3]), steps=2, place=np.array([0, 1]),
+    ...     beside=np.array([[8.0], [9.0]], dtype=np.float32))
+    >>> joined.shape, joined[1:].tolist()
+    ((2, 2, 2), [[[2.0, 9.0], [3.0, 9.0]]])
+    """
+
+    beside: NDArray[np.float32]
+    place: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        Windows.__post_init__(self)
+        # Every row that is read, looked at once: it is one window in a table of its own.
+        Windows(table=self.beside, last=np.unique(self.place), steps=1)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n, T, F + A)."""
+        return len(self.last), self.steps, self.table.shape[1] + self.beside.shape[1]
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:
+        """Copy some windows, shape (k, T, F + A); by slice, places or mask."""
+        cut = Windows.__getitem__(self, rows)
+        beside = self.beside[self.place[rows]][:, None]
+        return np.concatenate([cut, np.broadcast_to(beside, (*cut.shape[:2], beside.shape[-1]))], axis=-1)
