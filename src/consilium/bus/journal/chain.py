@@ -1,9 +1,10 @@
 """The hash chain: each row's SHA-256 covers the row before it and the event's canonical JSON."""
 
+from collections.abc import Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import orjson
+from orjson import Fragment, dumps, loads
 
 from consilium.bus.journal.canonical import canonical_json
 from consilium.domain import Event, InvalidValue
@@ -41,20 +42,29 @@ class Stored(NamedTuple):
     hash: bytes
 
 
-def body(row: Row) -> bytes:
-    """Return the canonical JSON of a row, which its hash covers.
+def body(
+    event_id: str,
+    topic: str,
+    stream: str,
+    version: int,
+    ts_event: int,
+    ts_recorded: int,
+    cause_id: str,
+    trace_id: str,
+    payload: str,
+) -> bytes:
+    """Return the canonical JSON of a row's columns, which its hash covers.
 
     Examples
     --------
-    >>> body(Row("e1", "a.b", "s", 1, 5, 6, "", "", '{"x":1}'))
-    b'{"cause_id":"","event_id":"e1","payload":{"x":1},"stream":"s","topic":"a.b","trace_id":"","ts_event":5,"ts_recorded":6,"version":1}'
+    >>> body("e1", "a.b", "s", 1, 5, 6, "", "t1", '{"x":1}').decode()[:64]
+    '{"cause_id":"","event_id":"e1","payload":{"x":1},"stream":"s","to'
     """
-    event_id, topic, stream, version, ts_event, ts_recorded, cause_id, trace_id, payload = row
-    return orjson.dumps(
+    return dumps(
         {
             "cause_id": cause_id,
             "event_id": event_id,
-            "payload": orjson.Fragment(payload),
+            "payload": Fragment(payload),
             "stream": stream,
             "topic": topic,
             "trace_id": trace_id,
@@ -65,15 +75,20 @@ def body(row: Row) -> bytes:
     )
 
 
-def link(previous: bytes, row: Row) -> bytes:
-    r"""Return the hash of a row: ``SHA-256(previous hash || canonical JSON)``.
+def link(previous: bytes, row: Sequence[Any]) -> bytes:
+    """Return the hash of a row: ``SHA-256(previous hash || canonical JSON)``.
+
+    Parameters
+    ----------
+    row
+        The columns of a `Row`, in its order.
 
     Examples
     --------
     >>> link(bytes(32), Row("e1", "a.b", "s", 1, 5, 6, "", "", '{"x":1}')).hex()[:16]
     'b8d484b8efdca103'
     """
-    return sha256(previous + body(row)).digest()
+    return sha256(previous + body(*row)).digest()
 
 
 def row_of(event: Event) -> Row:
@@ -118,9 +133,20 @@ def row_of(event: Event) -> Row:
     return row
 
 
-def event_of(row: Row) -> Event:
-    """Return the event of a row; its payload is a dict."""
-    return Event(**{**row._asdict(), "payload": orjson.loads(row.payload)})
+def event_of(row: Sequence[Any]) -> Event:
+    """Return the event of a row's columns; its payload is a dict."""
+    event_id, topic, stream, version, ts_event, ts_recorded, cause_id, trace_id, payload = row
+    return Event(
+        event_id=event_id,
+        topic=topic,
+        stream=stream,
+        version=version,
+        ts_event=ts_event,
+        ts_recorded=ts_recorded,
+        cause_id=cause_id,
+        trace_id=trace_id,
+        payload=loads(payload),
+    )
 
 
 def _encodable(words: tuple[str, ...]) -> None:

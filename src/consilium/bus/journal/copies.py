@@ -43,8 +43,9 @@ def backup(journal: Core, path: Path) -> Head:
             for segment in journal.reader.shelf.all():
                 if segment.last <= head.offset:
                     shelved.mkdir(parents=True, exist_ok=True)
-                    with whole_file(shelved / segment.file) as copy:
-                        shutil.copyfileobj(journal.reader.shelf.path(segment).open("rb"), copy)
+                    kept = journal.reader.shelf.path(segment)
+                    with whole_file(shelved / segment.file) as copy, kept.open("rb") as original:
+                        shutil.copyfileobj(original, copy)
         flush_folder(path.parent)
     return head
 

@@ -14,7 +14,7 @@ from consilium.bus.journal.chain import Stored
 from consilium.bus.journal.copies import KIND, aside_of
 from consilium.bus.journal.head import read_head
 from consilium.bus.journal.opening import open_journal
-from consilium.bus.journal.port import Head, Progress, Verified
+from consilium.bus.journal.port import GENESIS, Head, Progress, Verified
 from consilium.bus.journal.reader import walked
 from consilium.bus.journal.schema import snapshots
 from consilium.bus.journal.segments import parse
@@ -46,7 +46,7 @@ def restore(source: Path, url: str, *, progress: Progress | None = None) -> Veri
             for page in pages:
                 offset, tip = walked(page, offset, tip)
                 _require_beginning(there, page)
-                fresh = [row for row in page if row.offset > there.offset]
+                fresh = [Stored(*row) for row in page if row.offset > there.offset]
                 if fresh:
                     journal.put(Task(alone=_Insert(journal, fresh))).result()
                 if progress is not None:
@@ -136,7 +136,7 @@ def _opened(source: Path) -> Iterator[tuple[Iterator[list[Stored]], dict[str, An
 
 def _exported(source: Path, aside: dict[str, Any]) -> Iterator[list[Stored]]:
     page: list[Stored] = []
-    end: dict[str, Any] = {}
+    last, ended = Head(0, GENESIS), False
     try:
         with gzip.open(source, "rb") as lines:
             if orjson.loads(next(lines, b"{}")).get("kind") != KIND:
@@ -144,9 +144,11 @@ def _exported(source: Path, aside: dict[str, Any]) -> Iterator[list[Stored]]:
             for line in lines:
                 if line.startswith(b'{"inbox"'):
                     aside.update(orjson.loads(line))
-                    end = aside.pop("end")
+                    _require_end(aside.pop("end"), last, source)
+                    ended = True
                     continue
                 page.append(parse(line))
+                last = Head(page[-1].offset, page[-1].hash.hex())
                 if len(page) == _ROWS:
                     yield page
                     page = []
@@ -156,5 +158,12 @@ def _exported(source: Path, aside: dict[str, Any]) -> Iterator[list[Stored]]:
         ) from None
     if page:
         yield page
-    if not end:
+    if not ended:
         raise DataProblem("an export must be whole", f"{source.name} without its end", "take another backup")
+
+
+def _require_end(end: dict[str, Any], last: Head, source: Path) -> None:
+    if (end["rows"], end["head"]) != (last.offset, last.hash):
+        raise DataProblem(
+            f"the export {source.name} must have {end['rows']} rows", last.offset, "take another backup"
+        )

@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import Connection, func, select
 
 from consilium.bus.journal.backend import Backend
-from consilium.bus.journal.chain import Row, Stored, body
+from consilium.bus.journal.chain import Stored, body
 from consilium.bus.journal.schema import segments
 from consilium.domain import DataProblem
 
@@ -132,12 +132,12 @@ class Shelf:
                 yield page
 
     def check_files(self) -> None:
-        """Refuse files that are not those that were written.
+        """Refuse segments that are not all there.
 
         Raises
         ------
         DataProblem
-            One is missing, was changed, or segments do not follow each other.
+            One is missing, or they do not follow each other.
         """
         first = 1
         for segment in self.all():
@@ -150,6 +150,23 @@ class Shelf:
             first = segment.last + 1
             self.path(segment)
 
+    def check_digests(self) -> None:
+        """Refuse files of other bytes than were written, even where the rows in them are the same.
+
+        Raises
+        ------
+        DataProblem
+            Names the file.
+        """
+        for segment in self.all():
+            path = self.path(segment)
+            if digest_of(path) != segment.digest:
+                raise DataProblem(
+                    "an archived segment must be the file that was written",
+                    f"other bytes in {path}",
+                    "restore the file",
+                )
+
     def _lines(self, segment: Segment) -> list[bytes]:
         with self._lock:
             if self._open[0] != segment.file:
@@ -160,7 +177,7 @@ class Shelf:
 def line_of(row: Stored) -> bytes:
     """Return a row as a line of a file."""
     return b'{"event":%b,"hash":"%b","offset":%d}\n' % (
-        body(Row(*row[1:10])),
+        body(*row[1:10]),
         row.hash.hex().encode(),
         row.offset,
     )

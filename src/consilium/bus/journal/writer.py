@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 from typing import Any
 
 from sqlalchemy import Connection
@@ -55,7 +55,9 @@ class Writer:
         self._written = written
         self._tasks: deque[Task] = deque()
         self._waiting = 0
-        self._changed = Condition()
+        self._lock = Lock()
+        self._something = Condition(self._lock)
+        self._room = Condition(self._lock)
         self._closed = False
         self.failed = ""
         self.rows_written = 0
@@ -71,21 +73,22 @@ class Writer:
         OutputProblem
             The journal was closed.
         """
-        with self._changed:
+        with self._lock:
             while self._waiting > _WAITING and not self._closed:
-                self._changed.wait()
+                self._room.wait()
             if self._closed:
                 raise OutputProblem("a journal must be open to be written", "a closed one", "open it again")
             self._tasks.append(task)
             self._waiting += len(task.rows)
-            self._changed.notify_all()
+            self._something.notify()
         return task.future
 
     def close(self) -> None:
         """Write what is queued, and end the thread."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
+            self._something.notify()
+            self._room.notify_all()
         self._thread.join()
 
     def _work(self) -> None:
@@ -107,9 +110,9 @@ class Writer:
 
     def _take(self) -> list[Task]:
         """Return what is to be written together; nothing at the end."""
-        with self._changed:
+        with self._lock:
             while not self._tasks and not self._closed:
-                self._changed.wait()
+                self._something.wait()
             group: list[Task] = []
             rows = 0
             while self._tasks:
@@ -121,7 +124,7 @@ class Writer:
                 group.append(self._tasks.popleft())
                 rows += len(task.rows)
             self._waiting -= rows
-            self._changed.notify_all()
+            self._room.notify_all()
             return group
 
     def _attempt(self, group: list[Task]) -> list[Any]:
