@@ -57,8 +57,8 @@ def body(
 
     Examples
     --------
-    >>> body("e1", "a.b", "s", 1, 5, 6, "", "t1", '{"x":1}').decode()[:64]
-    '{"cause_id":"","event_id":"e1","payload":{"x":1},"stream":"s","to'
+    >>> body("e1", "a.b", "s", 1, 5, 6, "", "t1", '{"x":1}').decode()[:61]
+    '{"cause_id":"","event_id":"e1","payload":{"x":1},"stream":"s"'
     """
     return dumps(
         {
