@@ -31,7 +31,7 @@ from consilium.domain.live import (
     StepDone,
 )
 from consilium.domain.market import BookSnapshot, Candle, FeatureWindow, Funding, Instrument, PublicTrade
-from consilium.domain.names import MODEL_NAMES, canonical_model, short_model
+from consilium.domain.names import MODEL_NAMES, canonical_model, model_names, short_model
 from consilium.domain.ports import (
     Aggregator,
     Broker,
@@ -128,6 +128,7 @@ __all__ = [
     "log_loss",
     "lookup",
     "missing_package",
+    "model_names",
     "names_in",
     "plain",
     "short_model",

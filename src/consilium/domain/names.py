@@ -37,3 +37,15 @@ def short_model(name: str) -> str:
     ('lgbm', 'patchtst')
     """
     return _SHORT.get(name, name)
+
+
+def model_names(name: str) -> tuple[str, ...]:
+    """Return all names of a model, the canonical one first.
+
+    Examples
+    --------
+    >>> model_names("mpd"), model_names("nhits")
+    (('mpd_transformer', 'mpd'), ('nhits',))
+    """
+    canonical = canonical_model(name)
+    return (canonical, *(alias for alias, meant in _ALIASES.items() if meant == canonical))

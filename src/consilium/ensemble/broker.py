@@ -14,6 +14,7 @@ from consilium.domain import (
     SignalReceived,
     canonical_model,
     direction_of,
+    model_names,
     signal_probabilities,
 )
 from consilium.domain.checks import as_probabilities
@@ -74,6 +75,17 @@ def model_of_key(key: str) -> str | None:
     """
     found = _KEY.fullmatch(key)
     return canonical_model(found[1]) if found else None
+
+
+def signal_keys(model: str) -> list[str]:
+    """Return the keys under which a model's signal may lie.
+
+    Examples
+    --------
+    >>> signal_keys("lightgbm")
+    ['quantum:model:lightgbm:signal', 'quantum:model:lgbm:signal']
+    """
+    return [f"{SIGNAL_PREFIX}{name}:signal" for name in model_names(model)]
 
 
 class SignalBroker:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from consilium.app.bootstrap import require_members, trip_cost
@@ -12,7 +13,7 @@ from consilium.bus.state_store import Delete, HashSet, Push, Set, StateStore
 from consilium.bus.state_store import Write as StoreWrite
 from consilium.domain import MODEL_NAMES, SECOND_NS, Clock, Consensus, PoolChanged
 from consilium.ensemble import EnsembleService, Gates, ModelSetting
-from consilium.ensemble.broker import SIGNAL_PREFIX, SignalBroker
+from consilium.ensemble.broker import SIGNAL_PREFIX, SignalBroker, signal_keys
 from consilium.ensemble.engine import Cycle, Engine
 from consilium.ensemble.publishing import (
     CONSENSUS_KEY,
@@ -29,7 +30,10 @@ OUTSIDE_LABEL = "outside"
 """Label of signals where no model of our own has one."""
 
 _SEARCH_SHARE = 0.02
-"""Most of the time that may go into looking for signal keys: a store may hold millions of others' keys."""
+"""Most of the time that may go into a search for unknown models: a store may hold millions of keys."""
+
+_MOST_STRANGE = 100
+"""Most keys of unknown models that are read and counted."""
 
 
 def make_live_ensemble(
@@ -142,7 +146,8 @@ class EnsembleEngine:
         self._pushed: dict[str, int] = {}
         self._shown: set[str] | None = None
         self._written: bytes | None = None
-        self._keys: list[str] = []
+        self._keys = [key for model in service.models for key in signal_keys(model)]
+        self._strange: list[str] = []
         self._search_at = 0.0
 
     @property
@@ -209,16 +214,22 @@ class EnsembleEngine:
         """Read every signal; nothing of a store that is lost."""
         if self._store is None:
             return {}
-        began = time.monotonic()
-        if began >= self._search_at:
-            self._keys = [key for key in self._store.scan(SIGNAL_PREFIX) if key.endswith(":signal")]
-            self._search_at = began + (time.monotonic() - began) / _SEARCH_SHARE
-        values = self._store.get_many([METRICS_KEY, *self._keys])
+        keys = self._signal_keys(self._store)
+        values = self._store.get_many([METRICS_KEY, *keys])
         self.store_problem = self._store.healthy()
         if values[0] is None or values[0] != self._written:
             # Somebody else's, an earlier life's, or a wiped store: lists are written anew.
             self._pushed = {}
-        return {key: raw for key, raw in zip(self._keys, values[1:], strict=True) if raw is not None}
+        return {key: raw for key, raw in zip(keys, values[1:], strict=True) if raw is not None}
+
+    def _signal_keys(self, store: StateStore) -> list[str]:
+        """Return the keys of the models, and whatever else looks like one, searched for now and then."""
+        began = time.monotonic()
+        if began >= self._search_at:
+            found = (key for key in store.scan(SIGNAL_PREFIX) if key.endswith(":signal"))
+            self._strange = list(islice((key for key in found if key not in self._keys), _MOST_STRANGE))
+            self._search_at = began + (time.monotonic() - began) / _SEARCH_SHARE
+        return [*self._keys, *self._strange]
 
     def _write(self, cycle: Cycle, took_s: float) -> None:
         if self._store is None:
