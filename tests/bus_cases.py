@@ -1,0 +1,80 @@
+"""Events, journals and consumers for the tests of the bus."""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
+
+from consilium.bus.codec import envelope
+from consilium.bus.journal import Journal
+from consilium.bus.transport import Consumed, Transport
+from consilium.domain import Event
+
+TOLD = "system.health_updated"
+EFFECT = "model.performance_updated"
+
+
+def told(number: int, topic: str = TOLD) -> Event:
+    """An event that says its number."""
+    return envelope({"ts_event": number, "number": number}, topic=topic, stream="s", ts_recorded=number)
+
+
+def number_of(event: Event) -> int:
+    payload: Any = event.payload
+    return int(payload["number"])
+
+
+def filled(journal: Journal, numbers: Iterable[int]) -> None:
+    journal.append([told(number) for number in numbers])
+
+
+def effects_in(journal: Journal) -> list[int]:
+    """Numbers of the effects in a journal, in its order."""
+    return [number_of(row.event) for row in journal.read(0, 1_000_000, topics=[EFFECT])]
+
+
+def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not become so in time"
+        time.sleep(0.01)
+
+
+class Running:
+    """A consumer in a thread that keeps the numbers it saw; ends with its ``with`` block."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        group: str = "g",
+        consumer: str = "c",
+        topics: Collection[str] | None = (TOLD,),
+        *,
+        handler: Callable[[Event], Sequence[Event]] | None = None,
+        **options: Any,
+    ) -> None:
+        self.seen: list[int] = []
+        self.stop = threading.Event()
+        self.consumed = Consumed()
+        self._handler = handler
+
+        def run() -> None:
+            self.consumed = transport.consume(
+                group, consumer, topics, handler=self._handle, stop=self.stop, **options
+            )
+
+        self._thread = threading.Thread(target=run)
+
+    def _handle(self, event: Event) -> Sequence[Event]:
+        effects = self._handler(event) if self._handler is not None else ()
+        self.seen.append(number_of(event))
+        return effects
+
+    def __enter__(self) -> "Running":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self._thread.join(20.0)
+        assert not self._thread.is_alive()
