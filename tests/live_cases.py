@@ -18,7 +18,12 @@ FEED = "simulate:symbols=3,bars=1100,seed=5"
 
 
 def store_models(
-    folder: Path, names: tuple[str, ...] = TREES, *, features: str = "core14", horizon: int = 1, rounds: int = 12
+    folder: Path,
+    names: tuple[str, ...] = TREES,
+    *,
+    features: str = "core14",
+    horizon: int = 1,
+    rounds: int = 12,
 ) -> ModelRegistry:
     """Train small models on a market with a signal, and store them as versions that are served."""
     panel = simulate(symbols=2, bars=900, seed=3, signal_ic=0.3).series

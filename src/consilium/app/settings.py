@@ -316,8 +316,13 @@ def _require_known_environment() -> None:
             _require_known(section.lower(), name)
 
 
-def load_settings() -> Settings:
+def load_settings(**given: Any) -> Settings:
     """Read the settings of this process.
+
+    Parameters
+    ----------
+    given
+        Settings of the command line, which prevail; a section as a mapping of those that were given.
 
     Raises
     ------
@@ -327,7 +332,7 @@ def load_settings() -> Settings:
     """
     _require_known_environment()
     try:
-        return Settings()
+        return Settings(**given)
     except ValidationError as error:
         faults = "; ".join(fault_told(fault) for fault in error.errors())
         raise UsageError("settings must be valid", faults, "correct consilium.toml or CONSILIUM_*") from None

@@ -147,29 +147,8 @@ class ApiServer(uvicorn.Server):
         self._on_listening = on_listening
 
     def bind(self) -> socket.socket:
-        """Take the port.
-
-        Raises
-        ------
-        UsageError
-            It is taken, or not ours to take.
-        """
-        host, port = self._settings.host, self._settings.port
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        sock = socket.socket(family)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((host, port))
-            sock.listen(1_024)
-        except OSError as error:
-            sock.close()
-            raise UsageError(
-                "the API needs a free port of this machine",
-                f"{host}:{port} ({error.strerror or error})",
-                "stop who holds it, or set CONSILIUM_HOST and CONSILIUM_PORT",
-            ) from None
-        sock.setblocking(False)
-        return sock
+        """Take the port; see `bind`."""
+        return bind(self._settings)
 
     def serve_on(self, sock: socket.socket) -> None:
         """Serve until told to stop; blocks."""
@@ -187,3 +166,29 @@ class ApiServer(uvicorn.Server):
         with suppress(AttributeError):
             self._api.state.hub.stop()
         await super().shutdown(sockets)
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Take the port.
+
+    Raises
+    ------
+    UsageError
+        It is taken, or not ours to take.
+    """
+    host, port = settings.host, settings.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(1_024)
+    except OSError as error:
+        sock.close()
+        raise UsageError(
+            "the API needs a free port of this machine",
+            f"{host}:{port} ({error.strerror or error})",
+            "stop who holds it, or set CONSILIUM_HOST and CONSILIUM_PORT",
+        ) from None
+    sock.setblocking(False)
+    return sock

@@ -5,7 +5,19 @@ from typing import Annotated
 import typer
 
 from consilium import __version__
-from consilium.app.cli import backtest, collect, data, explain, features, judge, keys, learn, models, replay
+from consilium.app.cli import (
+    backtest,
+    collect,
+    data,
+    explain,
+    features,
+    judge,
+    keys,
+    learn,
+    models,
+    replay,
+    serve,
+)
 
 app = typer.Typer(
     name="consilium",
@@ -33,6 +45,7 @@ app.command("features")(features.features)
 app.command("collect")(collect.collect)
 app.command("collect-status")(collect.collect_status)
 app.command("replay")(replay.replay)
+app.command("serve")(serve.serve)
 app.command("download-data")(data.download_data)
 data_app.command("check")(data.check)
 data_app.command("compact")(data.compact)

@@ -5,6 +5,7 @@ from typing import Any
 from consilium.app.bootstrap import SystemClock
 from consilium.app.live.candle_log import CandleLog
 from consilium.app.live.engine import OUTSIDE_LABEL, EnsembleEngine, make_live_ensemble
+from consilium.app.live.faults import Faults
 from consilium.app.live.feed_choice import make_feed
 from consilium.app.live.feeds import LiveFeed
 from consilium.app.live.members import Members, Shelf
@@ -16,7 +17,7 @@ from consilium.domain import Clock
 from consilium.training.labels import LabelSpec
 
 
-def assemble(settings: Settings, *, clock: Clock | None = None) -> LiveSystem:
+def assemble(settings: Settings, *, clock: Clock | None = None, faults: Faults | None = None) -> LiveSystem:
     """Make a living system; `start` sets it going and `stop` ends it.
 
     Without a database an SQLite journal is made in the data folder; without Redis its keys stay in memory;
@@ -28,6 +29,8 @@ def assemble(settings: Settings, *, clock: Clock | None = None) -> LiveSystem:
         Of the process.
     clock
         The machine's own if not given.
+    faults
+        What is wrong already, to be told with whatever else is.
 
     Raises
     ------
@@ -43,15 +46,19 @@ def assemble(settings: Settings, *, clock: Clock | None = None) -> LiveSystem:
     'none'
     """
     clock = clock or SystemClock()
-    feed = make_feed(settings.live, seed=settings.training.seed, clock=clock.now_ns)
+    faults = faults or Faults()
+    feed = faults.attempt(lambda: make_feed(settings.live, seed=settings.training.seed, clock=clock.now_ns))
+    journal = faults.attempt(lambda: open_journal(database_url(settings)))
+    candle_log = faults.attempt(lambda: CandleLog(settings.data_dir / "live" / "candles"))
+    store = faults.attempt(lambda: open_state_store(settings.redis_url))
+    faults.attempt(lambda: make_live_ensemble(settings))
+    feed, journal, candle_log = faults.need(feed), faults.need(journal), faults.need(candle_log)
     shelf = Shelf(
         settings.data_dir / "models",
         interval_ns=feed.interval_ns,
         max_age_days=settings.serving.max_age_days,
     )
     members = shelf.load(clock.now_ns())
-    journal = open_journal(database_url(settings))
-    store = open_state_store(settings.redis_url)
     # The engine keeps its messages through the system, which is made of the engine.
     made: list[LiveSystem] = []
     engine = EnsembleEngine(
@@ -62,23 +69,20 @@ def assemble(settings: Settings, *, clock: Clock | None = None) -> LiveSystem:
         publish=lambda messages: made[0].keep_cycle(messages),
         **_question(settings, feed, members),
     )
-    made.append(
-        LiveSystem(
-            Parts(
-                settings=settings,
-                clock=clock,
-                journal=journal,
-                transport=_transport(settings),
-                store=store,
-                engine=engine,
-                training=_training(settings),
-                feed=feed,
-                shelf=shelf,
-                members=members,
-                candle_log=CandleLog(settings.data_dir / "live" / "candles"),
-            )
-        )
+    parts = Parts(
+        settings=settings,
+        clock=clock,
+        journal=journal,
+        transport=_transport(settings),
+        store=faults.need(store),
+        engine=engine,
+        training=_training(settings),
+        feed=feed,
+        shelf=shelf,
+        members=members,
+        candle_log=candle_log,
     )
+    made.append(LiveSystem(parts))
     return made[0]
 
 
