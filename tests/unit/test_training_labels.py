@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from consilium.domain import HOUR_NS, InvalidValue, UnknownName
 from consilium.market.candles import CandleSeries
+from consilium.training.definitions import spec_from_dict
 from consilium.training.labels import (
     NEVER,
     LabelSpec,
     TripleBarrierSpec,
     make_labels,
-    spec_from_dict,
 )
 from consilium.training.volatility import daily_volatility, ewm_volatility
 

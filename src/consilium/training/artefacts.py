@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilium.domain import ArtefactRefused, ConsiliumError, OutputProblem, plain
-from consilium.training.labels import spec_from_dict
+from consilium.training.definitions import spec_from_dict
 from consilium.training.manifest import (
     AGAIN,
     FORMAT_NAME,

@@ -20,6 +20,7 @@ from consilium.market.features import (
     of_books,
 )
 from consilium.training.labels import LabelDefinition, Labels, make_labels
+from consilium.training.snapshot_labels import SnapshotLabelSpec
 from consilium.training.snapshots import Snapshots
 from consilium.training.volatility import daily_volatility
 
@@ -236,7 +237,7 @@ def build_dataset(
         matrix[here] = compute_matrix(panel[symbol], names, (books or {}).get(symbol))
         finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(matrix[here][:, needed]), axis=1)
         run[here] = _run_lengths(finite)
-        labels = make_labels(panel[symbol], spec)
+        labels = _labelled(panel[symbol], spec, (snapshots or {}).get(symbol))
         columns.append(_columns(panel[symbol], labels, run[here], index, here.start))
     merged = {name: np.concatenate([column[name] for column in columns]) for name in PER_ROW}
     if not np.any(merged["y"] >= 0):
@@ -259,6 +260,12 @@ def build_dataset(
         snapshots=Snapshots.of(panel, symbols, snapshots) if snapshots else None,
         **{name: values[order] for name, values in merged.items()},
     )
+
+
+def _labelled(series: CandleSeries, spec: LabelDefinition, rows: BookRows | None) -> Labels:
+    if isinstance(spec, SnapshotLabelSpec):
+        return spec.of_books(series, rows)
+    return make_labels(series, spec)
 
 
 def _columns(

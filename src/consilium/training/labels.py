@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from consilium.domain import InvalidValue, UnknownName, digest
+from consilium.domain import InvalidValue, digest
 from consilium.domain.checks import require_at_least, require_positive
 from consilium.market.candles import CandleSeries
 from consilium.training.volatility import ewm_volatility
@@ -307,30 +307,3 @@ def make_labels(series: CandleSeries, spec: LabelDefinition) -> Labels:
     Labels of length n; direction -1 in the warm-up and where the outcome lies beyond the end.
     """
     return spec.label(series)
-
-
-DEFINITIONS: Mapping[str, type[LabelSpec] | type[TripleBarrierSpec]] = {
-    LabelSpec.kind: LabelSpec,
-    TripleBarrierSpec.kind: TripleBarrierSpec,
-}
-
-
-def spec_from_dict(fields: Mapping[str, float | int | str]) -> LabelDefinition:
-    """Read what ``as_dict`` wrote.
-
-    Raises
-    ------
-    UnknownName
-        A kind that is no labeller.
-
-    Examples
-    --------
-    >>> spec_from_dict(TripleBarrierSpec(up=1.5).as_dict()) == TripleBarrierSpec(up=1.5)
-    True
-    """
-    kind = str(fields.get("kind", ""))
-    if kind not in DEFINITIONS:
-        raise UnknownName("label", kind, DEFINITIONS)
-    parameters = {name: value for name, value in fields.items() if name != "kind"}
-    made: LabelDefinition = DEFINITIONS[kind](**parameters)  # type: ignore[arg-type]  # it checks what was read
-    return made

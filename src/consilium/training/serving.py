@@ -25,7 +25,7 @@ from consilium.models.serving.quantise import quantise
 from consilium.models.serving.split import open_graphs
 from consilium.training.calibration import Calibration, Calibrator
 from consilium.training.class_means import ClassMeans
-from consilium.training.labels import spec_from_dict
+from consilium.training.definitions import spec_from_dict
 from consilium.training.manifest import AGAIN, MODEL, SERVING, check_features, checked_manifest
 from consilium.training.scaler import Scaler
 from consilium.training.trained import read_by

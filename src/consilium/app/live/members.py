@@ -10,9 +10,11 @@ import numpy as np
 
 from consilium.domain import DAY_NS, ArtefactRefused, ConsiliumError, PoolChanged
 from consilium.domain.time import length_text
+from consilium.market.book.rows import levels_in
 from consilium.market.features import of_books
 from consilium.models.served import ServedModel
-from consilium.training.labels import LabelSpec, spec_from_dict
+from consilium.training.definitions import spec_from_dict
+from consilium.training.labels import LabelSpec
 from consilium.training.manifest import read_manifest
 from consilium.training.registry import ModelRegistry
 from consilium.training.serving import CLIMATOLOGY, load_served
@@ -166,9 +168,10 @@ class Shelf:
                 f"{age_ns / DAY_NS:.1f} days",
                 "train it again, or set serving.max_age_days to 0",
             )
-        if of_books(manifest["feature_names"]).any():
+        names = tuple(manifest["feature_names"])
+        if of_books(names).any() or levels_in(names):
             raise ConsiliumError(
-                f"{name} reads features of order books",
+                f"{name} reads order books",
                 "a feed of candles",
                 "train it with core14 or candle62",
             )

@@ -29,7 +29,8 @@ from consilium.domain import (
 from consilium.ensemble import Gates, make_gates
 from consilium.models.pool import ModelPool
 from consilium.models.runtime import Runtime
-from consilium.training.labels import LabelSpec, spec_from_dict
+from consilium.training.definitions import spec_from_dict
+from consilium.training.labels import LabelSpec
 
 FALLBACK = "fallback"
 STATE_VERSION = 1

@@ -39,6 +39,10 @@ class SimulatedBook:
         Twice the mid in ticks, a whole number, shape (n,).
     flow_memory
         Snapshots after which the flow has faded to 1/e.
+    move_rate
+        Probability of a whole-tick move up to each snapshot, shape (n,).
+    habits
+        How the book behaves.
     """
 
     book: BookSeries
@@ -47,6 +51,8 @@ class SimulatedBook:
     strength: float
     half_ticks: Ints
     flow_memory: float
+    move_rate: Floats
+    habits: BookHabits
 
     @property
     def expected_direction(self) -> Floats:
@@ -172,6 +178,8 @@ def simulate_book(
         strength=strength,
         half_ticks=middle,
         flow_memory=habits.flow_memory,
+        move_rate=rate,
+        habits=habits,
     )
 
 
