@@ -66,7 +66,7 @@ class GuardedRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         """Wrap what carries out the route."""
-        inner = super().get_route_handler()
+        inner = self._plain() or super().get_route_handler()
         scope = (self.openapi_extra or {}).get(SCOPE)
         posts = "POST" in (self.methods or ())
         if not posts:
@@ -91,6 +91,21 @@ class GuardedRoute(APIRoute):
             return await _once(request, caller, key, inner)
 
         return write
+
+
+    def _plain(self) -> Handler | None:
+        """Return the endpoint itself where it takes nothing but the request: there is nothing to solve then."""
+        asks = self.dependant
+        takes = (asks.path_params, asks.query_params, asks.header_params, asks.cookie_params, asks.body_params)
+        if any(takes) or asks.dependencies or not asks.request_param_name:
+            return None
+        endpoint, name = self.endpoint, asks.request_param_name
+
+        async def plain(request: Request) -> Response:
+            answer: Response = await endpoint(**{name: request})
+            return answer
+
+        return plain
 
 
 def _require(request: Request, scope: str) -> KeyRecord:

@@ -27,7 +27,7 @@ def as_json(value: Any) -> bytes:
 
 
 class EnsembleBodies:
-    """The bodies of the ensemble's routes, written when the ensemble changes and not when they are asked for.
+    """The answers of the ensemble's routes, written when the ensemble changes and not when they are asked for.
 
     Parameters
     ----------
@@ -38,15 +38,15 @@ class EnsembleBodies:
     def __init__(self, system: System) -> None:
         self._engine = system.engine
         self._lock = threading.Lock()
-        self.status = self.models = b""
+        self.status = self.models = JsonBytes(b"{}")
         self.refresh()
         system.on_change(self.refresh)
 
     def refresh(self) -> None:
         """Write them anew."""
         with self._lock:
-            self.status = as_json(self._engine.status())
-            self.models = as_json(self._engine.models())
+            self.status = JsonBytes(as_json(self._engine.status()))
+            self.models = JsonBytes(as_json(self._engine.models()))
 
 
 class Fresh:

@@ -94,14 +94,16 @@ def make_api(
     install_problems(app)
     app.add_middleware(Intake, keys=keys, bounds=settings.api, metrics=metrics)
     for routes in (
-        health.routes,
         ensemble.routes,
+        health.routes,
         market.routes,
         market.consensus_routes,
         trading.routes,
         events.routes,
         page.routes,
     ):
-        app.include_router(routes)
+        # Included routers are matched one after the other, each with its own routes: that took half of the time
+        # of a short request. Their routes know their whole path.
+        app.router.routes.extend(routes.routes)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # as FastAPI's own pages advise
     return app

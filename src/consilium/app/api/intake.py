@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from uuid import uuid4
+from secrets import token_hex
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -76,7 +76,7 @@ class Intake:
         begun = time.perf_counter()
         said = _headers_of(scope)
         given = said.get(b"x-request-id", b"")
-        trace_id = given.decode() if _TRACE.fullmatch(given) else uuid4().hex
+        trace_id = given.decode() if _TRACE.fullmatch(given) else token_hex(16)
         state: MutableMapping[str, object] = scope.setdefault("state", {})
         state["trace_id"] = trace_id
         follow(trace_id)

@@ -47,13 +47,15 @@ def _now(request: Request) -> int:
 @routes.get("/status", response_model=EnsembleStatus, **needs("read"))
 async def status(request: Request) -> Response:
     """Return rule, models with their settings, and the newest consensus."""
-    return JsonBytes(request.app.state.bodies.status)
+    answer: Response = request.app.state.bodies.status
+    return answer
 
 
 @routes.get("/models", response_model=dict[str, ModelShown], **needs("read"))
 async def models(request: Request) -> Response:
     """Return all that is known of each model."""
-    return JsonBytes(request.app.state.bodies.models)
+    answer: Response = request.app.state.bodies.models
+    return answer
 
 
 @routes.post("/models/enable", response_model=Done, **needs("admin"))
