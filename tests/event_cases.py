@@ -28,6 +28,8 @@ from consilium.domain import (
     Side,
     SignalReceived,
     StepDone,
+    TrainingEnded,
+    TrainingStarted,
 )
 
 name = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -176,6 +178,22 @@ BY_TYPE: dict[type, st.SearchStrategy[Any]] = {
         **_about,
     ),
     StepDone: st.builds(StepDone, feed=name, ts_event=when, digest=name, candles=st.integers(0, 9)),
+    TrainingEnded: st.builds(
+        TrainingEnded,
+        training_id=name,
+        outcome=st.sampled_from(["done", "failed", "cancelled"]),
+        reason=text,
+        version=text,
+        **_by,
+    ),
+    TrainingStarted: st.builds(
+        TrainingStarted,
+        training_id=name,
+        symbol=name,
+        epochs=st.integers(1, 9),
+        batch_size=st.integers(1, 9),
+        **_by,
+    ),
 }
 
 

@@ -94,7 +94,7 @@ def test_what_is_said_differently_is_another_event(change: str) -> None:
     told = {"text": "a", "ts_event": 1}
     first = envelope(told, stream="s", ts_recorded=0, topic="system.health_updated")
     more: dict[str, Any] = {"stream": "s", "topic": "system.health_updated"}
-    more |= {"topic": {"topic": "training.started"}, "stream": {"stream": "t"}}.get(change, {})
+    more |= {"topic": {"topic": "model.performance_updated"}, "stream": {"stream": "t"}}.get(change, {})
     more |= {"ts_event": {"ts_event": 2}, "occurrence": {"occurrence": 1}}.get(change, {})
     if change == "payload":
         told = {"text": "b", "ts_event": 1}

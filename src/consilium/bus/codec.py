@@ -30,6 +30,8 @@ from consilium.domain import (
     RuleChanged,
     SignalReceived,
     StepDone,
+    TrainingEnded,
+    TrainingStarted,
     UnknownName,
 )
 
@@ -61,8 +63,8 @@ TOPICS: dict[str, Topic] = {
     "ai.federation.decision_made": Topic(Decision, 1),
     "system.handler_failed": Topic(HandlerFailed, 1),
     "system.health_updated": Topic(dict, 1),
-    "training.started": Topic(dict, 1),
-    "training.ended": Topic(dict, 1),
+    "training.started": Topic(TrainingStarted, 1),
+    "training.ended": Topic(TrainingEnded, 1),
 }
 UPCASTERS: dict[tuple[str, int], Upcaster] = {}
 """Of (topic, version): makes a payload of the next version of one of this version."""

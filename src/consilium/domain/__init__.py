@@ -29,6 +29,8 @@ from consilium.domain.live import (
     RuleChanged,
     SignalReceived,
     StepDone,
+    TrainingEnded,
+    TrainingStarted,
 )
 from consilium.domain.market import BookSnapshot, Candle, FeatureWindow, Funding, Instrument, PublicTrade
 from consilium.domain.names import MODEL_NAMES, canonical_model, model_names, short_model
@@ -113,6 +115,8 @@ __all__ = [
     "Spend",
     "StepDone",
     "TradingEnv",
+    "TrainingEnded",
+    "TrainingStarted",
     "UnknownName",
     "Update",
     "UsageError",

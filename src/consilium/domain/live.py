@@ -215,3 +215,61 @@ class PoolChanged:
         for name in (*self.models, *self.missing):
             require_name("model", name)
         require_at_least("ts_event", self.ts_event, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingStarted:
+    """A training was begun, and who asked for it.
+
+    Parameters
+    ----------
+    training_id
+        Names it; its end carries the same.
+    """
+
+    training_id: str
+    model: str
+    symbol: str
+    epochs: int
+    batch_size: int
+    by: str
+    ts_event: int
+
+    def __post_init__(self) -> None:
+        for name in ("training_id", "model", "symbol", "by"):
+            require_name(name, getattr(self, name))
+        require_at_least("epochs", self.epochs, 1)
+        require_at_least("batch_size", self.batch_size, 1)
+        require_at_least("ts_event", self.ts_event, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingEnded:
+    """How a training ended.
+
+    Parameters
+    ----------
+    outcome
+        ``done``, ``failed`` or ``cancelled``.
+    reason
+        Why it failed, in one line; empty if it did not.
+    version
+        Of the artefact that was stored; empty for none.
+    """
+
+    training_id: str
+    model: str
+    outcome: str
+    reason: str = ""
+    version: str = ""
+    by: str
+    ts_event: int
+
+    def __post_init__(self) -> None:
+        for name in ("training_id", "model", "by"):
+            require_name(name, getattr(self, name))
+        require_at_least("ts_event", self.ts_event, 0)
+        if self.outcome not in ("done", "failed", "cancelled"):
+            raise InvalidValue(
+                "outcome must be done, failed or cancelled", repr(self.outcome), "choose one of them"
+            )
