@@ -91,7 +91,10 @@ class SmallEngine:
         self.reported: dict[str, PerformanceReported] = {}
         self.newest: Consensus | None = None
 
-    def models(self) -> dict[str, Any]:
+    def models(self) -> list[dict[str, Any]]:
+        return [{"model_type": name, **shown} for name, shown in self._models().items()]
+
+    def _models(self) -> dict[str, Any]:
         return {
             name: {
                 "enabled": setting.enabled,
@@ -102,7 +105,7 @@ class SmallEngine:
         }
 
     def status(self) -> dict[str, Any]:
-        models = self.models()
+        models = self._models()
         return {
             "strategy": self.service.rule.name,
             "total_models": len(models),

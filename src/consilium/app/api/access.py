@@ -92,11 +92,16 @@ class GuardedRoute(APIRoute):
 
         return write
 
-
     def _plain(self) -> Handler | None:
-        """Return the endpoint itself where it takes nothing but the request: there is nothing to solve then."""
+        """Return the endpoint itself where it takes nothing but the request: nothing is to be solved then."""
         asks = self.dependant
-        takes = (asks.path_params, asks.query_params, asks.header_params, asks.cookie_params, asks.body_params)
+        takes = (
+            asks.path_params,
+            asks.query_params,
+            asks.header_params,
+            asks.cookie_params,
+            asks.body_params,
+        )
         if any(takes) or asks.dependencies or not asks.request_param_name:
             return None
         endpoint, name = self.endpoint, asks.request_param_name

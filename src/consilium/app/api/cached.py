@@ -27,7 +27,7 @@ def as_json(value: Any) -> bytes:
 
 
 class EnsembleBodies:
-    """The answers of the ensemble's routes, written when the ensemble changes and not when they are asked for.
+    """The answers of the ensemble's routes, written when the ensemble changes, not when somebody asks.
 
     Parameters
     ----------

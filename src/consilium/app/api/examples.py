@@ -62,7 +62,7 @@ EXAMPLES: dict[tuple[str, str], Any] = {
         "models": {"cnn_lstm": _MODEL},
         "last_prediction": _CONSENSUS,
     },
-    ("get", "/api/ensemble/models"): {"cnn_lstm": _MODEL},
+    ("get", "/api/ensemble/models"): [{"model_type": "cnn_lstm", **_MODEL}],
     ("post", "/api/ensemble/models/enable"): _done(model_type="mpd_transformer", enabled=False),
     ("post", "/api/ensemble/models/weight"): _done(model_type="cnn_lstm", weight=0.5),
     ("post", "/api/ensemble/strategy"): _done(strategy="adaptive"),

@@ -102,8 +102,8 @@ def make_api(
         events.routes,
         page.routes,
     ):
-        # Included routers are matched one after the other, each with its own routes: that took half of the time
-        # of a short request. Their routes know their whole path.
+        # Included routers are matched one after the other, each with its own routes: that took half of the
+        # time of a short request. Their routes know their whole path.
         app.router.routes.extend(routes.routes)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # as FastAPI's own pages advise
     return app

@@ -131,6 +131,12 @@ class ModelShown(BaseModel):
     accuracy: float | None = None
 
 
+class ModelKnown(ModelShown):
+    """All that is known of one model."""
+
+    model_type: str
+
+
 class EnsembleStatus(BaseModel):
     """The ensemble at this moment."""
 

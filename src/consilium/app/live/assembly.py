@@ -10,6 +10,7 @@ from consilium.app.live.feed_choice import make_feed
 from consilium.app.live.feeds import LiveFeed
 from consilium.app.live.members import Members, Shelf
 from consilium.app.live.system import LiveSystem, Parts
+from consilium.app.live.training import TrainingDesk
 from consilium.app.settings import Settings
 from consilium.bus.journal import open_journal
 from consilium.bus.state_store import open_state_store
@@ -76,7 +77,7 @@ def assemble(settings: Settings, *, clock: Clock | None = None, faults: Faults |
         transport=_transport(settings),
         store=faults.need(store),
         engine=engine,
-        training=_training(settings),
+        training=TrainingDesk(settings, clock, lambda message, **more: made[0].submit(message, **more)),
         feed=feed,
         shelf=shelf,
         members=members,
@@ -105,10 +106,5 @@ def _question(settings: Settings, feed: LiveFeed, members: Members) -> dict[str,
 
 
 def _transport(settings: Settings) -> Any:
-    del settings
-    return None
-
-
-def _training(settings: Settings) -> Any:
     del settings
     return None

@@ -123,6 +123,8 @@ class LiveSystem:
             if self._stopped:
                 return
             self._stopped = True
+        if self._started:
+            self.training.close()  # first, so that its end is journaled
         self._stop.set()
         for thread in self._others:
             thread.join(30.0)
@@ -130,7 +132,7 @@ class LiveSystem:
         self._thread.shutdown(wait=True)
         self._runtime.close()
         self._candle_log.close()
-        for part in (self.training, self.transport, self.store, self.journal):
+        for part in (self.transport, self.store, self.journal):
             close = getattr(part, "close", None)
             if close is not None:
                 close()
@@ -227,7 +229,7 @@ class LiveSystem:
 
     def _require_writable(self) -> None:
         if "engine" in self.troubles:
-            raise UsageError(
+            raise ConsiliumError(
                 "the engine must be ready for commands", self.troubles["engine"], "try again later"
             )
         if self._pending:

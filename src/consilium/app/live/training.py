@@ -1,5 +1,6 @@
 """Trains one model at a time, in a process of its own, while the service goes on."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from consilium.app.membership import unfed
+from consilium.app.membership import NO_BOOKS, reads_books
 from consilium.app.settings import Settings
 from consilium.domain import (
     ArtefactRefused,
@@ -27,6 +28,9 @@ from consilium.models import FORECASTERS, GROUP
 
 ENDING_S = 10.0
 """How long a training that is to end may take to write down where it was."""
+
+SECRETS = ("CONSILIUM_API_KEY", "CONSILIUM_DATABASE_URL", "CONSILIUM_REDIS_URL")
+"""What no training needs to know."""
 
 _KEPT_LINES = 5
 
@@ -124,8 +128,8 @@ class TrainingDesk:
         known = names_in(FORECASTERS, GROUP)
         if model not in known:
             raise UnknownName("architecture", architecture, known)
-        for name, why in unfed([model]).items():
-            raise ArtefactRefused(f"{name} must be given what it reads", "candles", why)
+        if reads_books(model):
+            raise ArtefactRefused(f"{model} must be given what it reads", "candles", NO_BOOKS)
         data, bar = self._data(self._settings)
         asked = {
             "architecture": model,
@@ -195,7 +199,7 @@ class TrainingDesk:
             watcher.join(ENDING_S)
         return True
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """End with the service."""
         self.cancel(by="service")
 
@@ -332,6 +336,7 @@ def _spawned(asked: Mapping[str, Any]) -> "subprocess.Popen[bytes]":
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env={name: value for name, value in os.environ.items() if name not in SECRETS},
     )
     assert process.stdin is not None  # noqa: S101 - it was asked for
     with suppress(BrokenPipeError):

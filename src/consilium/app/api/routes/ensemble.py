@@ -15,7 +15,7 @@ from consilium.app.api.schemas import (
     Done,
     EnableModel,
     EnsembleStatus,
-    ModelShown,
+    ModelKnown,
     ReportPerformance,
     StartTraining,
     TrainingStatus,
@@ -51,7 +51,7 @@ async def status(request: Request) -> Response:
     return answer
 
 
-@routes.get("/models", response_model=dict[str, ModelShown], **needs("read"))
+@routes.get("/models", response_model=list[ModelKnown], **needs("read"))
 async def models(request: Request) -> Response:
     """Return all that is known of each model."""
     answer: Response = request.app.state.bodies.models
