@@ -1,5 +1,8 @@
 """Opening a journal: which database, is it ours, is it of this version."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from sqlalchemy import URL, Connection, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError
 
@@ -69,6 +72,42 @@ def open_journal(
         backend.engine.dispose()
         raise
     return SqlJournal(backend, read_only=read_only, warnings=warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A journal as it lies there: where without a password, its version (None: not made yet), warnings."""
+
+    place: str
+    version: str | None
+    warnings: tuple[str, ...]
+
+
+def inspect_journal(url: str, *, patience_s: float = 5.0) -> Found:
+    """Look whether `open_journal` would take what is there, and change nothing.
+
+    Raises
+    ------
+    DataProblem
+        It cannot be read, is another program's, or was written by a newer version.
+    UsageError
+        The URL names no database that can keep a journal.
+    """
+    try:
+        backend = _backend(url, create=False, read_only=True, patience_s=patience_s)
+    except DataProblem:
+        path = Path(make_url(url).database or "")
+        if path.exists():
+            raise
+        return Found(str(path), None, ())
+    try:
+        with told(backend, "read"), backend.engine.connect() as connection:
+            backend.prepare(connection)
+            version = _version(connection)
+            _require_ours(backend, version, empty=version is None and backend.is_empty(connection))
+            return Found(backend.place, version, backend.warnings(connection))
+    finally:
+        backend.engine.dispose()
 
 
 def _backend(url: str, *, create: bool, read_only: bool, patience_s: float) -> Backend:
