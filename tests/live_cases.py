@@ -31,7 +31,7 @@ def store_models(
     registry = ModelRegistry(folder)
     for name in names:
         made = train_final(dataset, partial(make_forecaster, name, rounds=rounds), name=name, seed=1)
-        rows = held_out(dataset, made.window)
+        rows = held_out(dataset, made)
         serving = make_serving(made.forecaster, made.scaler, dataset.inputs(rows), dataset.y[rows])
         registry.add(name, made, ts_created=1, code_version="test", serving=serving)
     return registry

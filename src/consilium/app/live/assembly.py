@@ -14,6 +14,7 @@ from consilium.app.live.training import TrainingDesk
 from consilium.app.settings import Settings
 from consilium.bus.journal import open_journal
 from consilium.bus.state_store import open_state_store
+from consilium.bus.transport import open_transport
 from consilium.domain import Clock
 from consilium.training.labels import LabelSpec
 
@@ -52,6 +53,7 @@ def assemble(settings: Settings, *, clock: Clock | None = None, faults: Faults |
     journal = faults.attempt(lambda: open_journal(database_url(settings)))
     candle_log = faults.attempt(lambda: CandleLog(settings.data_dir / "live" / "candles"))
     store = faults.attempt(lambda: open_state_store(settings.redis_url))
+    transport = faults.attempt(lambda: open_transport(settings.redis_url))
     faults.attempt(lambda: make_live_ensemble(settings))
     feed, journal, candle_log = faults.need(feed), faults.need(journal), faults.need(candle_log)
     shelf = Shelf(
@@ -74,7 +76,7 @@ def assemble(settings: Settings, *, clock: Clock | None = None, faults: Faults |
         settings=settings,
         clock=clock,
         journal=journal,
-        transport=_transport(settings),
+        transport=faults.need(transport),
         store=faults.need(store),
         engine=engine,
         training=TrainingDesk(settings, clock, lambda message, **more: made[0].submit(message, **more)),
@@ -103,8 +105,3 @@ def _question(settings: Settings, feed: LiveFeed, members: Members) -> dict[str,
         "label_id": spec.label_id(feed.interval_ns),
         "horizon_ns": spec.horizon * feed.interval_ns,
     }
-
-
-def _transport(settings: Settings) -> Any:
-    del settings
-    return None

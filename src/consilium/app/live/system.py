@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from consilium.app.live import views
 from consilium.app.live.candle_log import CandleLog, digest_of
+from consilium.app.live.engine import EnsembleEngine
 from consilium.app.live.feeds import LiveFeed, Step
 from consilium.app.live.members import Members, Shelf
 from consilium.app.live.pipeline import Pipeline, Terms
@@ -21,6 +22,8 @@ from consilium.app.live.recovery import SNAPSHOT, Recovered, Replayer
 from consilium.app.settings import Settings
 from consilium.bus.codec import envelope
 from consilium.bus.journal import Journal
+from consilium.bus.state_store import StateStore
+from consilium.bus.transport import Pump, Transport
 from consilium.domain import Candle, Clock, ConsiliumError, Event, StepDone, UsageError
 from consilium.models.runtime import Runtime
 
@@ -44,9 +47,9 @@ class Parts:
     settings: Settings
     clock: Clock
     journal: Journal
-    transport: Any
-    store: Any
-    engine: Any
+    transport: Transport
+    store: StateStore
+    engine: EnsembleEngine
     training: Any
     feed: LiveFeed
     shelf: Shelf
@@ -110,12 +113,18 @@ class LiveSystem:
             self.pipeline = self._make_pipeline(self._terms())
             self._thread.submit(self._recover)
             self._others = [
-                Thread(target=work, name=f"consilium-{name}", daemon=True)
-                for name, work in (("feed", self._follow), ("models", self._watch), ("cycles", self._beat))
+                Thread(target=work, name=f"consilium-{name}", daemon=True) for name, work in self._works()
             ]
             for thread in self._others:
                 thread.start()
         return self
+
+    def _works(self) -> list[tuple[str, Callable[[], None]]]:
+        works = [("feed", self._follow), ("models", self._watch), ("cycles", self._beat)]
+        if self.settings.redis_url:
+            pump = Pump(self.journal, self.transport)
+            works.append(("pump", lambda: pump.run(self._stop)))
+        return works
 
     def stop(self) -> None:
         """End gracefully: the step at hand is finished, a snapshot kept, and the journal closed."""
@@ -219,12 +228,12 @@ class LiveSystem:
         except BaseException:
             self.engine.restore(before)
             raise
-        self._applied(offsets, events)
+        self._applied(offsets)
         return command
 
     def _publish(self, event: Event) -> Event:
         self._require_writable()
-        self._applied(self.journal.append([event]), [event])
+        self._applied(self.journal.append([event]))
         return event
 
     def _require_writable(self) -> None:
@@ -237,11 +246,9 @@ class LiveSystem:
                 "the journal must take what is concluded", self.journal.failed or "it does not", "see /readyz"
             )
 
-    def _applied(self, offsets: Sequence[int], events: Sequence[Event]) -> None:
-        """Tell the outside world what is in the journal now."""
+    def _applied(self, offsets: Sequence[int]) -> None:
+        """Tell that something new is in the journal; a pump carries it to the outside."""
         self._offset = max(self._offset, *offsets)
-        if self.transport is not None:
-            self.transport.publish(events)
         for callback in self._callbacks:
             callback()
 
@@ -382,8 +389,8 @@ class LiveSystem:
         if not self._pending:
             return
         offsets = self.journal.append(self._pending)
-        events, self._pending = self._pending, []
-        self._applied(offsets, events)
+        self._pending = []
+        self._applied(offsets)
 
     def _snapshot(self) -> None:
         self.journal.save_snapshot(SNAPSHOT, self._offset, self.pipeline.state())
@@ -421,7 +428,7 @@ class LiveSystem:
         event = envelope(told, stream="ensemble", ts_recorded=self.clock.now_ns(), trace_id="models")
         offsets = self.journal.append([event])
         self.pipeline.change_pool(told)
-        self._applied(offsets, [event])
+        self._applied(offsets)
 
     def keep_cycle(self, messages: Sequence[object]) -> None:
         """Write down what a cycle of the engine has concluded, before it shows it."""

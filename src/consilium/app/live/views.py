@@ -12,6 +12,7 @@ from consilium.app.live.records import CONSENSUS_REACHED, PREDICTED
 from consilium.bus.codec import TOPICS, content_id
 from consilium.bus.journal import Journal
 from consilium.bus.state_store import StateStore
+from consilium.bus.transport import Transport
 from consilium.domain import Event, PoolChanged, UnknownName, to_iso
 
 
@@ -20,6 +21,7 @@ class Seen(Protocol):
 
     journal: Journal
     store: StateStore
+    transport: Transport
     engine: EnsembleEngine
     feed: LiveFeed
     pipeline: Pipeline
@@ -65,8 +67,9 @@ def _warned(told: Any) -> str:
 
 def _bus(system: Seen) -> str:
     # Wiping or losing Redis changes no state: the service goes on and says so.
-    store = system.store
-    return _warned([store.healthy(), *store.warnings()])
+    store, transport = system.store, system.transport
+    told = [store.healthy(), transport.healthy(), *store.warnings(), *transport.warnings()]
+    return _warned(dict.fromkeys(told))
 
 
 def _feed(system: Seen) -> str:
