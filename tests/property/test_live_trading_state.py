@@ -50,7 +50,9 @@ def messages(seed: int, bars: int) -> list[list[Any]]:
                     high=high, low=low, close=end, volume=float(rng.lognormal(7.0, 1.0)),
                 )
             )  # fmt: skip
-            consensuses.append(_consensus(symbol, ts, Direction(int(rng.integers(3))), bool(rng.random() < 0.6)))
+            consensuses.append(
+                _consensus(symbol, ts, Direction(int(rng.integers(3))), bool(rng.random() < 0.6))
+            )
         if rng.random() < 0.03:
             said.append(Policy(stop_multiplier=float(rng.uniform(0.5, 1.0))))
         instants.append([*said, *consensuses])
