@@ -11,6 +11,7 @@ import numpy as np
 
 from consilium import __version__
 from consilium.app.bootstrap import ForecasterFactory, SystemClock, factories, teaching_of
+from consilium.app.labelling import labelled
 from consilium.app.membership import unfed, with_windows
 from consilium.app.observe import Observed
 from consilium.app.openings import open_outcomes
@@ -23,7 +24,6 @@ from consilium.ensemble import coverage
 from consilium.training.artefacts import Artefact, load_artefact
 from consilium.training.dataset import Dataset
 from consilium.training.forecasts import Forecasts
-from consilium.training.labels import LabelSpec
 from consilium.training.registry import ModelRegistry
 from consilium.training.runs import Run, RunTable
 from consilium.training.serving import BEST
@@ -137,7 +137,8 @@ def train(
     asked = [name for name in models if name not in skipped]
     missing = without_library(asked)
     observed = with_windows(observed, asked, progress)
-    dataset = observed.dataset(features, LabelSpec(horizon=horizon))
+    observed, spec = labelled(training, observed, horizon)
+    dataset = observed.dataset(features, spec)
     chosen = factories([name for name in asked if name not in missing], dataset.feature_names, training)
     config = {
         "models": list(models),

@@ -117,6 +117,9 @@ class Training(_Section):
 
     Parameters
     ----------
+    label
+        ``candle``: the return of the next ``horizon`` bars. ``book10``, ``book30``, ``book50``: where the mid
+        goes over so many snapshots of the book.
     epochs
         Most epochs of a network; None for what each sets itself.
     tune
@@ -128,6 +131,7 @@ class Training(_Section):
     """
 
     features: str = ""
+    label: Literal["candle", "book10", "book30", "book50"] = "candle"
     horizon: int = Field(default=1, ge=1, le=10_000)
     folds: int = Field(default=5, ge=1, le=100)
     first_fraction: float = Field(default=0.4, gt=0.0, lt=1.0)

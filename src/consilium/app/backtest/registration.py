@@ -8,12 +8,12 @@ from typing import Any
 from consilium import __version__
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.bootstrap import SystemClock, factories
+from consilium.app.labelling import bars_ahead, labelled
 from consilium.app.membership import fed, unfed, with_windows
 from consilium.app.observe import Observed, fitting_features
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import digest
 from consilium.market.features import feature_names
-from consilium.training.labels import LabelSpec
 from consilium.training.runs import Run, RunTable
 
 COMPARATORS_RULE = "all must be beaten; one that is the forecast itself is left out, climatology never"
@@ -58,9 +58,12 @@ class Material:
         observed = observed.with_books(feature_names(features), progress)
         skipped = unfed(request.models, observed)
         left = fed(request.models, skipped)
+        observed = with_windows(observed, left, progress)
+        observed, spec = labelled(request.settings.training, observed, request.horizon)
+        interval_ns = next(iter(observed.panel.values())).interval_ns
         return cls(
-            request=replace(request, models=left),
-            observed=with_windows(observed, left, progress),
+            request=replace(request, models=left, horizon=bars_ahead(spec, interval_ns)),
+            observed=observed,
             features=features,
             skipped=skipped,
         )
@@ -68,7 +71,8 @@ class Material:
     def registration(self, **facts: Any) -> dict[str, Any]:
         """Return what is registered: the request, the label, the universe, and ``facts``."""
         interval_ns = next(iter(self.observed.panel.values())).interval_ns
-        label = LabelSpec(horizon=self.request.horizon)
+        training = self.request.settings.training
+        _, label = labelled(training, self.observed, self.request.horizon)
         return self.request.config(
             features=self.features,
             label=label.as_dict(),

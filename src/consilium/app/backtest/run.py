@@ -29,6 +29,7 @@ from consilium.app.backtest.sections import (
 from consilium.app.bootstrap import factories, teaching_of
 from consilium.app.consensus_store import ConsensusKeeper, place_of
 from consilium.app.history import measured
+from consilium.app.labelling import labelled
 from consilium.app.observe import Observed
 from consilium.app.openings import open_outcomes
 from consilium.app.stages import ProgressCall, silent
@@ -38,7 +39,6 @@ from consilium.trading.backtest import BacktestResult
 from consilium.training.dataset import Dataset
 from consilium.training.forecasts import Forecasts
 from consilium.training.judge.economics import trading_verdict
-from consilium.training.labels import LabelSpec
 from consilium.training.runs import Run
 from consilium.training.walkforward import cut_folds, walk_forward
 
@@ -126,7 +126,7 @@ def _dataset(request: BacktestRequest, observed: Observed, features: str, progre
     cut = partial(cut_folds, folds=training.folds, first_fraction=training.first_fraction)
     what = f"a backtest in {training.folds} fold{'' if training.folds == 1 else 's'}"
     with measured(observed.panel, features, request.horizon, cut, what):
-        spec = LabelSpec(horizon=request.horizon)
+        _, spec = labelled(training, observed, request.horizon)
         dataset = observed.dataset(features, spec)
         cut(dataset)
     progress("features and labels", 1, 1)

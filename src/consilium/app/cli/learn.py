@@ -46,6 +46,7 @@ def train(
     models: options.Models = None,
     features: options.Features = None,
     horizon: options.Horizon = None,
+    label: options.Label = None,
     folds: options.Folds = None,
     epochs: teaching.Epochs = None,
     stride: teaching.Stride = None,
@@ -65,6 +66,7 @@ def train(
 ) -> None:
     """Judge each model walk-forward, then train it on all data and store it."""
     from consilium.app.files import require_writable
+    from consilium.app.labelling import folder_name
 
     request = request_of(
         data,
@@ -74,6 +76,7 @@ def train(
         models=models,
         features=features,
         horizon=horizon,
+        label=label,
         folds=folds,
         epochs=epochs,
         stride=stride,
@@ -86,7 +89,7 @@ def train(
         jobs=jobs,
         repair=repair,
     )
-    folder = models_dir or request.settings.data_dir / "models"
+    folder = models_dir or request.settings.data_dir / folder_name(request.settings.training)
     require_writable(folder / "probe")
     if json_file is not None:
         require_writable(json_file)
@@ -174,6 +177,7 @@ def predict(
     bar: options.Bar = None,
     symbols: options.Symbols = None,
     models: Stored = None,
+    label: options.Label = None,
     rule: options.Rule = None,
     trust: options.Trust = None,
     gates: options.Gates = None,
@@ -186,6 +190,7 @@ def predict(
     from consilium.app import deploy
     from consilium.app.bootstrap import SystemClock
     from consilium.app.files import require_writable, write_json
+    from consilium.app.labelling import folder_name
     from consilium.app.newest import predict as predict_newest
     from consilium.domain import DAY_NS
 
@@ -195,6 +200,7 @@ def predict(
         bar=bar,
         symbols=symbols,
         models=None if models == "all" else models,
+        label=label,
         rule=rule,
         trust=trust,
         gates=gates,
@@ -204,7 +210,7 @@ def predict(
     if json_file is not None:
         require_writable(json_file)
     observed = request.observed()
-    folder = models_dir or settings.data_dir / "models"
+    folder = models_dir or settings.data_dir / folder_name(settings.training)
     pool = deploy.load_pool(
         folder,
         None if models in (None, "all") else request.models,

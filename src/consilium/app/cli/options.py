@@ -57,6 +57,13 @@ Features = Annotated[
     ),
 ]
 Horizon = Annotated[int | None, typer.Option("--horizon", help="Bars ahead (default 1).")]
+Label = Annotated[
+    str | None,
+    typer.Option(
+        "--label",
+        help="candle (default), or book10, book30, book50: where the mid goes over so many books.",
+    ),
+]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random (default 7).")]
 Jobs = Annotated[int | None, typer.Option("--jobs", help="Processes to train in (default 1).")]
 Folds = Annotated[int | None, typer.Option("--folds", help="Walk-forward folds (default 5).")]

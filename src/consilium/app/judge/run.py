@@ -38,9 +38,10 @@ from consilium.app.judge.primary import plain_comparison
 from consilium.app.judge.secondary import months_section, secondary_section
 from consilium.app.judge.split import DEVELOPMENT, Split, unseen_symbols
 from consilium.app.judge.table import Played, Variant, Variants, table_section, variant_returns
+from consilium.app.labelling import CANDLE
 from consilium.app.openings import open_outcomes, told
 from consilium.app.stages import ProgressCall, silent
-from consilium.domain import to_iso
+from consilium.domain import UsageError, to_iso
 from consilium.ensemble import PRESETS
 from consilium.market.candles import CandleSeries
 from consilium.training.cross_validation import cross_validate, embargo_of
@@ -75,6 +76,9 @@ def judge(
     ConsiliumError
         Data, names or settings that do not allow it; one line with the cure.
     """
+    if request.settings.training.label != CANDLE:
+        asked = f"--label {request.settings.training.label}"
+        raise UsageError("judge reads the label of candles", asked, "leave --label out")
     material = Material.read(request, progress)
     config = material.registration(
         unseen=list(unseen_symbols(tuple(material.observed.panel))),

@@ -99,10 +99,11 @@ def _widened(spread: Floats, rate: Floats, market: SimulatedBook, rng: np.random
     habits, draw = market.habits, rng.random(spread.shape)
     wider = (draw < habits.widen_rate * rate / habits.move_rate) & (spread < habits.widest)
     narrower = ~wider & (draw > 1.0 - habits.narrow_rate) & (spread > 1)
-    changed = spread + wider - narrower
-    return np.asarray(changed, dtype=np.float64)
+    changed: Floats = spread + wider.astype(np.float64) - narrower.astype(np.float64)
+    return changed
 
 
 def _ticks(shape: tuple[int, int], extra: float, rng: np.random.Generator) -> NDArray[np.float64]:
     further = np.floor(np.log1p(-rng.random(shape)) / np.log(extra / (1.0 + extra)))
-    return 1.0 + further
+    ticks: Floats = 1.0 + further
+    return ticks
