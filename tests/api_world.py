@@ -9,7 +9,7 @@ from typing import Any, Self
 import httpx
 from pydantic import SecretStr
 
-from consilium.app.api import make_api
+from consilium.app.api.frame import make_api
 from consilium.app.api.keys import KeyStore
 from consilium.app.api.server import ApiServer
 from consilium.app.settings import Api, Settings

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
 
 MOST_ROWS = 1_000
 LARGEST_OFFSET = 2**53 - 1
@@ -20,15 +19,6 @@ After = Annotated[
     ),
 ]
 Limit = Annotated[int, Query(ge=1, le=MOST_ROWS, description="Most rows of the page.", examples=[100])]
-
-
-class Page(BaseModel):
-    """Some rows in the order of the journal, and where to go on."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    items: list[dict[str, Any]]
-    next: int | None = Field(description="`after` of the next page; null where this is the last.")
 
 
 def page_of(rows: Sequence[Mapping[str, Any]], limit: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Bodies of requests and answers, in the words that the outside uses."""
+"""Bodies of requests, in the words that the outside uses."""
 
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,7 +31,6 @@ Moment = Annotated[int, Field(ge=0, le=2**63 - 1, description="UTC nanoseconds s
 
 # A float that is no number, a text that reads as one: none of these is what somebody meant.
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True, protected_namespaces=())
-TOLD = ConfigDict(extra="allow", protected_namespaces=())
 
 
 class EnableModel(BaseModel):
@@ -95,58 +94,6 @@ class ReportPerformance(BaseModel):
     model_type: Model
     accuracy: Fraction
     profit_factor: Annotated[float, Field(ge=0.0, le=1_000_000.0, allow_inf_nan=False)]
-
-
-class Done(BaseModel):
-    """A command that was carried out, and its place in the journal's events."""
-
-    model_config = TOLD
-
-    success: Literal[True]
-    event_id: str
-
-
-class TrainingStatus(BaseModel):
-    """How far the training is, or how the last one ended."""
-
-    model_config = TOLD
-
-    is_training: bool
-    current_epoch: int = Field(ge=0)
-    total_epochs: int = Field(ge=0)
-    current_loss: float | None = Field(description="Mean loss of this epoch so far; null before the first.")
-    best_loss: float | None
-    architecture: str | None
-    progress_percent: float = Field(ge=0, le=100)
-    error: str = Field(default="", description="Why the last one failed.")
-
-
-class ModelShown(BaseModel):
-    """One model of the ensemble."""
-
-    model_config = TOLD
-
-    enabled: bool
-    weight: float
-    accuracy: float | None = None
-
-
-class ModelKnown(ModelShown):
-    """All that is known of one model."""
-
-    model_type: str
-
-
-class EnsembleStatus(BaseModel):
-    """The ensemble at this moment."""
-
-    model_config = TOLD
-
-    strategy: str
-    total_models: int
-    enabled_models: int
-    models: dict[str, ModelShown]
-    last_prediction: dict[str, Any] | None
 
 
 class PortfolioSnapshotUpdated(BaseModel):
@@ -216,13 +163,3 @@ class OutsideEvent(BaseModel, Generic[P]):
     sequence: Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
     ts_event: Moment
     payload: P
-
-
-class Published(BaseModel):
-    """Where an outside event stands in the journal."""
-
-    model_config = TOLD
-
-    success: Literal[True]
-    event_id: str
-    topic: str

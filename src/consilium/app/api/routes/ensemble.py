@@ -7,18 +7,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from consilium.app.api.access import caller_of, needs, router, system_of, trace_of
+from consilium.app.api.answers import Done, EnsembleStatus, ModelKnown, TrainingStatus
 from consilium.app.api.cached import JsonBytes, as_json
 from consilium.app.api.problems import ApiProblem
 from consilium.app.api.schemas import (
     STRATEGIES,
     ChooseStrategy,
-    Done,
     EnableModel,
-    EnsembleStatus,
-    ModelKnown,
     ReportPerformance,
     StartTraining,
-    TrainingStatus,
     WeighModel,
 )
 from consilium.domain import (

@@ -8,10 +8,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from consilium.app.api.access import caller_of, needs, router, system_of
+from consilium.app.api.answers import Page, Published
 from consilium.app.api.cached import JsonBytes, as_json
-from consilium.app.api.paging import LARGEST_OFFSET, After, Limit, Page, page_of
+from consilium.app.api.paging import LARGEST_OFFSET, After, Limit, page_of
 from consilium.app.api.problems import ApiProblem
-from consilium.app.api.schemas import PAYLOADS, OutsideEvent, Published
+from consilium.app.api.schemas import PAYLOADS, OutsideEvent
 from consilium.app.api.streams import EventHub, EventStream, event_body
 from consilium.domain import UnknownName
 

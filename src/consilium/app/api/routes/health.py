@@ -3,62 +3,16 @@
 from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from consilium.app.api.access import GuardedRoute, needs
+from consilium.app.api.answers import Alive, Health, Readiness
 from consilium.app.api.cached import JsonBytes, as_json
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 routes = APIRouter(tags=["health"], route_class=GuardedRoute)
-
-
-class Alive(BaseModel):
-    """The process answers."""
-
-    status: str
-
-
-class Readiness(BaseModel):
-    """Whether the service can do its work, part by part."""
-
-    status: str
-    checks: dict[str, str]
-    warnings: list[str]
-
-
-class ConsensusShown(BaseModel):
-    """The newest consensus, as other services read it."""
-
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
-
-    action: str
-    confidence: float
-    models_used: int
-
-
-class ModelFederation(BaseModel):
-    """The ensemble, as other services read it."""
-
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
-
-    status: str
-    consensus_signal: ConsensusShown | None
-    trusted_weights: dict[str, float]
-
-
-class Health(BaseModel):
-    """How the service is."""
-
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
-
-    status: str
-    service: str
-    version: str
-    roles_active: int
-    model_federation: ModelFederation
 
 
 @routes.get("/livez", response_model=Alive)

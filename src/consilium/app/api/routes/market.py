@@ -1,15 +1,15 @@
 """/api/market and /api/consensus: what was observed, forecast and concluded."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Request
-from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from consilium.app.api.access import needs, router, system_of
+from consilium.app.api.answers import Candles, MarketStatus, Page
 from consilium.app.api.cached import JsonBytes, as_json
-from consilium.app.api.paging import After, Limit, Page, page_of
+from consilium.app.api.paging import After, Limit, page_of
 from consilium.app.api.schemas import SYMBOL
 
 routes = router("/api/market", "market")
@@ -19,21 +19,6 @@ Of = Annotated[str, Query(pattern=SYMBOL, description="Of which symbol.", exampl
 OfAny = Annotated[
     str | None, Query(pattern=SYMBOL, description="Of which symbol; all if not given.", examples=["BTCUSDT"])
 ]
-
-
-class MarketStatus(BaseModel):
-    """What is followed, and how far."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class Candles(BaseModel):
-    """Candles of one symbol, oldest first."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    symbol: str
-    candles: list[dict[str, Any]]
 
 
 @routes.get("/status", response_model=MarketStatus, **needs("read"))

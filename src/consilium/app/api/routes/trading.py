@@ -1,36 +1,21 @@
 """/api/trading: the account, its orders and its fills; nothing here changes any of them."""
 
 from collections.abc import Collection
-from typing import Any
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from consilium.app.api.access import needs, router, system_of
+from consilium.app.api.answers import Account, Page, Positions
 from consilium.app.api.cached import JsonBytes, as_json
-from consilium.app.api.paging import After, Limit, Page, page_of
+from consilium.app.api.paging import After, Limit, page_of
 from consilium.app.api.streams import event_body
 
 routes = router("/api/trading", "trading")
 
 ORDERS = ("trading.order_sent", "trading.order_changed")
 FILLS = ("trading.filled",)
-
-
-class Account(BaseModel):
-    """What the account is worth and holds."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class Positions(BaseModel):
-    """What is held."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    positions: list[dict[str, Any]]
 
 
 @routes.get("/status", response_model=Account, **needs("read"))

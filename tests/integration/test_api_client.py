@@ -1,0 +1,178 @@
+"""The client against the OpenAPI document, and against a real server."""
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import httpx
+import pytest
+
+from api_world import ADMIN, ADMIN_KEY, World
+from consilium.app.api.description import describe
+from consilium.app.api.schemas import PAYLOADS
+from consilium.app.client import calls
+from consilium.app.client.calls import Call
+from consilium.client import ApiError, AsyncClient, Client
+from small_system import HOUR, said
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("client")
+    with World(folder, writes_per_minute=0, reads_per_minute=0, longest_s=0.3) as made:
+        yield made
+
+
+FUNCTIONS = {
+    name: function
+    for name, function in inspect.getmembers(calls, inspect.isfunction)
+    if function.__module__ == calls.__name__ and not name.startswith("_")
+}
+
+
+def filled(name: str) -> list[Call[Any]]:
+    """The calls of a function, with every parameter given; one for each topic that may be published."""
+    values: dict[str, Any] = {
+        "model_type": "tlob",
+        "enabled": True,
+        "weight": 0.5,
+        "strategy": "adaptive",
+        "accuracy": 0.5,
+        "profit_factor": 1.0,
+        "architecture": "cnn_lstm",
+        "symbol": "BTCUSDT",
+        "epochs": 1,
+        "batch_size": 1,
+        "after": 0,
+        "limit": 5,
+        "topics": ["trading.filled"],
+        "source": "backend",
+        "sequence": 1,
+        "ts_event": 1,
+        "payload": {},
+    }
+    parameters = inspect.signature(FUNCTIONS[name]).parameters
+    topics = list(PAYLOADS) if "topic" in parameters else [""]
+    return [
+        FUNCTIONS[name](**{p: topic if p == "topic" else values[p] for p in parameters}) for topic in topics
+    ]
+
+
+def test_every_route_has_a_call_with_its_parameters_and_its_body(world: World) -> None:
+    document = describe(world.app)
+    reached = {}
+    for name in FUNCTIONS:
+        for call in filled(name):
+            reached[call.method.lower(), call.path] = call
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if (method, path) == ("get", "/api/events"):
+                continue  # the stream is `events` of both clients
+            call = reached.pop((method, path))
+            queries = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "query"}
+            assert set(call.params) == queries, path
+            assert set(call.body or {}) == _fields(document, operation), path
+    assert not reached
+
+
+def _fields(document: dict[str, Any], operation: dict[str, Any]) -> set[str]:
+    if "requestBody" not in operation:
+        return set()
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    return set(document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]["properties"])
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+def test_both_clients_have_a_method_for_every_call_with_its_parameters(client: type) -> None:
+    for name, function in FUNCTIONS.items():
+        method = inspect.signature(getattr(client, name))
+        assert list(method.parameters)[1:] == list(inspect.signature(function).parameters), name
+        mine = [p.default for p in method.parameters.values()][1:]
+        assert mine == [p.default for p in inspect.signature(function).parameters.values()], name
+
+
+def test_both_clients_do_what_they_are_asked(world: World) -> None:
+    with Client(world.url, key=ADMIN_KEY) as client:
+        assert client.livez().status == "ok"
+        assert client.readyz().status == "ready"
+        assert client.health().model_federation.status in ("active", "idle")
+        assert client.choose_strategy("unanimous").success
+        assert client.ensemble_status().strategy == "unanimous"
+        assert {model.model_type for model in client.ensemble_models()} == {
+            "cnn_lstm",
+            "mpd_transformer",
+            "tlob",
+        }
+        assert client.consensus(limit=5).next is None
+        assert "consilium_api_requests_total" in client.metrics()
+        payload = {"system_status": "HEALTHY", "ess_state": "NOMINAL"}
+        published = [
+            client.publish("system.health_updated", source="t", sequence=1, ts_event=1, payload=payload)
+            for _ in range(2)
+        ]
+        assert published[0].event_id == published[1].event_id
+
+    async def ask() -> str:
+        async with AsyncClient(world.url, key=ADMIN_KEY) as other:
+            await other.choose_strategy("majority")
+            return (await other.ensemble_status()).strategy
+
+    assert asyncio.run(ask()) == "majority"
+
+
+def test_a_refusal_is_an_error_that_carries_the_problem(world: World) -> None:
+    with Client(world.url, key=ADMIN_KEY) as client:
+        with pytest.raises(ApiError, match="did you mean 'tlob'") as caught:
+            client.enable_model("tlo", True)
+        assert (caught.value.status, caught.value.problem["title"]) == (404, "Not Found")
+    with Client(world.url) as nobody, pytest.raises(ApiError, match="401"):
+        nobody.ensemble_status()
+    with Client(world.url) as nobody, pytest.raises(ApiError, match="401"):
+        next(nobody.events())
+
+
+def test_a_service_that_is_not_there_is_told_after_some_tries() -> None:
+    with Client("http://127.0.0.1:9", key="x") as client, pytest.raises(httpx.TransportError):
+        client.ensemble_status()
+
+
+def test_streams_that_end_are_taken_up_again_without_a_gap_or_an_event_twice(world: World) -> None:
+    head = world.system.journal.head().offset
+    heard: list[int] = []
+
+    def listen() -> None:
+        with Client(world.url, key=ADMIN_KEY) as client:
+            heard.extend(event.offset for event in islice(client.events(after=head), 60))
+
+    async def listen_async() -> list[int]:
+        found = []
+        async with AsyncClient(world.url, key=ADMIN_KEY) as client:
+            async for event in client.events(after=head):
+                found.append(event.offset)
+                if len(found) == 60:
+                    break
+        return found
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    # The server ends each stream after 0.3 s; events come over 1.5 s.
+    for step in range(60):
+        for model in ("cnn_lstm", "mpd_transformer", "tlob"):
+            world.system.hear(said(model, step * HOUR, (0.1, 0.2, 0.7)))
+        threading.Event().wait(0.025)
+    thread.join(20.0)
+    assert heard == list(range(head + 1, head + 61))
+    assert asyncio.run(listen_async()) == heard
+
+
+def test_a_filter_of_topics_leaves_out_the_rest(world: World) -> None:
+    head = world.system.journal.head().offset
+    world.http.post("/api/ensemble/strategy", headers=ADMIN, json={"strategy": "adaptive"})
+    world.http.post("/api/ensemble/models/weight", headers=ADMIN, json={"model_type": "tlob", "weight": 0.7})
+    with Client(world.url, key=ADMIN_KEY) as client:
+        (event,) = islice(client.events(["ensemble.model_configured"], after=head), 1)
+    assert (event.topic, event.offset) == ("ensemble.model_configured", head + 2)
+    assert event.payload["allocation"] == 0.7
