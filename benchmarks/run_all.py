@@ -12,6 +12,7 @@ HERE = Path(__file__).resolve().parent
 HOURS = {
     "soak": "make soak",
     "judge_power": "python benchmarks/judge_power.py",
+    "etth1": "python benchmarks/etth1.py",
     "zoo_training": "python benchmarks/zoo_training.py",
 }
 NO_DATA = 2

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from consilium.domain import InvalidValue
+from consilium.models.layers.network.dropout import Dropout
 from consilium.models.layers.network.forecaster import NetworkForecaster
 from consilium.models.layers.network.heads import THREE, HeadedNetwork, Heads
 from consilium.models.layers.network.layout import FULL, FeatureLayout
@@ -126,7 +127,7 @@ class CnnLstm(HeadedNetwork):
             dropout=between,
         )
         self.pool = AttentionPooling(2 * config.lstm_hidden)
-        self.drop = nn.Dropout(config.dropout)
+        self.drop = Dropout(config.dropout)
         self.heads = Heads(2 * config.lstm_hidden, self.names)
 
     def quantities(self, windows: Tensor) -> Quantities:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from consilium.domain import InvalidValue
 from consilium.models.layers.network.attention import Encoder, require_divisible
+from consilium.models.layers.network.dropout import Dropout
 from consilium.models.layers.network.forecaster import NetworkForecaster
 from consilium.models.layers.network.heads import START, THREE, HeadedNetwork, Heads
 from consilium.models.layers.network.layout import FULL, FeatureLayout
@@ -114,7 +115,7 @@ class MPDTransformer(HeadedNetwork):
             self.cls = nn.Parameter(torch.empty(width))
             nn.init.trunc_normal_(self.cls, std=START)
         self.positions = Positions("learnable", config.num_patches + int(config.use_cls_token), width)
-        self.drop = nn.Dropout(config.dropout)
+        self.drop = Dropout(config.dropout)
         self.encoder = Encoder(
             config.num_layers, width, config.num_heads, config.inner, config.dropout, final_norm=True
         )

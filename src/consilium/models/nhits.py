@@ -9,6 +9,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own habit
 
 from consilium.domain import InvalidValue
 from consilium.models.layers.inputs import CLASSES
+from consilium.models.layers.network.dropout import Dropout
 from consilium.models.layers.network.forecaster import NetworkForecaster
 from consilium.models.layers.network.heads import DIRECTION, START
 from consilium.models.layers.network.learning import Plan
@@ -109,10 +110,10 @@ class NHitsBlock(Layer):
         self.net = nn.Sequential(
             nn.Linear(-(-window // pool), hidden),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(hidden, hidden),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
         )
         self.both = nn.Linear(hidden, window + (knots or outputs))
         # Small first forecasts, so that learning starts near the level.

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from consilium.domain import InvalidValue
 from consilium.models.layers.network.attention import Encoder, require_divisible
+from consilium.models.layers.network.dropout import Dropout
 from consilium.models.layers.network.forecaster import NetworkForecaster
 from consilium.models.layers.network.heads import DIRECTION, HeadedNetwork, Heads
 from consilium.models.layers.network.learning import Plan
@@ -22,6 +23,9 @@ NAME = "patchtst"
 NORMS = ("pre_layer", "post_batch")
 EMBEDDINGS = ("shared", "per_channel")
 HEADS = ("mean", "flatten")
+
+TOKENS_AT_ONCE = 5_000
+"""Tokens of one pass in training: what is kept of more is written past the caches of a processor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +138,7 @@ class PatchTSTBackbone(Layer):
             shared=config.embedding == "shared",
         )
         self.positions = Positions(config.positions, config.num_patches, config.d_model)
-        self.drop = nn.Dropout(config.dropout)
+        self.drop = Dropout(config.dropout)
         self.encoder = Encoder(
             config.num_layers, config.d_model, config.num_heads, config.ff_dim, config.dropout, config.norm
         )
@@ -171,7 +175,9 @@ class PatchTST(HeadedNetwork):
         self.revin = RevIN(n_features) if config.revin else None
         self.backbone = PatchTSTBackbone(config, n_features)
         known = n_features * config.d_model * (1 if self.mean else config.num_patches)
-        self.drop = nn.Dropout(config.dropout)
+        self.drop = Dropout(config.dropout)
+        if config.norm == "pre_layer":
+            self.rows_at_once = max(1, TOKENS_AT_ONCE // (n_features * config.num_patches))
         self.heads = Heads(known + (2 * n_features if config.revin else 0), self.names)
 
     def quantities(self, windows: Tensor) -> Quantities:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from consilium.domain import InvalidValue
 from consilium.models.layers.network.attention import Encoder, require_divisible
 from consilium.models.layers.network.books import CHANNELS, ScaleMix, SnapshotEncoder
+from consilium.models.layers.network.dropout import Dropout
 from consilium.models.layers.network.dual_attention import DualAttention
 from consilium.models.layers.network.forecaster import NetworkForecaster
 from consilium.models.layers.network.heads import CONFIDENCE, DIRECTION, HeadedNetwork, Heads
@@ -153,7 +154,7 @@ class SpatialTLOB(Layer):
             self.join_steps = nn.Linear(width, width)
             self.join_aux = nn.Linear(width, width, bias=False)
         self.positions = Positions("learnable", config.window, width)
-        self.drop = nn.Dropout(config.dropout)
+        self.drop = Dropout(config.dropout)
         self.encoder = Encoder(
             config.num_temporal_layers, width, config.num_heads, 4 * width, config.dropout, final_norm=True
         )

@@ -17,6 +17,7 @@ from consilium.models.layers.network.learning import (
     Lesson,
     Plan,
     as_tensor,
+    passes,
     validation_loss,
 )
 from consilium.models.layers.network.loss import multi_task_loss
@@ -147,14 +148,16 @@ class _Course:
         return (batch + 1) % self.plan.accumulate == 0 or batch + 1 == self.batches
 
     def _one_batch(self, rows: NDArray[np.int64], batch: int) -> float:
-        loss = self._loss(rows)
-        value = float(loss.detach())
-        if not np.isfinite(value):
-            raise self._diverged(value)
         # A last group of fewer batches is averaged over what it has.
         first = batch // self.plan.accumulate * self.plan.accumulate
         group = min(self.plan.accumulate, self.batches - first)
-        self.session.scaler.scale(loss / group).backward()  # type: ignore[no-untyped-call, unused-ignore]  # torch's
+        value = 0.0
+        for part, share in passes(self.network, rows) if self.device.type == "cpu" else [(rows, 1.0)]:
+            loss = self._loss(part) * share
+            value += float(loss.detach())
+            if not np.isfinite(value):
+                raise self._diverged(value)
+            self.session.scaler.scale(loss / group).backward()  # type: ignore[no-untyped-call, unused-ignore]  # torch's
         return value
 
     def _step(self) -> None:

@@ -1,11 +1,17 @@
 """Self-attention and the blocks of an encoder."""
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own habit
 
 from consilium.domain import InvalidValue
+from consilium.models.layers.network.dropout import Dropout
 from consilium.models.layers.network.module import Layer
+
+SHORT = 16
+"""Tokens up to which two sequences share one call in training."""
 
 
 class SelfAttention(Layer):
@@ -45,10 +51,27 @@ class SelfAttention(Layer):
         query, key, value = self.joint(tokens).chunk(3, dim=-1)
         if only is not None:
             query = _one(query, only)
-        query, key, value = self._split(query), self._split(key), self._split(value)
-        mixed = F.scaled_dot_product_attention(query, key, value)
-        result: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        result: Tensor = self.out(self._mixed(query, key, value))
         return result
+
+    def _mixed(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Return softmax(Q K' / sqrt(d/H)) V of parts (n, P, d)."""
+        n, tokens, width = query.shape
+        mask: Tensor | None = None
+        if self.training and query.device.type == "cpu" and 1 < tokens <= SHORT and n % 2 == 0:
+            # A call costs more than so few numbers: two sequences share one and do not see each other.
+            whose = torch.arange(2 * tokens) // tokens
+            mask = whose[:, None] == whose
+            query, key, value = (part.reshape(n // 2, 2 * tokens, width) for part in (query, key, value))
+        narrow = query.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        if narrow:
+            query, key, value = query.float(), key.float(), value.float()
+        # A processor has no fast attention in half precision.
+        with torch.autocast("cpu", enabled=False) if narrow else nullcontext():
+            mixed = F.scaled_dot_product_attention(
+                self._split(query), self._split(key), self._split(value), attn_mask=mask
+            )
+        return mixed.transpose(1, 2).reshape(n, tokens, width)
 
     def _split(self, part: Tensor) -> Tensor:
         n, tokens, width = part.shape
@@ -103,11 +126,11 @@ class EncoderBlock(Layer):
         self.pre = norm == "pre_layer"
         self.attention = SelfAttention(width, heads)
         self.feed = nn.Sequential(
-            nn.Linear(width, inner), nn.GELU(), nn.Dropout(dropout), nn.Linear(inner, width)
+            nn.Linear(width, inner), nn.GELU(), Dropout(dropout), nn.Linear(inner, width)
         )
         self.norm_attention: nn.Module = nn.LayerNorm(width) if self.pre else TokenBatchNorm(width)
         self.norm_feed: nn.Module = nn.LayerNorm(width) if self.pre else TokenBatchNorm(width)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(self, tokens: Tensor, only: int | None = None) -> Tensor:
         """Return (n, P, d), or (n, 1, d) for the one token that is read out: all tokens are attended to."""

@@ -196,19 +196,37 @@ def _one_epoch(
     optimiser.zero_grad()
     for place, start in enumerate(starts):
         rows = np.sort(order[start : start + plan.batch_size])
-        loss = batch_loss(network, lesson, rows)
-        value = float(loss.detach())
-        if not np.isfinite(value):
-            return value
         # A last group of fewer batches is averaged over what it has.
         group = min(plan.accumulate, len(starts) - place // plan.accumulate * plan.accumulate)
-        torch.autograd.backward(loss / group)
+        value = 0.0
+        for part, share in passes(network, rows):
+            loss = batch_loss(network, lesson, part) * share
+            value += float(loss.detach())
+            if not np.isfinite(value):
+                return value
+            torch.autograd.backward(loss / group)
         if (place + 1) % plan.accumulate == 0 or place + 1 == len(starts):
             torch.nn.utils.clip_grad_norm_(network.parameters(), plan.clip)
             optimiser.step()
             optimiser.zero_grad()
         total += value * len(rows)
     return total / len(order)
+
+
+def passes(network: Network, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], float]]:
+    """Yield the rows of each pass over a batch on a processor, and their share of it.
+
+    Examples
+    --------
+    >>> from consilium.models.patchtst import PatchTST, PatchTSTConfig
+    >>> wide = PatchTST(PatchTSTConfig(), 125)
+    >>> [(part.tolist(), round(share, 2)) for part, share in passes(wide, np.arange(6))]
+    [([0, 1, 2, 3], 0.67), ([4, 5], 0.33)]
+    """
+    size = network.rows_at_once or len(rows)
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        yield part, len(part) / len(rows)
 
 
 def batch_loss(network: Network, lesson: Lesson, rows: NDArray[np.int64]) -> Tensor:

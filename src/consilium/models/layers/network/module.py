@@ -26,6 +26,9 @@ class Network(Layer):
 
     primary: str = "direction"
     names: tuple[str, ...]
+    rows_at_once: int | None = None
+    """Most rows of one pass in training on a processor: a larger batch is taken in several, whose gradients
+    add up to the same. None where rows of a batch meet, as in batch normalisation, or nothing is won."""
 
     def forward(self, windows: Tensor) -> Quantities:
         """Return the quantities of windows (n, T, F); inputs are clipped at `MAX_UNITS`."""
