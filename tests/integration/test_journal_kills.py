@@ -118,10 +118,8 @@ def test_a_killed_process_loses_nothing_acknowledged_in_postgresql(
     killed_again_and_again(fresh_postgres, tmp_path, by_sigkill, KILLS)
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(KILLS, marks=pytest.mark.long)])
-def test_a_killed_server_loses_nothing_acknowledged(
-    own_postgres: RealPostgres, tmp_path: Path, kills: int
-) -> None:
+@pytest.mark.long
+def test_a_killed_server_loses_nothing_acknowledged(own_postgres: RealPostgres, tmp_path: Path) -> None:
     def kill_server(process: "subprocess.Popen[bytes]") -> None:
         own_postgres.kill()
         time.sleep(0.3)

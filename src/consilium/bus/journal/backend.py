@@ -23,7 +23,7 @@ class Backend(Protocol):
     """Where archived segments lie that are no longer where they were put."""
 
     def prepare(self, connection: Connection) -> None:
-        """Refuse a database that is no journal's, before its tables are looked at."""
+        """Make a database that is a journal's, or empty, ready to be written."""
         ...
 
     def is_empty(self, connection: Connection) -> bool:

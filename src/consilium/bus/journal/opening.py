@@ -59,11 +59,10 @@ def open_journal(
     try:
         with told(backend, "read" if read_only else "opened", writing=not read_only):
             with backend.engine.connect() as connection:
-                backend.prepare(connection)
                 version = _version(connection)
-                empty = version is None and backend.is_empty(connection)
+                _require_ours(backend, version, empty=version is None and backend.is_empty(connection))
                 connection.rollback()
-            _require_ours(backend, version, empty=empty)
+                backend.prepare(connection)
             if version != REVISION:
                 _bring_up(backend, version, allowed=not read_only and (create or version is not None))
             with backend.engine.connect() as connection:
@@ -126,10 +125,11 @@ def _backend(url: str, *, create: bool, read_only: bool, patience_s: float) -> B
 
 
 def _version(connection: Connection) -> str | None:
-    """Return the revision of the tables; None where there are none."""
+    """Return the revision of the tables: empty if they were taken away, None if there never were any."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    return connection.execute(text(f"SELECT max(version_num) FROM {VERSION_TABLE}")).scalar()  # noqa: S608
+    found = connection.execute(text(f"SELECT max(version_num) FROM {VERSION_TABLE}"))  # noqa: S608 - a constant
+    return found.scalar() or ""
 
 
 def _require_ours(backend: Backend, version: str | None, *, empty: bool) -> None:
@@ -139,7 +139,7 @@ def _require_ours(backend: Backend, version: str | None, *, empty: bool) -> None
             f"tables of another program in {backend.place}",
             "name another database",
         )
-    if version is not None and version not in REVISIONS:
+    if version and version not in REVISIONS:
         raise DataProblem(
             f"the journal {backend.place} must be of version {REVISION} or older",
             f"version {version}",
@@ -151,7 +151,7 @@ def _bring_up(backend: Backend, version: str | None, *, allowed: bool) -> None:
     if not allowed:
         raise DataProblem(
             f"the journal {backend.place} must have its tables",
-            "none" if version is None else f"those of version {version}",
+            f"those of version {version}" if version else "none",
             "open it once to write",
         )
     from consilium.bus.journal.migrations import upgrade

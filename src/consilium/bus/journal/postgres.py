@@ -109,13 +109,14 @@ class PostgresBackend:
     def cure(self, error: DBAPIError) -> str:
         """Return what to do about an error of the server."""
         state = getattr(error.orig, "sqlstate", None) or ""
+        said = str(error.orig)  # a connection that fails has no code
         if state == "55P03":
             return f"end the program that holds the lock (waited {self._patience_s:g} s)"
         if state == "53100":
             return "make room on the server's disk"
-        if state in {"28P01", "28000"}:
+        if state in {"28P01", "28000"} or "authentication failed" in said:
             return "correct user and password"
-        if state == "3D000":
+        if state == "3D000" or ('database "' in said and "does not exist" in said):
             return "create the database"
         if state in {"42501", "25006"}:
             return "give the user the right to write, or open it to read only"

@@ -1,6 +1,6 @@
 """The journal's tables."""
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
 
 REVISION = "0001"
 """The newest migration."""
@@ -13,8 +13,8 @@ events = Table(
     metadata,
     Column("offset", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("event_id", Text, nullable=False, unique=True),
-    Column("topic", Text, nullable=False, index=True),
-    Column("stream", Text, nullable=False, index=True),
+    Column("topic", Text, nullable=False),
+    Column("stream", Text, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("ts_event", BigInteger, nullable=False),
     Column("ts_recorded", BigInteger, nullable=False),
@@ -22,6 +22,8 @@ events = Table(
     Column("trace_id", Text, nullable=False),
     Column("payload", Text, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+    Index("ix_journal_events_topic", "topic", "offset"),
+    Index("ix_journal_events_stream", "stream", "offset"),
 )
 inbox = Table(
     "journal_inbox",

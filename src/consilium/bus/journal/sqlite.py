@@ -1,5 +1,6 @@
 """A journal in one file: WAL, synchronous FULL, one writer."""
 
+import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,7 +42,11 @@ class SqliteBackend:
         self.default_archive: Path | None = archive_folder(self.path)
         self._patience_s = patience_s
         self._require_place(create=create and not read_only)
-        self._mode = "ro" if read_only else "rwc"
+        self._mode = "rwc"
+        if read_only:
+            # where nothing can be written beside the file, nobody writes to it either
+            alone = not os.access(self.path.parent, os.W_OK) and not Path(f"{self.path}-wal").exists()
+            self._mode = "ro&immutable=1" if alone else "ro"
         self.engine = self._engine(read_only=read_only)
 
     def _require_place(self, *, create: bool) -> None:
@@ -91,7 +96,7 @@ class SqliteBackend:
         DataProblem
             The file system cannot share memory between processes.
         """
-        if self._mode == "ro":
+        if self._mode != "rwc":
             return
         mode = connection.exec_driver_sql("PRAGMA journal_mode=WAL").scalar_one()
         if mode != "wal":
