@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +10,14 @@ from numpy.typing import NDArray
 from consilium.domain import ArtefactRefused, InvalidValue, Prediction, coverage
 from consilium.models.runtime import TIMER, Runtime, Timer, TooSlow
 from consilium.models.served import ServedModel
+from consilium.models.serving.books import Books
 from consilium.models.serving.counters import BUSY, FAILED, NOT_FINITE, SHORT, TOO_SLOW, Counters
-from consilium.models.serving.rings import Ring
-from consilium.models.serving.split import SplitForecaster
+from consilium.models.serving.jobs import BookJob, Forecast, History, Job
 
 Floats = NDArray[np.float64]
+
+_NO_FEATURES = np.zeros(1)
+"""The row of a pool that reads books alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,25 +40,6 @@ class PoolForecast:
     versions: Mapping[str, str]
     left_out: Mapping[str, str]
     coverage: str
-
-
-class _Symbol:
-    """The history of one symbol and, for models in two graphs, the encodings of its rows."""
-
-    def __init__(self, capacity: int, width: int) -> None:
-        self.lock = Lock()
-        self.rows = Ring(capacity, width)
-        self.ts_last = -1
-        self.codes: dict[str, tuple[ServedModel, Ring, int]] = {}
-
-    def grow(self, capacity: int) -> None:
-        """Make room for longer windows and keep the rows that are there."""
-        kept = self.rows.newest(len(self.rows)).copy()
-        larger = Ring(capacity, self.rows.width)
-        for row in kept:
-            larger.append(row)
-        self.rows = larger
-        self.codes = {}
 
 
 class ModelPool:
@@ -101,7 +84,7 @@ class ModelPool:
         names = [model.name for model in given] + list(self._missing)
         if not names or len(set(names)) < len(names):
             raise InvalidValue("a pool needs models of different names", names, "load each model once")
-        read = (name for model in given for name in model.feature_names)
+        read = (name for model in given for name in model.feature_names[model.book_columns :])
         self.feature_names = tuple(dict.fromkeys(read) if feature_names is None else feature_names)
         self.runtime = runtime or Runtime()
         self.max_step_ns = max_step_ns
@@ -111,8 +94,8 @@ class ModelPool:
         self._order = names
         self._columns = {model.name: self._columns_of(model) for model in given}
         self._models = {model.name: model for model in given}
-        self._symbols: dict[str, _Symbol] = {}
-        self._hung: dict[str, _Job] = {}
+        self._symbols: dict[str, History] = {}
+        self._hung: dict[str, Job] = {}
         self._counters = {name: Counters() for name in names}
 
     @property
@@ -128,7 +111,7 @@ class ModelPool:
     @property
     def window(self) -> int:
         """Bars of the longest window."""
-        return max((model.window for model in self._models.values()), default=1)
+        return max((m.window for m in self._models.values() if not m.book_columns), default=1)
 
     def counters(self) -> dict[str, dict[str, float]]:
         """Return the figures of each model by name; see `Counters`."""
@@ -169,6 +152,46 @@ class ModelPool:
             with state.lock:
                 self._append(symbol, state, row, int(ts_event))
 
+    def see(
+        self, symbol: str, rows: Floats, ts_events: Sequence[int], *, resynchronised: bool = False
+    ) -> None:
+        """Take the newest books of a symbol, each encoded once by every model that encodes books.
+
+        Parameters
+        ----------
+        symbol
+            Its name.
+        rows
+            Shape (k, W), as `consilium.market.book.rows` makes them, oldest first.
+        ts_events
+            UTC nanoseconds at the exchange, k of them, ascending.
+        resynchronised
+            Whether books before these are missing: no window reaches across the gap.
+
+        Raises
+        ------
+        InvalidValue
+            Another number of columns, a number that is not finite, or a time before the last one.
+        """
+        state = self._state(symbol)
+        with state.lock:
+            models = list(self._models.values())
+            books = state.books_for(models)
+            if books is None:
+                return
+            if resynchronised:
+                books.clear()
+            books.append(symbol, np.asarray(rows, dtype=np.float64), ts_events)
+            for model in models:
+                if model.book_columns:
+                    self._encode(books, model)
+
+    def _encode(self, books: Books, model: ServedModel) -> None:
+        try:
+            books.encode(model)
+        except Exception:  # noqa: BLE001 - a model that fails is counted when it is asked, and stops no other
+            books.forget(model.name)
+
     def decide(self, symbol: str, row: Floats, *, ts_event: int) -> PoolForecast:
         """Take the newest row of a symbol and ask every model that can speak.
 
@@ -192,7 +215,7 @@ class ModelPool:
             with self._changing:
                 models, columns = self._models, self._columns
                 order, left_out = self._order, dict(self._missing)
-            jobs: dict[str, _Job] = {}
+            jobs: dict[str, Job] = {}
             for name in self._slowest_first(models):
                 job = self._job(state, models[name], columns[name], left_out)
                 if job is not None:
@@ -216,14 +239,16 @@ class ModelPool:
         """End the workers."""
         self.runtime.close()
 
-    def _state(self, symbol: str) -> _Symbol:
+    def _state(self, symbol: str) -> History:
         state = self._symbols.get(symbol)
         if state is None:
             with self._changing:
-                state = self._symbols.setdefault(symbol, _Symbol(self.window, len(self.feature_names)))
+                state = self._symbols.setdefault(
+                    symbol, History(self.window, max(1, len(self.feature_names)))
+                )
         return state
 
-    def _append(self, symbol: str, state: _Symbol, row: Floats, ts_event: int) -> None:
+    def _append(self, symbol: str, state: History, row: Floats, ts_event: int) -> None:
         if row.shape != (len(self.feature_names),):
             raise InvalidValue(
                 f"a row must have {len(self.feature_names)} features", row.shape, "give all of feature_names"
@@ -239,7 +264,7 @@ class ModelPool:
             state.codes = {}
         if state.rows.capacity < self.window:
             state.grow(self.window)
-        state.rows.append(row)
+        state.rows.append(row if row.size else _NO_FEATURES)
         state.ts_last = ts_event
 
     def _slowest_first(self, models: Mapping[str, ServedModel]) -> list[str]:
@@ -248,13 +273,15 @@ class ModelPool:
 
     def _job(
         self,
-        state: _Symbol,
+        state: History,
         model: ServedModel,
         columns: NDArray[np.int64] | None,
         left_out: dict[str, str],
-    ) -> "_Job | None":
+    ) -> Job | None:
         """Return what computes a model's forecast, or None and why it cannot speak."""
         name, counters = model.name, self._counters[model.name]
+        if model.book_columns:
+            return self._book_job(state, model, columns, left_out)
         have, hung = len(state.rows), self._hung.get(model.name)
         if have < model.window:
             counters.failed(SHORT)
@@ -274,9 +301,43 @@ class ModelPool:
             counters.failed(NOT_FINITE)
             left_out[name] = _not_finite(bad, model.feature_names)
             return None
-        return _Job(state, model, window, self._timer)
+        return Job(state, model, window, self._timer)
 
-    def _told(self, job: "_Job", error: Exception) -> str:
+    def _book_job(
+        self,
+        state: History,
+        model: ServedModel,
+        columns: NDArray[np.int64] | None,
+        left_out: dict[str, str],
+    ) -> Job | None:
+        """Return what computes the forecast of a model of books, or None and why it cannot speak."""
+        name, counters, hung = model.name, self._counters[model.name], self._hung.get(model.name)
+        books = state.books_for(self._models.values())
+        why = "needs books and has seen none" if books is None else books.missing(model.window, state.ts_last)
+        if why or books is None:
+            counters.failed(SHORT)
+            left_out[name] = why
+            return None
+        if hung is not None and hung.model is model and not hung.done:
+            counters.failed(BUSY)
+            left_out[name] = "is still busy with an earlier row"
+            return None
+        features = state.rows.newest(1)[0]
+        if columns is not None:
+            features = features[columns]
+        if not np.isfinite(features).all():
+            counters.failed(NOT_FINITE)
+            names = model.feature_names[model.book_columns :]
+            left_out[name] = _not_finite(~np.isfinite(features)[np.newaxis], names)
+            return None
+        try:
+            return BookJob(books, model, features, state.ts_last, self._timer)
+        except Exception as error:  # noqa: BLE001 - whatever an engine raises must not stop the other models
+            counters.failed(FAILED)
+            left_out[name] = " ".join(str(error).split()) or type(error).__name__
+            return None
+
+    def _told(self, job: Job, error: Exception) -> str:
         counters = self._counters[job.model.name]
         if isinstance(error, TooSlow):
             counters.failed(TOO_SLOW)
@@ -287,69 +348,15 @@ class ModelPool:
         return " ".join(str(error).split()) or type(error).__name__
 
     def _columns_of(self, model: ServedModel) -> NDArray[np.int64] | None:
-        for name in model.feature_names:
+        names = model.feature_names[model.book_columns :]
+        for name in names:
             if name not in self._at:
                 raise ArtefactRefused(
                     f"{model.name} must read features that the rows have", name, "train it on those features"
                 )
-        if model.feature_names == self.feature_names:
+        if names == self.feature_names:
             return None
-        return np.array([self._at[name] for name in model.feature_names], dtype=np.int64)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Forecast:
-    probabilities: Floats
-    expected_return: Floats
-    nanoseconds: int
-
-
-class _Job:
-    """One model and one window; it knows whether it is done, should nobody wait for it any more."""
-
-    def __init__(self, state: _Symbol, model: ServedModel, window: Floats, timer: Timer) -> None:
-        self.model = model
-        self.begun = False
-        self.done = False
-        self._state = state
-        self._window = window
-        self._timer = timer
-        # Taken now: a job that nobody waits for may still run when later rows are there.
-        self._count = state.rows.count
-
-    def __call__(self) -> _Forecast:
-        """Forecast and say how long it took."""
-        self.begun = True
-        try:
-            start = self._timer()
-            p, expected = self._forecast()
-            if p.shape != (1, 3) or not np.isfinite(p).all():
-                raise InvalidValue(
-                    "a model must return three finite probabilities", p.tolist(), "train it again"
-                )
-            return _Forecast(probabilities=p, expected_return=expected, nanoseconds=self._timer() - start)
-        finally:
-            self.done = True
-
-    def _forecast(self) -> tuple[Floats, Floats]:
-        model, window = self.model, self._window
-        if isinstance(model.engine, SplitForecaster):
-            return model.finish(model.engine.decide(self._codes(model.engine)), 1)
-        return model.predict(window if model.window == 1 else window[np.newaxis])
-
-    def _codes(self, engine: SplitForecaster) -> NDArray[Any]:
-        """Return the encodings of the window (1, T, H): of the newest row computed, of the others kept."""
-        model, codes = self.model, self._state.codes
-        owner, ring, seen = codes.get(model.name, (None, None, 0))
-        if owner is model and ring is not None and seen == self._count - 1:
-            ring.append(engine.encode(model.scaled(self._window[-1:]))[0])
-        else:
-            fresh = engine.encode(model.scaled(self._window))
-            ring = Ring(model.window, engine.code_width, fresh.dtype)
-            for code in fresh:
-                ring.append(code)
-        codes[model.name] = (model, ring, self._count)
-        return ring.newest(model.window)[np.newaxis]
+        return np.array([self._at[name] for name in names], dtype=np.int64)
 
 
 def _not_finite(bad: NDArray[np.bool_], names: Sequence[str]) -> str:
@@ -359,7 +366,7 @@ def _not_finite(bad: NDArray[np.bool_], names: Sequence[str]) -> str:
     return f"{names[int(bad_columns[-1])]} is not a finite number {place}"
 
 
-def _prediction(model: ServedModel, symbol: str, ts_event: int, found: _Forecast) -> Prediction:
+def _prediction(model: ServedModel, symbol: str, ts_event: int, found: Forecast) -> Prediction:
     p = found.probabilities
     return Prediction(
         model=model.name,

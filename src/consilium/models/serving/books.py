@@ -1,0 +1,137 @@
+"""The newest books of one symbol in the pool, each encoded once by every model that encodes books."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilium.domain import InvalidValue
+from consilium.models.served import ServedModel
+from consilium.models.serving.rings import Ring
+from consilium.models.serving.split import SplitForecaster
+
+Floats = NDArray[np.float64]
+
+OLDEST_NS = 1_000_000_000
+"""An older book says nothing of the close."""
+
+SPARE = 2
+"""Windows that are kept: books may be seen before the bar closes that a decision is about."""
+
+
+class Books:
+    """Rows of books of one symbol, their times, and by model what it made of each.
+
+    Parameters
+    ----------
+    capacity
+        Books of the longest window.
+    width
+        Columns of a row.
+    """
+
+    def __init__(self, capacity: int, width: int) -> None:
+        self.window = capacity
+        self.rows = Ring(SPARE * capacity, width)
+        self._times = Ring(SPARE * capacity, 1, np.int64)
+        self._codes: dict[str, tuple[ServedModel, Ring, int]] = {}
+        self.encoded = 0
+        """Rows that were encoded, for all models together."""
+
+    def clear(self) -> None:
+        """Forget all: a window must not reach across a gap."""
+        self.rows.clear()
+        self._times.clear()
+        self._codes = {}
+
+    def append(self, symbol: str, rows: Floats, ts_events: Iterable[int]) -> None:
+        """Take rows (k, W), oldest first.
+
+        Raises
+        ------
+        InvalidValue
+            Another number of columns, a number that is not finite, or a time before the last one.
+        """
+        if rows.ndim != 2 or rows.shape[1] != self.rows.width or not np.isfinite(rows).all():
+            raise InvalidValue(
+                f"rows of books must be finite and have {self.rows.width} columns",
+                rows.shape,
+                "make them by BookRows or RowStream",
+            )
+        for row, ts_event in zip(rows, ts_events, strict=True):
+            if len(self._times) and ts_event < self._times.newest(1)[0, 0]:
+                raise InvalidValue(
+                    f"books of {symbol} must come in the order of time", ts_event, "leave out late ones"
+                )
+            self.rows.append(row)
+            self._times.append(np.array([ts_event]))
+
+    def newer_than(self, ts_event: int) -> int:
+        """Return how many of the newest books came after a time."""
+        times = self._times.newest(len(self._times))[:, 0]
+        return len(times) - int(np.searchsorted(times, ts_event, side="right"))
+
+    def missing(self, window: int, ts_event: int) -> str:
+        """Say why a window that ends at a time cannot be read; empty where it can."""
+        skip = self.newer_than(ts_event)
+        have = len(self.rows) - skip
+        if have < window:
+            return f"needs {window} books of one session and has {have}: {window - have} missing"
+        age = ts_event - int(self._times.newest(skip + 1)[0, 0])
+        if age > OLDEST_NS:
+            return f"needs a book at most 1 s old, and the newest is {age / 1e9:.1f} s old"
+        return ""
+
+    def cut(self, window: int, ts_event: int) -> Floats:
+        """Copy the newest books up to a time, shape (window, W)."""
+        cut: Floats = _cut(self.rows, window, self.newer_than(ts_event))
+        return cut
+
+    def encode(self, model: ServedModel) -> None:
+        """Encode the rows that a model has not encoded yet, if it encodes rows at all."""
+        engine = model.engine
+        if not isinstance(engine, SplitForecaster):
+            return
+        owner, ring, upto = self._codes.get(model.name, (None, None, 0))
+        new = self.rows.count - upto
+        if owner is not model or ring is None or new > len(self.rows):
+            ring, new = Ring(self.rows.capacity, engine.code_width, np.float32), len(self.rows)
+        if new:
+            for code in engine.encode(model.scaled(beside(model, self.rows.newest(new), None))):
+                ring.append(code)
+            self.encoded += new
+        self._codes[model.name] = (model, ring, self.rows.count)
+
+    def codes(self, model: ServedModel, ts_event: int) -> NDArray[np.float32]:
+        """Copy the encodings of a model's window that ends at a time, shape (T, H); `encode` first."""
+        ring = self._codes[model.name][1]
+        codes: NDArray[np.float32] = _cut(ring, model.window, self.newer_than(ts_event))
+        return codes
+
+    def forget(self, name: str) -> None:
+        """Drop the encodings of a model: they are made anew when it is asked."""
+        self._codes.pop(name, None)
+
+
+def beside(model: ServedModel, books: Floats, features: Floats | None) -> Floats:
+    """Return rows (k, F) as a model reads them: its columns of each book, and the same features beside each.
+
+    Parameters
+    ----------
+    model
+        Of books.
+    books
+        Shape (k, W).
+    features
+        Shape (A,), of the newest bar; None for rows of which only the book is read.
+    """
+    width = len(model.feature_names) - model.book_columns
+    values = np.zeros(width) if features is None else features
+    return np.concatenate(
+        [books[:, : model.book_columns], np.broadcast_to(values, (len(books), width))], axis=1
+    )
+
+
+def _cut(ring: Ring, window: int, skip: int) -> NDArray[Any]:
+    return ring.newest(window + skip)[:window].copy()

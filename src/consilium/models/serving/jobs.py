@@ -1,0 +1,147 @@
+"""What the pool keeps of one symbol, and one model's work on it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilium.domain import InvalidValue
+from consilium.models.runtime import Timer
+from consilium.models.served import ServedModel
+from consilium.models.serving.books import Books, beside
+from consilium.models.serving.rings import Ring
+from consilium.models.serving.split import SplitForecaster
+
+Floats = NDArray[np.float64]
+
+
+class History:
+    """The history of one symbol and, for models in two graphs, the encodings of its rows.
+
+    Parameters
+    ----------
+    capacity, width
+        Rows that are kept, and their columns.
+    """
+
+    def __init__(self, capacity: int, width: int) -> None:
+        self.lock = Lock()
+        self.rows = Ring(capacity, width)
+        self.ts_last = -1
+        self.codes: dict[str, tuple[ServedModel, Ring, int]] = {}
+        self.books: Books | None = None
+
+    def grow(self, capacity: int) -> None:
+        """Make room for longer windows and keep the rows that are there."""
+        kept = self.rows.newest(len(self.rows)).copy()
+        larger = Ring(capacity, self.rows.width)
+        for row in kept:
+            larger.append(row)
+        self.rows = larger
+        self.codes = {}
+
+    def books_for(self, models: Iterable[ServedModel]) -> Books | None:
+        """Return the books, with room for the windows of some models; None where none reads books."""
+        readers = [model for model in models if model.book_columns]
+        if not readers:
+            return None
+        window = max(model.window for model in readers)
+        width = max(model.book_columns for model in readers)
+        if self.books is None or self.books.window < window or self.books.rows.width < width:
+            # What was seen of books cannot be widened, and is soon there again.
+            self.books = Books(window, width)
+        return self.books
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """Probabilities (1, 3), expected log return (1,), and how long they took."""
+
+    probabilities: Floats
+    expected_return: Floats
+    nanoseconds: int
+
+
+class Job:
+    """One model and one window; it knows whether it is done, should nobody wait for it any more."""
+
+    def __init__(self, state: "History | None", model: ServedModel, window: Floats, timer: Timer) -> None:
+        self.model = model
+        self.begun = False
+        self.done = False
+        self._state = state
+        self._window = window
+        self._timer = timer
+        # Taken now: a job that nobody waits for may still run when later rows are there.
+        self._count = 0 if state is None else state.rows.count
+
+    def __call__(self) -> Forecast:
+        """Forecast and say how long it took."""
+        self.begun = True
+        try:
+            start = self._timer()
+            p, expected = self._forecast()
+            if p.shape != (1, 3) or not np.isfinite(p).all():
+                raise InvalidValue(
+                    "a model must return three finite probabilities", p.tolist(), "train it again"
+                )
+            return Forecast(probabilities=p, expected_return=expected, nanoseconds=self._timer() - start)
+        finally:
+            self.done = True
+
+    def _forecast(self) -> tuple[Floats, Floats]:
+        model, window = self.model, self._window
+        if isinstance(model.engine, SplitForecaster):
+            return model.finish(model.engine.decide(self._codes(model.engine)), 1)
+        return model.predict(window if model.window == 1 else window[np.newaxis])
+
+    def _codes(self, engine: SplitForecaster) -> NDArray[Any]:
+        """Return the encodings of the window (1, T, H): of the newest row computed, of the others kept."""
+        assert self._state is not None  # noqa: S101 - only a job of books has none, and it has its own way
+        model, codes = self.model, self._state.codes
+        owner, ring, seen = codes.get(model.name, (None, None, 0))
+        if owner is model and ring is not None and seen == self._count - 1:
+            ring.append(engine.encode(model.scaled(self._window[-1:]))[0])
+        else:
+            fresh = engine.encode(model.scaled(self._window))
+            ring = Ring(model.window, engine.code_width, fresh.dtype)
+            for code in fresh:
+                ring.append(code)
+        codes[model.name] = (model, ring, self._count)
+        return ring.newest(model.window)[np.newaxis]
+
+
+class BookJob(Job):
+    """A model of books: the window of books up to the close, and the features of the bar beside them.
+
+    Parameters
+    ----------
+    books
+        Of the symbol; those of a model in two graphs are encoded.
+    features
+        Shape (A,), of the bar.
+    ts_event
+        Its close.
+    """
+
+    def __init__(
+        self, books: Books, model: ServedModel, features: Floats, ts_event: int, timer: Timer
+    ) -> None:
+        # Copied now: a job that nobody waits for may still run when later books are there.
+        window = beside(model, books.cut(model.window, ts_event), features)
+        super().__init__(None, model, window, timer)
+        self._encoded = None
+        if isinstance(model.engine, SplitForecaster):
+            books.encode(model)
+            self._encoded = books.codes(model, ts_event)
+
+    def _forecast(self) -> tuple[Floats, Floats]:
+        model, engine = self.model, self.model.engine
+        if self._encoded is None or not isinstance(engine, SplitForecaster):
+            return model.predict(self._window[np.newaxis])
+        # Of the newest book the features are read as well.
+        self._encoded[-1] = engine.encode(model.scaled(self._window[-1:]))[0]
+        return model.finish(engine.decide(self._encoded[np.newaxis]), 1)
