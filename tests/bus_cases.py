@@ -1,5 +1,7 @@
 """Events, journals and consumers for the tests of the bus."""
 
+import itertools
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -17,6 +19,16 @@ EFFECT = "model.performance_updated"
 def told(number: int, topic: str = TOLD) -> Event:
     """An event that says its number."""
     return envelope({"ts_event": number, "number": number}, topic=topic, stream="s", ts_recorded=number)
+
+
+_calls = itertools.count(1)
+
+
+def effect(event: Event) -> Event:
+    """What follows from an event: another event at each call, so that a second one would show."""
+    said = {"ts_event": event.ts_event, "number": number_of(event)}
+    call = (os.getpid() << 32) + next(_calls)
+    return envelope(said, topic=EFFECT, stream="s", ts_recorded=0, cause_id=event.event_id, occurrence=call)
 
 
 def number_of(event: Event) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bus_cases import EFFECT, TOLD, Running, effects_in, filled, number_of, told, until
+from bus_cases import EFFECT, TOLD, Running, effect, effects_in, filled, number_of, told, until
 from consilium.bus.codec import from_bytes, to_bytes
 from consilium.bus.journal import GENESIS, Journal, open_journal
 from consilium.bus.transport import (
@@ -258,7 +258,7 @@ def test_a_failing_handler_is_tried_again_and_then_gives_a_dead_letter(
         calls.append(number_of(event))
         if number_of(event) == 2 and broken.is_set():
             raise ValueError("two is too much\nand more")
-        return [told(number_of(event), EFFECT)]
+        return [effect(event)]
 
     filled(journal, range(5))
     replay(journal, transport)
@@ -344,7 +344,7 @@ def test_effects_are_kept_once_however_often_an_event_is_delivered(
     replay(journal, transport)
 
     def handle(event: Event) -> Sequence[Event]:
-        return [told(number_of(event), EFFECT)]
+        return [effect(event)]
 
     for _ in range(3):  # each is a new process to the group: it remembers nothing
         transport.rewind("g", 0)

@@ -233,6 +233,15 @@ class RedisTransport:
 
         return self._call(work, None)
 
+    def pending_of(self, group: str) -> dict[str, int]:
+        """Count what each consumer of a group has and did not finish; nothing while Redis is away."""
+
+        def work(client: Any) -> dict[str, int]:
+            told = client.xpending(self._stream, group)["consumers"]
+            return {one["name"].decode(): int(one["pending"]) for one in told}
+
+        return self._call(work, {})
+
     def wait(self, after: Place, timeout_s: float) -> None:
         """Return when there is an entry after a place."""
         block = max(1, int(1_000 * timeout_s))
