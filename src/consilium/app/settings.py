@@ -281,6 +281,11 @@ class Settings(BaseSettings):
     serving: Serving = Serving()
     paper: Paper = Paper()
 
+    @property
+    def journal_url(self) -> str:
+        """Where the journal is: as set, or an SQLite file in the data folder."""
+        return self.database_url or f"sqlite:///{(self.data_dir / 'journal.sqlite').absolute()}"
+
     @classmethod
     def settings_customise_sources(
         cls,

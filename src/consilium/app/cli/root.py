@@ -12,6 +12,7 @@ from consilium.app.cli import (
     data,
     explain,
     features,
+    journal,
     judge,
     keys,
     learn,
@@ -35,6 +36,10 @@ models_app = typer.Typer(
 app.add_typer(models_app, name="models")
 keys_app = typer.Typer(help="Who may call the API, and what for.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
+journal_app = typer.Typer(help="Look into the journal, and keep copies of it.", no_args_is_help=True)
+app.add_typer(journal_app, name="journal")
+audit_app = typer.Typer(help="Check that nothing was changed behind our back.", no_args_is_help=True)
+app.add_typer(audit_app, name="audit")
 
 app.command("demo")(backtest.demo)
 app.command("backtest")(backtest.backtest)
@@ -58,6 +63,13 @@ models_app.command("rollback")(models.rollback)
 keys_app.command("create")(keys.create)
 keys_app.command("list")(keys.list_keys)
 keys_app.command("revoke")(keys.revoke)
+journal_app.command("show")(journal.show)
+journal_app.command("backup")(journal.backup)
+journal_app.command("export")(journal.export)
+journal_app.command("restore")(journal.restore)
+journal_app.command("import")(journal.restore)
+journal_app.command("archive")(journal.archive)
+audit_app.command("verify")(journal.verify)
 
 
 def _version(wanted: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, insert, select
 
+from consilium.bus.journal.backend import told
 from consilium.bus.journal.chain import Stored
 from consilium.bus.journal.copies import KIND, aside_of
 from consilium.bus.journal.head import read_head
@@ -36,7 +37,7 @@ def restore(source: Path, url: str, *, progress: Progress | None = None) -> Veri
     DataProblem
         The source is damaged, or the journal holds other rows.
     """
-    head = _checked(source)
+    head = check(source)
     journal = open_journal(url)
     assert isinstance(journal, SqlJournal)  # noqa: S101 - open_journal makes no other
     try:
@@ -102,12 +103,20 @@ class _Aside:
                 )
 
 
-def _checked(source: Path) -> Head:
-    """Walk a source to its end."""
+def check(source: Path, *, progress: Progress | None = None) -> Head:
+    """Walk a backup or an export to its end, and return its head.
+
+    Raises
+    ------
+    DataProblem
+        It is damaged.
+    """
     offset, tip = 0, bytes(32)
     with _opened(source) as (pages, _):
         for page in pages:
             offset, tip = walked(page, offset, tip)
+            if progress is not None:
+                progress(offset, offset)
     return Head(offset, tip.hex())
 
 
@@ -128,8 +137,9 @@ def _opened(source: Path) -> Iterator[tuple[Iterator[list[Stored]], dict[str, An
     journal = open_journal(f"sqlite:///{source}", read_only=True)
     assert isinstance(journal, SqlJournal)  # noqa: S101 - open_journal makes no other
     try:
-        aside.update(aside_of(journal))
-        yield journal.reader.stored(), aside
+        with told(journal.backend, "read"):
+            aside.update(aside_of(journal))
+            yield journal.reader.stored(), aside
     finally:
         journal.close()
 
