@@ -12,11 +12,12 @@ from consilium.app.api.description import TITLE, describe
 from consilium.app.api.idempotency import Answers
 from consilium.app.api.intake import Intake
 from consilium.app.api.keys import KeyStore
-from consilium.app.api.metrics import ApiMetrics, SystemState
+from consilium.app.api.metrics import ApiMetrics
 from consilium.app.api.port import System
 from consilium.app.api.problems import install_problems
 from consilium.app.api.routes import ensemble, events, health, market, page, trading
 from consilium.app.api.streams import HEARTBEAT_S, LONGEST_S, STUCK_S, EventHub
+from consilium.app.metrics import SystemMetrics
 from consilium.app.settings import Settings
 
 FRESH_S = 0.5
@@ -55,7 +56,7 @@ def make_api(
     """
     registry = registry if registry is not None else CollectorRegistry()
     metrics = ApiMetrics(registry)
-    registry.register(SystemState(system))
+    registry.register(SystemMetrics(system))
     hub = EventHub(
         system.journal,
         metrics,

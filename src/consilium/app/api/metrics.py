@@ -1,13 +1,7 @@
 """What the API counts of itself, in the form that Prometheus reads."""
 
-from collections.abc import Iterable, Mapping
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 from starlette.types import Scope
-
-from consilium.app.api.port import System
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -66,33 +60,3 @@ class ApiMetrics:
     def text(self) -> bytes:
         """Return all of the registry in Prometheus' text form."""
         return generate_latest(self.registry)
-
-
-class SystemState(Collector):
-    """What the system says of itself whenever it is asked: parts that are ready, and the journal's end.
-
-    Parameters
-    ----------
-    system
-        Asked at each scrape.
-    """
-
-    def __init__(self, system: System) -> None:
-        self._system = system
-
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        """Yield the figures."""
-        ready = GaugeMetricFamily(
-            "consilium_ready", "1 if the part is ready, also with a warning.", labels=["part"]
-        )
-        found: Mapping[str, str] = self._system.ready()
-        for part, why in found.items():
-            ready.add_metric([part], float(not why or why.startswith("warn")))
-        yield ready
-        yield GaugeMetricFamily(
-            "consilium_journal_offset", "Events in the journal.", value=self._system.journal.head().offset
-        )
-        training = self._system.training.status()
-        yield GaugeMetricFamily(
-            "consilium_training_running", "1 while a model is trained.", value=float(training["is_training"])
-        )

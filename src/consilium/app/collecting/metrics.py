@@ -1,15 +1,11 @@
-"""The status of a collector as Prometheus reads it.
-
-References
-----------
-Prometheus documentation, "Exposition formats", text format 0.0.4.
-"""
+"""The status of a collector as Prometheus reads it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from consilium.app.exposition import Sample, families, text_of
+
 PREFIX = "consilium_collect_"
-Labels = Mapping[str, str]
 
 METRICS: dict[str, tuple[str, str]] = {
     "up_seconds": ("gauge", "Seconds since the collector began."),
@@ -46,22 +42,12 @@ METRICS: dict[str, tuple[str, str]] = {
 
 def metrics_text(status: Mapping[str, Any]) -> str:
     """Write a status in the text format; figures that are not known yet are left out."""
-    lines: list[str] = []
-    samples: dict[str, list[tuple[str, Labels, float]]] = {}
-    for name, suffix, labels, value in _samples(status):
-        if value is not None:
-            samples.setdefault(name, []).append((suffix, labels, value))
-    for name, (kind, told) in METRICS.items():
-        if name in samples:
-            lines += [f"# HELP {PREFIX}{name} {told}", f"# TYPE {PREFIX}{name} {kind}"]
-            lines += [
-                f"{PREFIX}{name}{suffix}{_labels({'venue': status['venue']} | dict(labels))} {float(value)!r}"
-                for suffix, labels, value in samples[name]
-            ]
-    return "\n".join(lines) + "\n"
+    venue = {"venue": str(status["venue"])}
+    samples = ((name, suffix, {**venue, **labels}, value) for name, suffix, labels, value in _samples(status))
+    return text_of(families(PREFIX, METRICS, samples)).decode()
 
 
-def _samples(status: Mapping[str, Any]) -> Iterator[tuple[str, str, Labels, float | None]]:
+def _samples(status: Mapping[str, Any]) -> Iterator[Sample]:
     single = {
         "up_seconds": status["up_s"],
         "status_time_seconds": status["ts"] / 1e9,
@@ -104,11 +90,3 @@ def _samples(status: Mapping[str, Any]) -> Iterator[tuple[str, str, Labels, floa
         yield "books_total", "", of, told["books"]
         yield "trades_total", "", of, told["trades"]
         yield "book_readable", "", of, float(told["readable"])
-
-
-def _labels(labels: Labels) -> str:
-    escaped = (
-        (name, value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n"))
-        for name, value in labels.items()
-    )
-    return "{" + ",".join(f'{name}="{value}"' for name, value in escaped) + "}"

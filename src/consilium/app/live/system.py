@@ -19,6 +19,7 @@ from consilium.app.live.members import Members, Shelf
 from consilium.app.live.pipeline import Pipeline, Terms
 from consilium.app.live.records import STEP_TRACE, Recorder
 from consilium.app.live.recovery import SNAPSHOT, Recovered, Replayer
+from consilium.app.metrics import Timings
 from consilium.app.settings import Settings
 from consilium.bus.codec import envelope
 from consilium.bus.journal import Journal
@@ -81,6 +82,7 @@ class LiveSystem:
         self.pipeline: Pipeline
         self.troubles: dict[str, str] = {"engine": "starting"}
         self.latencies_ns: list[int] = []
+        self.timings = Timings()
         self._shelf = parts.shelf
         self._candle_log = parts.candle_log
         self._members = parts.members
@@ -379,6 +381,7 @@ class LiveSystem:
         self._pending = recorder.events([*messages, done])
         self._settle_pending()
         self.latencies_ns.append(perf_counter_ns() - began)
+        self.timings.step.observe(self.latencies_ns[-1] / 1e9)
         del self.latencies_ns[:-1024]
         self._since_snapshot += 1
         if self._since_snapshot >= SNAPSHOT_STEPS:
@@ -449,7 +452,8 @@ class LiveSystem:
         if "engine" in self.troubles:
             return
         self._settle_pending()
-        self.engine.cycle()
+        with self.timings.cycle.time():
+            self.engine.cycle()
         self.troubles.pop("cycle", None)
         for callback in self._callbacks:
             callback()

@@ -58,6 +58,11 @@ class SqlJournal(Core):
         """Rows this object has added."""
         return 0 if self._writer is None else self._writer.rows_written
 
+    @property
+    def commits(self) -> tuple[int, float]:
+        """How many groups this object has written, and the seconds that took."""
+        return (0, 0.0) if self._writer is None else (self._writer.commits, self._writer.commit_seconds)
+
     def append(self, events: Sequence[Event]) -> tuple[int, ...]:
         """Keep events in one transaction; see `Journal.append`."""
         return self.append_async(events).result()

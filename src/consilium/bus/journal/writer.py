@@ -1,5 +1,6 @@
 """One thread that writes: all that waits at one time shares a commit."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -61,6 +62,8 @@ class Writer:
         self._closed = False
         self.failed = ""
         self.rows_written = 0
+        self.commits = 0
+        self.commit_seconds = 0.0
         self._connection: Connection | None = None
         self._thread = Thread(target=self._work, name="journal-writer", daemon=True)
         self._thread.start()
@@ -129,6 +132,7 @@ class Writer:
 
     def _attempt(self, group: list[Task]) -> list[Any]:
         """Write a group; once more if the connection was found dead before the commit."""
+        began = time.perf_counter()
         for last in (False, True):
             transaction = _Transaction(self._backend)
             try:
@@ -147,6 +151,8 @@ class Writer:
                 if self._connection is not None and self._connection.in_transaction():
                     self._drop_connection()
             self.rows_written += len(transaction.new)
+            self.commit_seconds += time.perf_counter() - began
+            self.commits += 1
             self._written(transaction.head[0])
             return results
         raise AssertionError  # pragma: no cover - the second attempt returns or raises
