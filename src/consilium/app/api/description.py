@@ -67,9 +67,19 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
             "description": "The trace id.",
             "schema": {"type": "string"},
         }
+    for parameter in operation.get("parameters", ()):
+        _never_null(parameter)
     if method == "post" and SCOPE in operation:
         operation.setdefault("parameters", []).append(_IDEMPOTENCY)
     _exemplify(path, method, operation)
+
+
+def _never_null(parameter: dict[str, Any]) -> None:
+    """Say that a parameter that need not be given has no null: there is no way to write one in a header."""
+    schema = parameter["schema"]
+    kinds = [kind for kind in schema.pop("anyOf", ()) if kind.get("type") != "null"]
+    if len(kinds) == 1:
+        parameter["schema"] = schema | kinds[0]
 
 
 def _statuses(method: str, operation: Mapping[str, Any]) -> list[int]:

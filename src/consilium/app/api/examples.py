@@ -96,7 +96,7 @@ EXAMPLES: dict[tuple[str, str], Any] = {
     },
     ("get", "/api/trading/orders"): _page(_EVENT | {"topic": "trading.order_sent"}),
     ("get", "/api/trading/fills"): _page(_EVENT),
-    ("get", "/api/events"): "id: 41\nevent: trading.filled\ndata: {}\n\n",
+    ("get", "/api/events"): {"id": "41", "event": "trading.filled", "data": "{}"},
     ("get", "/api/events/history"): _page(_EVENT),
     ("post", "/api/events/portfolio.snapshot_updated"): _done(topic="portfolio.snapshot_updated"),
     ("post", "/api/events/system.health_updated"): _done(topic="system.health_updated"),

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from consilium.domain import names_in
 from consilium.ensemble.rules import RULES
@@ -26,8 +26,16 @@ Model = Annotated[
 ]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Money = Annotated[float, Field(ge=-LARGEST_MONEY, le=LARGEST_MONEY, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
-Moment = Annotated[int, Field(ge=0, le=2**63 - 1, description="UTC nanoseconds since the epoch.")]
+
+
+def _whole(value: object) -> object:
+    """Take 2.0 for 2, as JSON does not tell them apart."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_whole)
+Count = Annotated[int, Field(ge=0, le=1_000_000_000), WHOLE]
+Moment = Annotated[int, Field(ge=0, le=2**63 - 1, description="UTC nanoseconds since the epoch."), WHOLE]
 
 # A float that is no number, a text that reads as one: none of these is what somebody meant.
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True, protected_namespaces=())
@@ -78,8 +86,8 @@ class StartTraining(BaseModel):
 
     architecture: Model
     symbol: Symbol
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 100
-    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
+    epochs: Annotated[int, Field(ge=1, le=100_000), WHOLE] = 100
+    batch_size: Annotated[int, Field(ge=1, le=65_536), WHOLE] = 32
 
 
 class ReportPerformance(BaseModel):
@@ -160,6 +168,6 @@ class OutsideEvent(BaseModel, Generic[P]):
     model_config = STRICT
 
     source: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-    sequence: Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
+    sequence: Annotated[int, Field(ge=0, le=LARGEST_INTEGER), WHOLE]
     ts_event: Moment
     payload: P

@@ -19,6 +19,7 @@ from consilium.app.api.schemas import (
     WeighModel,
 )
 from consilium.domain import (
+    InvalidValue,
     ModelConfigured,
     PerformanceReported,
     RuleChanged,
@@ -31,9 +32,13 @@ routes = router("/api/ensemble", "ensemble")
 
 async def _submit(request: Request, message: Any) -> str:
     """Hand a command to the system; return the id of its event."""
-    event = await run_in_threadpool(
-        system_of(request).submit, message, by=caller_of(request).person, trace_id=trace_of(request)
-    )
+    try:
+        event = await run_in_threadpool(
+            system_of(request).submit, message, by=caller_of(request).person, trace_id=trace_of(request)
+        )
+    except InvalidValue as error:
+        # The body was checked: what is refused now is refused for how things stand.
+        raise ApiProblem(409, str(error)) from None
     return str(event.event_id)
 
 

@@ -41,13 +41,20 @@ LastEventId = Annotated[
 ]
 
 
+_SERVED = {
+    "type": "object",
+    "description": "One event of the stream; data is JSON as in the items of /api/events/history.",
+    "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
+}
+
+
 @routes.get(
     "",
     response_class=Response,
     responses={
         200: {
             "description": "Server-sent events: id is the place in the journal, event the topic, data JSON.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": _SERVED}},
         }
     },
     **needs("read"),
@@ -105,6 +112,8 @@ for _topic, _schema in PAYLOADS.items():
 @routes.post("/{topic}", include_in_schema=False, **needs("publish"))
 async def publish_unknown(topic: str) -> Response:
     """Refuse a topic that nobody may publish from outside."""
+    if topic == "history":
+        raise ApiProblem(405, "history can be read only; got POST: use GET", {"Allow": "GET"})
     raise ApiProblem(404, str(UnknownName("topic", topic[:100], PAYLOADS)))
 
 
