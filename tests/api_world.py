@@ -32,7 +32,11 @@ class World:
         **bounds: Any,
     ) -> None:
         self.settings = Settings(
-            data_dir=folder, api_key=SecretStr(ADMIN_KEY), port=0, api=Api(**bounds), redis_url=""
+            data_dir=folder,
+            api_key=SecretStr(ADMIN_KEY),
+            port=0,
+            api=Api(stream_seconds=longest_s, **bounds),
+            redis_url="",
         )
         self.system = SmallSystem(self.settings)
         self.keys = KeyStore(folder, self.system.clock, ADMIN_KEY)
@@ -42,7 +46,6 @@ class World:
             self.settings,
             heartbeat_s=heartbeat_s,
             stuck_s=stuck_s,
-            longest_s=longest_s,
         )
         self.port = 0
         self._listening = threading.Event()

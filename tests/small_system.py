@@ -69,8 +69,9 @@ class MemoryJournal:
         topics: Collection[str] | None = None,
         stream: str | None = None,
         newest_first: bool = False,
+        before: int | None = None,
     ) -> list[Kept]:
-        rows = self._rows[after:] if topics or stream or newest_first else self._rows[after : after + limit]
+        rows = self._rows[after : None if before is None else max(before - 1, after)]
         found = [
             row
             for row in (reversed(rows) if newest_first else rows)

@@ -47,6 +47,7 @@ def filled(name: str) -> list[Call[Any]]:
         "epochs": 1,
         "batch_size": 1,
         "after": 0,
+        "before": 9,
         "limit": 5,
         "topics": ["trading.filled"],
         "source": "backend",

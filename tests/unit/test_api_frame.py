@@ -249,5 +249,9 @@ def test_pages_go_on_after_the_last_row_until_there_is_none(world: World) -> Non
             break
         after = page["next"]
     assert [row["ts_event"] for row in found] == [step * HOUR for step in range(5)]
+    newest = world.http.get("/api/events/history?before=9007199254740991&limit=3", headers=ADMIN).json()
+    assert [row["offset"] for row in newest["items"]] == [5, 4, 3]
+    older = world.http.get(f"/api/events/history?before={newest['next']}&limit=3", headers=ADMIN).json()
+    assert ([row["offset"] for row in older["items"]], older["next"]) == ([2, 1], None)
     for bad in ("limit=0", "limit=1001", "after=-1", "limit=x", "after=9007199254740992"):
         problem(world.http.get(f"/api/consensus?{bad}", headers=ADMIN), 422)

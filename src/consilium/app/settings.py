@@ -218,6 +218,8 @@ class Api(_Section):
         Largest body.
     stream_clients
         Most clients that may follow the events at once.
+    stream_seconds
+        After which time a stream ends, and its client comes again with a key that is still good.
     tls_certificate, tls_key
         PEM files; both or neither.
     """
@@ -226,6 +228,7 @@ class Api(_Section):
     reads_per_minute: int = Field(default=6_000, ge=0)
     body_bytes: int = Field(default=262_144, ge=1_024, le=67_108_864)
     stream_clients: int = Field(default=256, ge=1, le=10_000)
+    stream_seconds: Positive = 3_600.0
     tls_certificate: Path | None = None
     tls_key: Path | None = None
 

@@ -16,7 +16,7 @@ from consilium.app.api.metrics import ApiMetrics
 from consilium.app.api.port import System
 from consilium.app.api.problems import install_problems
 from consilium.app.api.routes import ensemble, events, health, market, page, trading
-from consilium.app.api.streams import HEARTBEAT_S, LONGEST_S, STUCK_S, EventHub
+from consilium.app.api.streams import HEARTBEAT_S, STUCK_S, EventHub
 from consilium.app.metrics import SystemMetrics
 from consilium.app.settings import Settings
 
@@ -32,7 +32,6 @@ def make_api(
     registry: CollectorRegistry | None = None,
     heartbeat_s: float = HEARTBEAT_S,
     stuck_s: float = STUCK_S,
-    longest_s: float = LONGEST_S,
 ) -> FastAPI:
     """Make the API of a system.
 
@@ -46,7 +45,7 @@ def make_api(
         Bounds and the data folder.
     registry
         Where figures are registered, for /metrics; one of its own if not given.
-    heartbeat_s, stuck_s, longest_s
+    heartbeat_s, stuck_s
         Of event streams; see `EventHub`.
 
     Raises
@@ -63,7 +62,7 @@ def make_api(
         most_clients=settings.api.stream_clients,
         heartbeat_s=heartbeat_s,
         stuck_s=stuck_s,
-        longest_s=longest_s,
+        longest_s=settings.api.stream_seconds,
     )
 
     @asynccontextmanager

@@ -41,8 +41,9 @@ class Journal(Protocol):
         topics: Collection[str] | None = None,
         stream: str | None = None,
         newest_first: bool = False,
+        before: int | None = None,
     ) -> Sequence[Recorded]:
-        """Return events after a place, in order."""
+        """Return events between two places, in order."""
 
     def wait(self, after: int, timeout_s: float) -> bool:
         """Wait until there is something newer; False if nothing came."""

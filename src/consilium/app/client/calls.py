@@ -171,10 +171,12 @@ def fills(after: int = 0, limit: int = 100) -> Call[Page]:
     return _get("/api/trading/fills", Page, after=after, limit=limit)
 
 
-def event_history(topics: Sequence[str] | None = None, after: int = 0, limit: int = 100) -> Call[Page]:
-    """Events of the journal, page by page."""
+def event_history(
+    topics: Sequence[str] | None = None, after: int = 0, before: int | None = None, limit: int = 100
+) -> Call[Page]:
+    """Events of the journal, page by page; newest first where ``before`` is given."""
     chosen = ",".join(topics) if topics else None
-    return _get("/api/events/history", Page, topics=chosen, after=after, limit=limit)
+    return _get("/api/events/history", Page, topics=chosen, after=after, before=before, limit=limit)
 
 
 def publish(

@@ -222,10 +222,14 @@ class AsyncClient:
         return await self(calls.fills(after, limit))
 
     async def event_history(
-        self, topics: Sequence[str] | None = None, after: int = 0, limit: int = 100
+        self,
+        topics: Sequence[str] | None = None,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = 100,
     ) -> Page:
-        """Events of the journal, page by page."""
-        return await self(calls.event_history(topics, after, limit))
+        """Events of the journal, page by page; newest first where ``before`` is given."""
+        return await self(calls.event_history(topics, after, before, limit))
 
     async def publish(
         self, topic: str, *, source: str, sequence: int, ts_event: int, payload: Mapping[str, Any]

@@ -221,9 +221,15 @@ class Client:
         """Return fills, in the order of the journal."""
         return self(calls.fills(after, limit))
 
-    def event_history(self, topics: Sequence[str] | None = None, after: int = 0, limit: int = 100) -> Page:
-        """Events of the journal, page by page."""
-        return self(calls.event_history(topics, after, limit))
+    def event_history(
+        self,
+        topics: Sequence[str] | None = None,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> Page:
+        """Events of the journal, page by page; newest first where ``before`` is given."""
+        return self(calls.event_history(topics, after, before, limit))
 
     def publish(
         self, topic: str, *, source: str, sequence: int, ts_event: int, payload: Mapping[str, Any]

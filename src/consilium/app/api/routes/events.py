@@ -33,6 +33,10 @@ Place = Annotated[
     int | None,
     Query(ge=0, le=LARGEST_OFFSET, description="Place after which to begin; the journal's end if not given."),
 ]
+Before = Annotated[
+    int | None,
+    Query(ge=0, le=LARGEST_OFFSET, description="Newest first, before this place: `next` of the page before."),
+]
 LastEventId = Annotated[
     int | None,
     Header(
@@ -84,11 +88,15 @@ async def follow(
 
 
 @routes.get("/history", response_model=Page, **needs("read"))
-async def history(request: Request, topics: Topics = None, after: After = 0, limit: Limit = 100) -> Response:
-    """Return events of the journal, page by page."""
+async def history(
+    request: Request, topics: Topics = None, after: After = 0, before: Before = None, limit: Limit = 100
+) -> Response:
+    """Return events of the journal, page by page: oldest first, or newest first where `before` is given."""
     system = system_of(request)
     chosen = topics.split(",") if topics else None
-    found = await run_in_threadpool(system.journal.read, after, limit, topics=chosen)
+    found = await run_in_threadpool(
+        system.journal.read, after, limit, topics=chosen, newest_first=before is not None, before=before
+    )
     return JsonBytes(as_json(page_of([event_body(recorded) for recorded in found], limit)))
 
 
