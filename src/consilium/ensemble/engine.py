@@ -194,6 +194,7 @@ class Engine:
         pending, self._pending = self._pending, {}
         decided = [self._pool(topic, pending[topic]) for topic in sorted(pending)]
         if pending:
+            self._note(self.main, self._received, "consensus")
             self._forget()
         return tuple(consensus for consensus in decided if consensus is not None)
 
@@ -281,7 +282,6 @@ class Engine:
             return None
         consensus = self._convene(topic, voters, [p for p in voters if p.model in news])
         self._stands(topic, consensus, SIGNALS, {p.model: p.ts_event for p in voters})
-        self._note(topic, self._received, "consensus")
         return consensus
 
     def _voters(self, topic: Topic, now_ns: int) -> list[Prediction]:

@@ -61,19 +61,27 @@ def consensus_key(topic: Topic, main: Topic) -> str:
     return CONSENSUS_KEY if topic.symbol == main.symbol else f"{CONSENSUS_KEY}:{topic.symbol}"
 
 
-def consensus_body(engine: Engine, topic: Topic, consensus: Consensus | None) -> dict[str, Any]:
+def consensus_body(
+    engine: Engine,
+    topic: Topic,
+    consensus: Consensus | None,
+    trust: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
     """Return a consensus in the words of seed 000, with the rest of its account.
 
     Parameters
     ----------
     consensus
         None where nobody has a say: that is HOLD with no model used.
+    trust
+        Factors of the topic, where they are at hand.
     """
     about = {"symbol": topic.symbol, "horizon": seconds(topic.horizon_ns), "label_id": topic.label_id}
     if consensus is None:
         nothing = {"action": "HOLD", "confidence": 0.0, "models_used": 0, "agreement_pct": 0.0}
         return nothing | {"trust_weights": {}} | about | {"level": "none", "reason": "no_signal"}
-    trust = engine.service.trust(topic.horizon_ns, topic.label_id).factors()
+    if trust is None:
+        trust = engine.service.trust(topic.horizon_ns, topic.label_id).factors()
     voters = sorted(consensus.weights)
     return {
         "action": action(consensus),
@@ -208,10 +216,11 @@ def _consensus_values(engine: Engine, cycle: Cycle) -> dict[str, dict[str, Any]]
     """Return one value for each symbol: its consensus on the main horizon, with those on others beside it."""
     values: dict[str, dict[str, Any]] = {}
     others: dict[str, list[dict[str, Any]]] = {}
+    trust = engine.service.trust(engine.main.horizon_ns, engine.main.label_id).factors()
     for topic, consensus in cycle.shown:
         key = consensus_key(topic, engine.main)
         if topic[1:] == engine.main[1:]:
-            values[key] = consensus_body(engine, topic, consensus)
+            values[key] = consensus_body(engine, topic, consensus, trust)
         elif consensus is not None:
             others.setdefault(key, []).append(consensus_body(engine, topic, consensus))
     for key, bodies in others.items():

@@ -37,7 +37,7 @@ _MOST_STRANGE = 100
 
 
 def make_live_ensemble(
-    settings: Settings, loaded: Iterable[str] = (), *, paper: bool = True
+    settings: Settings, loaded: Iterable[str] = (), *, paper: bool = True, capacity: int = 4096
 ) -> EnsembleService:
     """Make the ensemble of a service: the nine registered kinds and our own models may speak.
 
@@ -46,6 +46,8 @@ def make_live_ensemble(
     loaded
         Our own models that serve; only they are waited for. A model without an allocation in the settings
         has the mean of those given.
+    capacity
+        Rounds kept until their outcome: symbols times the bars of the horizon, and some more.
 
     Raises
     ------
@@ -76,6 +78,7 @@ def make_live_ensemble(
         round_trip_cost=trip_cost(settings),
         gates=ensemble.gates,
         paper=paper,
+        capacity=capacity,
         loaded=ours,
     )
 
