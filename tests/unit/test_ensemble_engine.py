@@ -180,6 +180,17 @@ def test_a_guest_is_not_taught_by_a_consensus_twice() -> None:
     assert trusted_weights(engine) == {"lgbm": 1.0, "nhits": 1.05, "tlob": 1.0, "xgb": 1.05}
 
 
+def test_a_snapshot_in_the_middle_of_a_round_knows_its_guests() -> None:
+    lived, restored = pure_engine(loaded=["xgboost"]), pure_engine(loaded=["xgboost"])
+    lived.cycle(START, {key("nhits"): signal("BUY")})
+    lived.handle(window("BTCUSDT", START + SECOND_NS))
+    restored.restore(lived.state())
+    for engine in (lived, restored):
+        engine.handle(own("xgboost", START + SECOND_NS))
+        assert trusted_weights(engine)["nhits"] == 1.05
+    assert restored.state_hash() == lived.state_hash()
+
+
 def test_our_own_prediction_takes_the_place_of_a_guest() -> None:
     engine = pure_engine(loaded=["xgboost", "nhits"])
     engine.cycle(START, {key("xgb"): signal("SELL", 0.9)})
