@@ -166,7 +166,7 @@ def _exported(data: bytes, window: int = 8, width: int = 3) -> Exported:
     form = form_of(window, width)
     graph = GraphForecaster(data, form, "graph")
     return Exported(
-        graphs=(data,), form=form, parity=measure_parity(graph.predict_proba, fixed_rows(form.shape), 0.0)
+        graphs=(data,), form=form, parity=measure_parity(graph.predict_proba(fixed_rows(form.shape)), 0.0)
     )
 
 

@@ -37,7 +37,7 @@ BEST = "best"
 """int8 where it passed its gate and holds here, else fp32, else the native model."""
 KINDS = (BEST, FP32, INT8, NATIVE)
 
-COMPARED = 512
+COMPARED = 128
 """Held-out rows on which the graph is compared with the native model."""
 
 

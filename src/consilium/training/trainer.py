@@ -159,7 +159,7 @@ def train_on(
             learn, later = ((read_by(scaler, reading.inputs(rows)), dataset.y[rows]) for rows in (fit, stop))
             forecaster.fit(*learn, validation=later)
         means = class_means(dataset.y[fold.fit], dataset.realised_return[fold.fit])
-        calibration = _calibrated(dataset, parts["calibration"], forecaster, scaler, means)
+        calibration, calls = _calibrated(dataset, parts["calibration"], forecaster, scaler, means)
     return TrainedModel(
         name=name,
         forecaster=forecaster,
@@ -179,20 +179,28 @@ def train_on(
             "slope": calibration.calibrator.slope,
             "judged_loss": calibration.judged_loss,
             "judged_climatology": calibration.judged_climatology,
+            **calls,
         },
     )
 
 
 def _calibrated(
     dataset: Dataset, rows: Rows, forecaster: Forecaster, scaler: Scaler | None, means: ClassMeans
-) -> Calibration:
-    return calibrate(
-        raw_forecasts(dataset, rows, forecaster, scaler),
-        dataset.y[rows],
-        dataset.ts_event[rows],
-        dataset.ts_matured[rows],
-        np.asarray(means.prior),
+) -> tuple[Calibration, dict[str, float]]:
+    """Return the calibration, and how the calls on its rows went; a slow model is asked for both once."""
+    raw = raw_forecasts(dataset, rows, forecaster, scaler)
+    calibration = calibrate(
+        raw, dataset.y[rows], dataset.ts_event[rows], dataset.ts_matured[rows], np.asarray(means.prior)
     )
+    direction = calibration.calibrator.apply(raw).argmax(axis=1) - 1
+    signed = (direction * dataset.realised_return[rows])[direction != 0]
+    right = signed > 0
+    return calibration, {
+        "right": float(right.sum()),
+        "wrong": float((~right).sum()),
+        "gained": float(signed[right].sum()),
+        "lost": float(-signed[~right].sum()),
+    }
 
 
 def _learning_parts(reading: Reading, fold: Fold) -> dict[str, Rows]:
@@ -280,7 +288,7 @@ def train_final(
     )
 
 
-def held_out(dataset: Dataset, model: Reader, *, most: int = 2_000) -> Rows:
+def held_out(dataset: Dataset, model: Reader, *, most: int = 800) -> Rows:
     """Return rows that `train_final` fits no weights on, its calibration part, evenly thinned over time.
 
     Parameters

@@ -11,7 +11,6 @@ from consilium.training.calibration import timestamp_weights
 from consilium.training.class_means import ClassMeans, class_means
 from consilium.training.dataset import Dataset
 from consilium.training.forecasts import FoldSummary, Forecasts, ModelFailure
-from consilium.training.reading import Reading
 from consilium.training.scaler import WINSOR
 from consilium.training.splits import CALIBRATION_FRACTION, MIN_TIMES, STOP_FRACTION, Fold, walk_forward_folds
 from consilium.training.teaching import Teaching
@@ -20,7 +19,6 @@ from consilium.training.trainer import (
     Factory,
     derive_seed,
     forecast,
-    raw_forecasts,
     train_final,
     train_on,
 )
@@ -91,7 +89,7 @@ class _Task:
                 part=f"fold {self.index + 1}",
             )
             probabilities, spoke = forecast(dataset, test, trained)
-            figures = _figures(dataset, test, probabilities, trained) | _calls(dataset, self.fold, trained)
+            figures = _figures(dataset, test, probabilities, trained)
         except Exception as error:  # noqa: BLE001 - whatever a plug-in raises must not stop the other models
             text = " ".join(str(error).split()) or type(error).__name__
             return ModelFailure(model=self.name, fold=self.index, error=text)
@@ -263,20 +261,6 @@ def _silent_cell(dataset: Dataset, fold: Fold, name: str, index: int) -> _Cell:
         spoke=np.zeros(len(fold.test), dtype=np.bool_),
         figures={"skilled": 0.0, "failed": 1.0},
     )
-
-
-def _calls(dataset: Dataset, fold: Fold, trained: TrainedModel) -> dict[str, float]:
-    rows = fold.calibration[Reading.of(dataset, trained).eligible()[fold.calibration]]
-    raw = raw_forecasts(dataset, rows, trained.forecaster, trained.scaler)
-    direction = trained.calibration.calibrator.apply(raw).argmax(axis=1) - 1
-    signed = (direction * dataset.realised_return[rows])[direction != 0]
-    right = signed > 0
-    return {
-        "right": float(right.sum()),
-        "wrong": float((~right).sum()),
-        "gained": float(signed[right].sum()),
-        "lost": float(-signed[~right].sum()),
-    }
 
 
 def _figures(

@@ -96,19 +96,16 @@ class Parity:
         )
 
 
-def measure_parity(forecast: Callable[[Floats], Floats], rows: Floats, difference: float) -> Parity:
+def measure_parity(p: Floats, difference: float) -> Parity:
     """Choose grid and rows, and take the digest.
 
     Parameters
     ----------
-    forecast
-        From rows to probabilities (n, 3).
-    rows
-        What `fixed_rows` made.
+    p
+        Probabilities (n, 3) of what `fixed_rows` made.
     difference
         To be stored with it.
     """
-    p = forecast(rows)
     best: tuple[float, NDArray[np.int64]] = (0.0, np.arange(0))
     for offset in np.arange(OFFSETS) / OFFSETS:
         inside = np.flatnonzero((np.abs((p / CELL + offset) % 1.0 - 0.5) < 0.5 - MARGIN).all(axis=1))

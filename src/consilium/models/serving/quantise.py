@@ -94,8 +94,9 @@ def quantise(exported: Exported, rows: Floats, y: NDArray[np.int64]) -> Quantise
     found: Exported | None = None
     if passed:
         fixed = fixed_rows(exported.form.shape)
-        difference = float(np.abs(short.predict_proba(fixed) - whole.predict_proba(fixed)).max())
-        parity = measure_parity(short.predict_proba, fixed, difference)
+        said = short.predict_proba(fixed)
+        difference = float(np.abs(said - whole.predict_proba(fixed)).max())
+        parity = measure_parity(said, difference)
         found = Exported(graphs=graphs, form=exported.form, parity=parity)
     return Quantised(
         exported=found,
