@@ -26,6 +26,7 @@ from consilium.training.book_labels import BookLabelSpec, make_book_labels, terc
 from consilium.training.dataset import Dataset, build_dataset
 from consilium.training.labels import LabelSpec
 from consilium.training.lessons import takes_loop, teach
+from consilium.training.reading import Reading
 from consilium.training.scaler import Scaler
 from consilium.training.teaching import PRECISIONS, Teaching
 
@@ -91,7 +92,9 @@ def fit(name: str, rows: int, epochs: int, teaching: Teaching) -> dict[str, floa
     watch = Watch()
     scaler = Scaler.fit(dataset.inputs(fitted))
     if takes_loop(model):
-        teach(dataset, model, scaler, fitted, later, teaching=teaching, name=name, part="fit")
+        teach(
+            Reading.of(dataset, model), model, scaler, fitted, later, teaching=teaching, name=name, part="fit"
+        )
     else:
         scaled = [scaler.transform(dataset.inputs(part)) for part in (fitted, later)]
         model.fit(scaled[0], dataset.y[fitted], validation=(scaled[1], dataset.y[later]))

@@ -13,7 +13,15 @@ ROWS_AT_ONCE = 512
 
 
 def chances(
-    market: SimulatedBook, rows: Ints, horizon: int, threshold: float, *, draws: int = 1_000, seed: int = 0
+    market: SimulatedBook,
+    rows: Ints,
+    horizon: int,
+    threshold: float,
+    *,
+    flow: Floats | None = None,
+    flow_error: float = 0.0,
+    draws: int = 1_000,
+    seed: int = 0,
 ) -> Floats:
     r"""Return P(down, flat, up) of the smoothed mid after some snapshots, given the whole state, (n, 3).
 
@@ -35,6 +43,11 @@ def chances(
         k, >= 1.
     threshold
         A relative change, >= 0.
+    flow
+        What is believed of the flow at each row, shape (n,), in place of what it is: the best forecast of one
+        who sees that much of it. None for the truth.
+    flow_error
+        Deviation of the truth from what is believed, >= 0.
     draws
         Futures of each row, >= 1.
     seed
@@ -51,22 +64,25 @@ def chances(
     if horizon < 1 or draws < 1:
         raise InvalidValue("horizon and draws must be >= 1", (horizon, draws), "give both")
     require_at_least("threshold", threshold, 0.0)
+    require_at_least("flow_error", flow_error, 0.0)
     rng = np.random.default_rng(seed)
+    believed = market.signal[rows] if flow is None else flow
     found = np.empty((len(rows), 3))
     for start in range(0, len(rows), ROWS_AT_ONCE):
         part = rows[start : start + ROWS_AT_ONCE]
-        change = _played_on(market, part, horizon, draws, rng)
+        known = _spread_out(believed[start : start + len(part)], (len(part), draws))
+        known += flow_error * rng.standard_normal(known.shape)
+        change = _played_on(market, part, known, horizon, rng)
         up, down = (change > threshold).mean(axis=1), (change < -threshold).mean(axis=1)
         found[start : start + len(part)] = np.column_stack([down, 1.0 - up - down, up])
     return found
 
 
 def _played_on(
-    market: SimulatedBook, rows: Ints, horizon: int, draws: int, rng: np.random.Generator
+    market: SimulatedBook, rows: Ints, flow: Floats, horizon: int, rng: np.random.Generator
 ) -> Floats:
-    """Return l of each row in each future, shape (n, draws)."""
-    habits, shape = market.habits, (len(rows), draws)
-    flow = _spread_out(market.signal[rows], shape)
+    """Return l of each row in each future, shape (n, draws), from what is believed of the flow."""
+    habits, shape = market.habits, (flow.shape[0], flow.shape[1])
     swing = habits.volatility_swing
     wave = np.log(market.move_rate[rows] / habits.move_rate) + swing**2 / 2.0
     width = market.book.ask_price[rows, 0] - market.book.bid_price[rows, 0]
