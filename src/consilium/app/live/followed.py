@@ -3,7 +3,7 @@
 import base64
 from collections import deque
 from collections.abc import Mapping, Sequence
-from math import isfinite, sqrt
+from math import isfinite, nan, sqrt
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from consilium.app.live.feeds import WARM_UP_BARS
 from consilium.domain import Candle, Outcome
-from consilium.market.features import FeatureStream
+from consilium.market.candles import COLUMNS, CandleSeries
+from consilium.market.features import FeatureStream, compute_features
 from consilium.training.label_stream import LabelStream
 from consilium.training.labels import LabelSpec
 from consilium.training.volatility import DAILY_BARS
@@ -19,6 +20,8 @@ from consilium.training.volatility import DAILY_BARS
 Floats = NDArray[np.float64]
 
 FALLBACK_FEATURES = ("rsi_14", "ema_10_gap", "ema_50_gap")
+FALLBACK_BARS = 500
+"""Bars that the fallback looks back; what an EMA of 50 took from earlier ones is below 1e-8 of it."""
 
 
 class Followed:
@@ -53,8 +56,8 @@ class Followed:
         self.labels = LabelStream(symbol, spec, interval_ns)
         self.rows: deque[tuple[int, Floats]] = deque(maxlen=max(window, 1))
         self.ts_close = -1
-        self._plain = FeatureStream(FALLBACK_FEATURES, interval_ns=interval_ns, bars_per_day=bars_per_day)
-        self._plain_row: Floats = np.full(len(FALLBACK_FEATURES), np.nan)
+        self._returns: deque[float] = deque(maxlen=DAILY_BARS)
+        self._log_close = nan
         self._read: FeatureStream | None = None
         self.read(features, window)
 
@@ -79,7 +82,9 @@ class Followed:
         """Take the next candle; return the outcome that it makes known, if any."""
         self.candles.append(candle)
         self.ts_close = candle.ts_close
-        self._plain_row = self._plain.update(candle)
+        log_close = float(np.log(candle.close))
+        self._returns.append(log_close - self._log_close)
+        self._log_close = log_close
         if self._read is not None:
             self.rows.append((candle.ts_close, self._read.update(candle)))
         return self.labels.update(candle)
@@ -89,17 +94,29 @@ class Followed:
         """Features of the models at the newest close; None where no model reads any."""
         return self.rows[-1][1] if self._read is not None and self.rows else None
 
-    @property
     def plain_row(self) -> Floats | None:
-        """Features of the fallback at the newest close; None while they are not known."""
-        return self._plain_row if np.isfinite(self._plain_row).all() else None
+        """Compute the features of the fallback at the newest close; None while they are not known.
+
+        From the candles at hand and not from a stream: they are needed only where no model speaks.
+        """
+        candles = [self.candles[k] for k in range(-min(FALLBACK_BARS, len(self.candles)), 0)]
+        if not candles:
+            return None
+        series = CandleSeries(
+            symbol=self.symbol,
+            interval_ns=self.interval_ns,
+            bars_per_day=self.bars_per_day,
+            ts_open=np.array([c.ts_open for c in candles]),
+            **{name: np.array([getattr(c, name) for c in candles]) for name in COLUMNS},
+        )
+        row: Floats = compute_features(series, FALLBACK_FEATURES)[-1]
+        return row if np.isfinite(row).all() else None
 
     def volatility(self) -> float | None:
         """Return the daily volatility at the newest close, as `daily_volatility` has it; None if unknown."""
-        if len(self.candles) <= DAILY_BARS:
+        if len(self._returns) < DAILY_BARS:
             return None
-        closes = np.array([self.candles[k].close for k in range(-DAILY_BARS - 1, 0)])
-        found = float(np.diff(np.log(closes)).std(ddof=1)) * sqrt(self.bars_per_day)
+        found = float(np.array(self._returns).std(ddof=1)) * sqrt(self.bars_per_day)
         return found if isfinite(found) else None
 
     def state(self) -> dict[str, Any]:
@@ -107,8 +124,7 @@ class Followed:
         return {
             "ts_close": self.ts_close,
             "labels": self.labels.state(),
-            "plain": self._plain.state(),
-            "plain_row": _packed(self._plain_row),
+            "closes": _packed(np.array([self._log_close, *self._returns])),
             "read": None if self._read is None else self._read.state(),
             "rows": [[ts, _packed(row)] for ts, row in self.rows],
         }
@@ -129,10 +145,11 @@ class Followed:
             The state is of other features or another label.
         """
         self.labels.restore(state["labels"])
-        self._plain.restore(state["plain"])
         if self._read is not None:
             self._read.restore(state["read"] or {})
-        self._plain_row = _unpacked(state["plain_row"])
+        self._log_close, *returns = _unpacked(state["closes"]).tolist()
+        self._returns.clear()
+        self._returns.extend(returns)
         self.rows.clear()
         self.rows.extend((int(ts), _unpacked(row)) for ts, row in state["rows"])
         self.candles.clear()

@@ -340,7 +340,7 @@ class Pipeline:
         return self._fall_back(followed, ts)
 
     def _fall_back(self, followed: Followed, ts: int) -> Sequence[Prediction]:
-        row = followed.plain_row
+        row = followed.plain_row()
         if row is None:
             return ()
         if self._fallback is None:

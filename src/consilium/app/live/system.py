@@ -288,7 +288,7 @@ class LiveSystem:
             found = self._replayed()
             self._offset = found.offset
             self._candle_log.forget_after(max(self.pipeline.ts, 0))
-            self.pipeline.fill_windows()
+            self.pipeline.serve(self._members)  # anew, with the rows of the replayed steps
             self._tell_pool()
             del self.troubles["engine"]
             log.info("recovered %d steps, %d differing", found.steps, found.differing)
@@ -489,6 +489,10 @@ class LiveSystem:
     def predictions(self, symbol: str | None, after: int, limit: int) -> list[dict[str, Any]]:
         """Return predictions after a place of the journal, in order."""
         return views.history(self.journal, views.PREDICTED, symbol, after, limit)
+
+    def state_hash(self) -> str:
+        """Return the digest of all state, as it stands between two steps."""
+        return self._run(lambda: self.pipeline.state_hash())
 
     def trading_status(self) -> dict[str, Any]:
         """Return the account and its positions."""

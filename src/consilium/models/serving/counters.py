@@ -6,6 +6,7 @@ from threading import Lock
 import numpy as np
 
 KEPT = 1024
+_OLDEST = 64
 """Latencies that the quantiles are taken of, the newest."""
 
 FAILED, TOO_SLOW, NOT_FINITE, SHORT, BUSY = "failed", "too_slow", "not_finite", "short_history", "busy"
@@ -28,6 +29,7 @@ class Counters:
         self._latency = np.zeros(KEPT)
         self._served = 0
         self._failures: Counter[str] = Counter()
+        self._median, self._median_due = 0.0, 1
 
     def served(self, nanoseconds: int) -> None:
         """Count a forecast and keep its latency."""
@@ -47,8 +49,10 @@ class Counters:
             return dict(self._failures)
 
     def median_ms(self) -> float:
-        """Return the median latency in milliseconds; 0 before the first forecast."""
-        return self._quantile(0.5)
+        """Return the median latency in milliseconds, at most 64 forecasts old; 0 before the first."""
+        if self._served >= self._median_due:
+            self._median, self._median_due = self._quantile(0.5), self._served + _OLDEST
+        return self._median
 
     def _quantile(self, share: float) -> float:
         with self._lock:
