@@ -47,7 +47,8 @@ def serving(folder: Path, *arguments: str, port: int | None = None, **changes: s
         if served.process.poll() is None:
             served.process.kill()
         served.process.wait()
-        served.process.stderr.close()
+        if served.process.stderr is not None:
+            served.process.stderr.close()
 
 
 class Served:

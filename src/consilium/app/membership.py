@@ -1,11 +1,15 @@
 """Which of the models that were asked for some data can feed, and what those read beside bars."""
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from consilium.app.bootstrap import factories
-from consilium.app.observe import Observed
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import DataProblem, UsageError
+
+if TYPE_CHECKING:
+    # Those who serve ask what a model reads and must not carry the readers of files.
+    from consilium.app.observe import Observed
 
 BOOK_MODELS = ("tlob",)
 """Models that are known to read books, whether their library is there or not."""
@@ -24,7 +28,7 @@ def reads_books(name: str) -> bool:
         return False
 
 
-def unfed(models: Iterable[str], observed: Observed) -> dict[str, str]:
+def unfed(models: Iterable[str], observed: "Observed") -> dict[str, str]:
     """Return the models that the data cannot feed, and why; that is no failure of theirs."""
     if observed.recordings is not None:
         return {}
@@ -50,7 +54,7 @@ def fed(models: Iterable[str], skipped: Mapping[str, str]) -> tuple[str, ...]:
     return left
 
 
-def with_windows(observed: Observed, models: Iterable[str], progress: ProgressCall = silent) -> Observed:
+def with_windows(observed: "Observed", models: Iterable[str], progress: ProgressCall = silent) -> "Observed":
     """Keep the books themselves where one of the models reads windows of them."""
     if not any(reads_books(name) for name in models):
         return observed

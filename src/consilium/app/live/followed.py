@@ -102,12 +102,13 @@ class Followed:
         candles = [self.candles[k] for k in range(-min(FALLBACK_BARS, len(self.candles)), 0)]
         if not candles:
             return None
+        columns: dict[str, Any] = {name: np.array([getattr(c, name) for c in candles]) for name in COLUMNS}
         series = CandleSeries(
             symbol=self.symbol,
             interval_ns=self.interval_ns,
             bars_per_day=self.bars_per_day,
             ts_open=np.array([c.ts_open for c in candles]),
-            **{name: np.array([getattr(c, name) for c in candles]) for name in COLUMNS},
+            **columns,
         )
         row: Floats = compute_features(series, FALLBACK_FEATURES)[-1]
         return row if np.isfinite(row).all() else None

@@ -1,0 +1,275 @@
+"""A living system in this process: candles as they should not be, models that change, commands, faults."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from threading import Event as Flag
+
+import pytest
+
+from consilium.app.live.assembly import assemble
+from consilium.app.live.candle_log import CandleLog
+from consilium.app.live.feeds import PanelFeed, Step
+from consilium.app.live.system import LiveSystem
+from consilium.app.settings import Live
+from consilium.domain import Candle, DataProblem, RuleChanged, UnknownName, UsageError
+from consilium.domain.time import HOUR_NS
+from consilium.market.simulator import simulate
+from live_cases import settings_of, store_models
+
+BARS = 520
+STEPS = BARS // 2
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stored")
+    store_models(folder)
+    return folder
+
+
+def until(good: Callable[[], bool], seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not good():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+class OddFeed(PanelFeed):
+    """Plays a panel with the steps changed by a test."""
+
+    def __init__(self, change: Callable[[int, Step], list[Step]], bars: int = BARS, symbols: int = 3) -> None:
+        super().__init__("odd", simulate(symbols=symbols, bars=bars, seed=5).series, speed=0.0)
+        self._change = change
+
+    def steps(self, after: int, stop: Flag) -> Iterator[Step]:
+        for number, step in enumerate(super().steps(after, stop)):
+            yield from self._change(number, step)
+
+
+def system_of(folder: Path, feed: PanelFeed | None = None, **changes: object) -> LiveSystem:
+    made = assemble(settings_of(folder, live=Live(), **changes))
+    if feed is not None:
+        made.feed = feed
+    return made
+
+
+def ended(system: LiveSystem) -> None:
+    until(lambda: system.feed.problem() == "the feed has ended" or "feed" in system.troubles)
+    assert system.troubles == {}
+
+
+def consensuses(system: LiveSystem, symbol: str | None = None) -> list[dict[str, object]]:
+    return system.consensus_history(symbol, 0, 100_000)
+
+
+@pytest.mark.promise("004", "ready with no model, no feed and no Redis; it degrades and says so")
+def test_it_is_ready_with_no_model_no_feed_and_no_redis(tmp_path: Path) -> None:
+    with assemble(settings_of(tmp_path, live=Live())) as system:
+        until(lambda: "engine" not in system.troubles)
+        ready = system.ready()
+        assert {part: why for part, why in ready.items() if why and not why.startswith("warn: ")} == {}
+        assert ready["feed"] == "warn: no feed is set"
+        assert ready["models"].startswith("warn: no model is loaded: coverage none")
+        assert system.health()["status"] == "degraded"
+        assert (tmp_path / "journal.sqlite").exists()
+
+
+def test_without_models_the_fallback_speaks_under_coverage_none(tmp_path: Path) -> None:
+    with system_of(tmp_path, OddFeed(lambda _, step: [step], bars=BARS)) as system:
+        ended(system)
+        found = consensuses(system)
+        assert len(found) == 3 * STEPS
+        assert {consensus["level"] for consensus in found} <= {"none", "none_volatility_hold"}
+        assert {said["model"] for said in system.predictions(None, 0, 10_000)} == {"fallback"}
+        assert system.health()["coverage"] == "none"
+
+
+def test_repeated_foreign_and_other_candles_change_nothing(tmp_path: Path) -> None:
+    def odd(number: int, step: Step) -> list[Step]:
+        if number % 7 == 3:
+            foreign = replace(step[0], symbol="FOREIGN")
+            longer = replace(step[1], interval_ns=2 * HOUR_NS)
+            return [(step[0], *step, foreign, longer), step]
+        return [step]
+
+    with system_of(tmp_path / "plain", OddFeed(lambda _, step: [step], bars=BARS)) as system:
+        ended(system)
+        expected = [c["event_id"] for c in consensuses(system)]
+    with system_of(tmp_path / "odd", OddFeed(odd, bars=BARS)) as system:
+        ended(system)
+        assert [c["event_id"] for c in consensuses(system)] == expected
+        left_out = system.market_status()["left_out"]
+        assert left_out["unknown_symbol"] == left_out["other_length"] == len(range(3, STEPS, 7))
+        assert left_out["repeated"] >= len(range(3, STEPS, 7))
+
+
+def test_a_late_candle_fills_the_history_and_is_not_forecast(tmp_path: Path) -> None:
+    held: list[Candle] = []
+
+    def late(number: int, step: Step) -> list[Step]:
+        if number == 20:
+            held.append(step[0])
+            return [step[1:]]
+        if number == 21:
+            return [(held[0],), step]  # it comes alone, after its own step was done
+        return [step]
+
+    with system_of(tmp_path, OddFeed(late, bars=BARS)) as system:
+        ended(system)
+        spoken = {c["ts_event"] for c in consensuses(system, held[0].symbol)}
+        assert held[0].ts_close not in spoken
+        assert held[0].ts_close + HOUR_NS in spoken
+        assert len(spoken) == STEPS - 1
+        assert system.market_status()["left_out"] == {"late": 1}
+        shown = [candle["ts_close"] for candle in system.candles(held[0].symbol, BARS)]
+        assert held[0].ts_close in shown
+        before = system.state_hash()
+    with system_of(tmp_path, OddFeed(late, bars=BARS)) as system:
+        until(lambda: "engine" not in system.troubles)
+        assert system.state_hash() == before
+
+
+def test_a_gap_in_one_symbol_leaves_the_others_alone(tmp_path: Path, stored: Path) -> None:
+    (tmp_path / "models").symlink_to(stored)
+
+    def gap(number: int, step: Step) -> list[Step]:
+        return [step[1:]] if 20 <= number < 40 else [step]
+
+    feed = OddFeed(gap)
+    with system_of(tmp_path, feed) as system:
+        ended(system)
+        counts = {symbol: len(consensuses(system, symbol)) for symbol in feed.symbols}
+        assert sorted(counts.values()) == [STEPS - 20, STEPS, STEPS]
+        assert system.health()["coverage"] == "full"
+
+
+def test_a_promotion_takes_effect_while_it_serves(tmp_path: Path) -> None:
+    registry = store_models(tmp_path / "models")
+    paced = OddFeed(lambda _, step: [step])
+    paced.speed = 60.0
+    with system_of(tmp_path, paced) as system:
+        until(lambda: system.pipeline.ts > 0)
+        first = dict(system.pipeline.change.models)
+        store_models(tmp_path / "models", ("lightgbm",), rounds=5)
+        registry.promote("lightgbm", 2, ts=2, reason="by hand")
+        until(lambda: system.pipeline.change.models != first)
+        now = dict(system.pipeline.change.models)
+        assert now["xgboost"] == first["xgboost"]
+        assert (first["lightgbm"][:2], now["lightgbm"][:2]) == ("1:", "2:")
+        told = system.journal.read(0, 10, topics=["model.pool_changed"])
+        assert [row.event.payload["models"] for row in told] == [first, now]  # type: ignore[index]
+        system.feed.speed = 0.0  # type: ignore[attr-defined]
+        ended(system)
+        before = system.state_hash()
+    with system_of(tmp_path, OddFeed(lambda _, step: [step])) as system:
+        until(lambda: "engine" not in system.troubles)
+        assert system.state_hash() == before
+
+
+def test_a_model_damaged_while_it_serves_goes_on_and_is_missing_after_a_restart(tmp_path: Path) -> None:
+    store_models(tmp_path / "models")
+    paced = OddFeed(lambda _, step: [step])
+    paced.speed = 100.0
+    with system_of(tmp_path, paced) as system:
+        until(lambda: system.pipeline.ts > 0)
+        (graph,) = (tmp_path / "models" / "lightgbm").rglob("graph.fp32.onnx")
+        graph.write_bytes(graph.read_bytes()[:-50])
+        state = tmp_path / "models" / "lightgbm" / "registry.json"
+        state.write_text(state.read_text() + " ")  # somebody writes there: it is looked at again
+        time.sleep(1.5)
+        assert system.health()["coverage"] == "full"
+    with system_of(tmp_path, OddFeed(lambda _, step: [step])) as system:
+        ended(system)
+        assert "lightgbm: " in system.ready()["models"]
+        assert set(system.pipeline.change.models) == {"xgboost"}
+        # One of two speaks: none by the rule of the seed, and still it is the model and not the fallback.
+        assert system.health()["coverage"] == "none"
+        assert {p["model"] for p in system.predictions(None, 0, 100_000)[-3:]} == {"xgboost"}
+
+
+def test_a_command_is_journaled_once_it_is_applied_and_survives(tmp_path: Path) -> None:
+    with system_of(tmp_path) as system:
+        until(lambda: "engine" not in system.troubles)
+        head = system.journal.head().offset
+        with pytest.raises(UnknownName):
+            system.submit(RuleChanged(rule="loudest", by="ann", ts_event=1), by="ann")
+        assert system.journal.head().offset == head
+        event = system.submit(RuleChanged(rule="majority", by="ann", ts_event=2), by="ann", trace_id="t1")
+        assert (event.topic, event.trace_id) == ("ensemble.rule_changed", "t1")
+        found = system.journal.find(event.event_id)
+        assert found is not None
+        before = system.state_hash()
+    with system_of(tmp_path) as system:
+        until(lambda: "engine" not in system.troubles)
+        assert system.engine.status()["strategy"] == "majority"
+        assert system.state_hash() == before
+
+
+def test_another_feed_on_the_same_data_is_refused_in_one_line(tmp_path: Path) -> None:
+    with assemble(settings_of(tmp_path, live=Live(feed="simulate:symbols=1,bars=40", speed=0.0))) as system:
+        ended(system)
+    other = assemble(settings_of(tmp_path, live=Live(feed="simulate:symbols=2,bars=40", speed=0.0)))
+    with pytest.raises(UsageError, match="this data folder follows simulate:symbols=1,bars=40"):
+        other.start()
+    other.stop()
+
+
+def test_candles_that_are_gone_are_missed_and_nothing_is_invented(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, live=Live(feed="simulate:symbols=1,bars=240,seed=2", speed=0.0))
+    with assemble(settings) as system:
+        ended(system)
+    for path in (tmp_path / "live" / "candles").glob("*.csv"):
+        text = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(line for line in text if not line.endswith(",0\n"))[: len(text[0])] + "")
+    system = assemble(settings)
+    system.journal.save_snapshot("pipeline", system.journal.head().offset, {"version": 0})
+    with system:
+        until(lambda: system.troubles.get("engine", "").startswith("cannot recover"))
+        assert "restore the data folder" in system.ready()["engine"]
+
+
+def test_kept_candles_cut_by_a_kill_are_taken_again(tmp_path: Path) -> None:
+    (series,) = simulate(symbols=1, bars=30, seed=1).series.values()
+    log = CandleLog(tmp_path)
+    log.begin({"feed": "x"}, [series.candle(0)])
+    for t in range(1, 30):
+        log.keep(int(series.ts_close[t]), [series.candle(t)])
+    log.close()
+    newest = max(tmp_path.glob("*.csv"))
+    newest.write_bytes(newest.read_bytes()[:-20])
+    again = CandleLog(tmp_path)
+    assert again.last == int(series.ts_close[28])
+    assert [candles[0] for _, candles in again.steps()] == [series.candle(t) for t in range(1, 29)]
+    assert again.warm_up() == [series.candle(0)]
+    again.forget_after(int(series.ts_close[25]))
+    assert again.last == int(series.ts_close[25])
+    again.keep(int(series.ts_close[26]), [series.candle(26)])
+    assert [step for step, _ in again.steps(int(series.ts_close[24]))] == series.ts_close[25:27].tolist()
+    again.close()
+    newest.write_bytes(newest.read_bytes().replace(b",SIM", b",SIM,", 1).replace(b"SIM00,", b"SIM00,,", 1))
+    with pytest.raises(DataProblem, match="kept candles must be whole"):
+        CandleLog(tmp_path)
+
+
+def test_the_service_starts_without_torch_and_the_libraries_of_training(tmp_path: Path) -> None:
+    script = """
+import json, sys, time
+from pathlib import Path
+from consilium.app.settings import Settings
+from consilium.app.live.assembly import assemble
+from consilium.app.api.frame import make_api
+with assemble(Settings(data_dir=Path(sys.argv[1]))) as system:
+    while "engine" in system.troubles:
+        time.sleep(0.01)
+    print(json.dumps([name for name in ("torch", "sklearn", "scipy", "xgboost", "lightgbm", "ccxt", "plotly")
+                      if name in sys.modules]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert json.loads(done.stdout) == []
