@@ -321,6 +321,23 @@ def test_a_failing_handler_of_failures_does_not_go_on_for_ever(
     assert journal.head().offset == 2
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_effects_that_are_no_json_become_a_dead_letter(
+    transport: Transport, journal: Journal, kept: bool
+) -> None:
+    def handle(event: Event) -> Sequence[Event]:
+        payload = {"number": float("nan") if number_of(event) == 1 else 0}
+        return [replace(effect(event), payload=payload)]
+
+    filled(journal, range(3))
+    replay(journal, transport)
+    with Running(transport, handler=handle, journal=journal if kept else None) as consumer:
+        until(lambda: consumer.seen == [0, 1, 2] and bool(transport.dead_letters()))
+    (letter,) = transport.dead_letters()
+    assert letter.event_id == told(1).event_id
+    assert "its effects cannot be kept" in letter.error
+
+
 def test_an_event_that_kills_its_consumers_is_given_up(transport: Transport) -> None:
     transport.publish([told(0), told(1)])
     transport.open_group("g", 0)

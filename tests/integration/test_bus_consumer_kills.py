@@ -30,15 +30,16 @@ from consilium.bus.transport import RedisTransport
 redis_url, database_url, name, fatal = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 journal = open_journal(database_url)
 transport = RedisTransport(redis_url)
-keep = journal.append_once
+keep = journal.append_once_async
 
 def append_once(consumer, event_id, effects):
     done = keep(consumer, event_id, effects)
     if number_of(effects[0]) == fatal:
+        done.result()
         os.kill(os.getpid(), signal.SIGKILL)
     return done
 
-journal.append_once = append_once
+journal.append_once_async = append_once
 print("ready", flush=True)
 transport.consume("effects", name, [TOLD], handler=lambda event: [effect(event)],
                   stop=threading.Event(), journal=journal, idle_s=0.5, batch=50)

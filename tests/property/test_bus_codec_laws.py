@@ -124,6 +124,9 @@ def test_what_is_not_finite_is_refused(value: float) -> None:
                 event_of((topic, message))
     with pytest.raises(DataProblem, match="finite"):
         canonical({"x": value})
+    raw = replace(event_of(("system.health_updated", {"ts_event": 1})), payload={"x": [float(value)]})
+    with pytest.raises(DataProblem, match="finite"):
+        to_bytes(raw)
 
 
 @given(st.sampled_from(["model", "ts_event", "probabilities", "confidence", "direction"]), json_values)
@@ -220,7 +223,7 @@ def test_a_payload_nested_too_deep_or_with_broken_text_is_refused() -> None:
         deep = [deep]
     for value, told in (
         (deep, "deep"),
-        ("\ud800", "Unicode"),
+        ("\ud800", "valid texts"),
         ({1: 2}, "keys must be texts"),
         (object(), "plain"),
     ):

@@ -66,6 +66,12 @@ TOPICS: dict[str, Topic] = {
     "training.started": Topic(TrainingStarted, 1),
     "training.ended": Topic(TrainingEnded, 1),
 }
+_PLAIN = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+)
 UPCASTERS: dict[tuple[str, int], Upcaster] = {}
 """Of (topic, version): makes a payload of the next version of one of this version."""
 
@@ -126,9 +132,12 @@ def canonical(value: object) -> bytes:
 
 def _write(plain: object) -> bytes:
     try:
-        return orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
+        text = orjson.dumps(plain, option=_PLAIN)
     except TypeError as error:
-        raise DataProblem("a message must be writable as JSON", error, "use valid Unicode texts") from None
+        raise DataProblem("a message must be plain JSON", error, "use numbers, valid texts, lists") from None
+    if b"null" in text:
+        as_json(plain)  # orjson writes what is not finite as null: refuse that
+    return text
 
 
 def content_id(

@@ -66,6 +66,10 @@ class Journal(Protocol):
         """
         ...
 
+    def append_once_async(self, consumer: str, event_id: str, effects: Sequence[Event]) -> "Future[bool]":
+        """Do as `append_once` does without waiting for it; callers at one time share a commit."""
+        ...
+
     def read(
         self,
         after: int = 0,

@@ -73,8 +73,12 @@ class SqlJournal(Core):
 
     def append_once(self, consumer: str, event_id: str, effects: Sequence[Event]) -> bool:
         """Mark the inbox and keep effects; see `Journal.append_once`."""
+        return self.append_once_async(consumer, event_id, effects).result()
+
+    def append_once_async(self, consumer: str, event_id: str, effects: Sequence[Event]) -> "Future[bool]":
+        """Mark the inbox and keep effects without waiting; see `Journal.append_once_async`."""
         rows = [row_of(event) for event in effects]
-        return bool(self.put(Task(rows=rows, mark=(consumer, event_id))).result())
+        return self.put(Task(rows=rows, mark=(consumer, event_id)))
 
     def read(
         self,

@@ -5,11 +5,15 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from threading import Event as Signal
+from typing import TYPE_CHECKING
 
 from consilium.bus.codec import envelope, from_bytes, to_bytes
 from consilium.bus.journal import Journal, Recorded
 from consilium.bus.transport.port import Carrier, Consumed, DeadLetter, Entry, Handler, Taken
-from consilium.domain import ConsiliumError, Event, HandlerFailed
+from consilium.domain import ConsiliumError, DataProblem, Event, HandlerFailed, InvalidValue
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _log = logging.getLogger(__name__)
 _REMEMBERED = 200_000
@@ -62,6 +66,7 @@ class Consumer:
         self._handler, self._stop, self._journal = handler, stop, journal
         self._tries, self._idle_s, self._batch, self._clock = tries, idle_s, batch, clock
         self._recent: dict[str, None] = {}
+        self._owed: list[tuple[Event, Sequence[Event], Future[bool]]] = []
         self._bridged = 0
         self._saved = 0
         self._next_save = self._next_claim = 0.0
@@ -128,6 +133,8 @@ class Consumer:
             if self._stop.is_set() or not self._one(entry):
                 break
             finished.append(entry)
+        if not self._settle():
+            return False
         told = self._carrier.done(self._group, finished) if finished else True
         self._save()
         return told is not None and len(finished) == len(entries)
@@ -165,14 +172,45 @@ class Consumer:
                 if self._stop.wait(0.02 * 2**attempt):
                     return False
             else:
-                if not self._keep(self._group, event, effects):
-                    return False
-                self.consumed.handled += 1
-                self._remember(event)
-                return True
+                try:
+                    return self._commit(event, effects)
+                except (InvalidValue, DataProblem) as error:
+                    told = f"its effects cannot be kept: {error}"
+                    break
         if entry is None:
             entry = Entry((0, 0), event.topic, None)
         return self._give_up(entry, event, told)
+
+    def _commit(self, event: Event, effects: Sequence[Event]) -> bool:
+        """Hand effects to the journal, to be there before the event is acknowledged.
+
+        Raises
+        ------
+        InvalidValue, DataProblem
+            They are no JSON.
+        """
+        if self._journal is None:
+            if not self._keep(self._group, event, effects):
+                return False
+        elif effects:
+            future = self._journal.append_once_async(self._group, event.event_id, effects)
+            self._owed.append((event, effects, future))
+        self.consumed.handled += 1
+        self._remember(event)
+        return True
+
+    def _settle(self) -> bool:
+        """Wait until all effects are in the journal, in shared commits; False if told to stop before."""
+        while self._owed:
+            event, effects, future = self._owed[0]
+            try:
+                future.result()
+            except ConsiliumError as error:
+                _log.warning("effects of %s wait: %s", event.event_id, error)
+                if not self._keep(self._group, event, effects):
+                    return False
+            del self._owed[0]
+        return True
 
     def _keep(self, consumer: str, event: Event, effects: Sequence[Event]) -> bool:
         """Write effects down, however long the journal takes; False if told to stop before."""
@@ -183,7 +221,11 @@ class Consumer:
                     break
                 if self._carrier.publish(effects):
                     break
+            except InvalidValue:
+                raise
             except ConsiliumError as error:
+                if self._journal is None:
+                    raise
                 _log.warning("effects of %s wait: %s", event.event_id, error)
             if self._stop.wait(max(self._carrier.pause_s(), 0.2)):
                 return False
@@ -248,7 +290,7 @@ class Consumer:
                 _log.warning("events %d to %d wait: %s", first, last, error)
                 self._stop.wait(0.2)
                 continue
-            if not self._refill(rows):
+            if not self._refill(rows) or not self._settle():
                 return
             after = rows[-1].offset if rows else last
             if not rows or after == last:

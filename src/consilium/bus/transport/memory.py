@@ -50,7 +50,7 @@ class MemoryTransport:
     --------
     >>> from consilium.bus.codec import envelope
     >>> transport = MemoryTransport()
-    >>> event = envelope({"ts_event": 1}, topic="training.started", stream="s", ts_recorded=1)
+    >>> event = envelope({"ts_event": 1}, topic="system.health_updated", stream="s", ts_recorded=1)
     >>> transport.publish([event])
     True
     >>> transport.open_group("g", after=0), len(transport.take("g", "c", 10, 0).entries)
