@@ -22,6 +22,8 @@ from consilium.domain import Candle, Consensus, DataProblem, Event, Order, Predi
 
 PAGE = 2_000
 SNAPSHOT = "pipeline"
+OUTSIDE = "outside:"
+"""Where the streams of other systems begin."""
 CONCLUDED = (CONSENSUS_REACHED, ORDER_SENT)
 COMMANDS = (
     "ensemble.rule_changed",
@@ -96,6 +98,9 @@ class Replayer:
         return Recovered(offset=offset, steps=self._steps, differing=self._differing)
 
     def _apply(self, event: Event) -> None:
+        if event.stream.startswith(OUTSIDE):
+            # Kept for those who read it; it changed nothing here when it came, whatever its topic.
+            return
         if event.topic == STEP_DONE:
             self._step(message_of(event))
             self._said = []
