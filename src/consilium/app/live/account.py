@@ -7,7 +7,7 @@ from consilium.app.bootstrap import make_costs, make_instruments
 from consilium.app.live.shadow import ShadowBook
 from consilium.app.settings import Settings
 from consilium.council.policy import policy_for
-from consilium.domain import Candle, Consensus, Prediction
+from consilium.domain import Candle, Consensus, PoolChanged, Prediction
 from consilium.trading.broker import PaperBroker
 from consilium.trading.portfolio import Portfolio
 from consilium.trading.risk import RiskGate
@@ -56,14 +56,22 @@ class Accounts:
         for tape in self.tapes.values():
             self.trading.open_desk(tape)
         self.books: dict[str, ShadowBook] = {}
+        self._acting: frozenset[str] = frozenset()
 
     def warm_up(self, candles: Iterable[Candle]) -> None:
         """Take in bars from before the first step: for ranges and volumes, not for trades."""
         for candle in candles:
             self.tapes[candle.symbol].push(candle)
 
-    def models(self, names: Iterable[str], horizon: int) -> None:
-        """Open books for models that have none, and let positions last ``horizon`` bars from now on."""
+    def models(self, change: PoolChanged, horizon: int) -> None:
+        """Open books for models that have none, and let positions last ``horizon`` bars from now on.
+
+        A model without skill has a book and does not trade: it only says climatology.
+        """
+        self._acting = frozenset(change.models).difference(change.unskilled)
+        self._open(change.models, horizon)
+
+    def _open(self, names: Iterable[str], horizon: int) -> None:
         self.trading.strategy = Strategy(horizon=horizon)
         for name in names:
             if name not in self.books:
@@ -82,7 +90,7 @@ class Accounts:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up what ``state`` returned."""
         self.trading.restore(state["trading"])
-        self.models(state["books"], int(state["horizon"]))
+        self._open(state["books"], int(state["horizon"]))
         for name, saved in state["books"].items():
             self.books[name].restore(saved, self.tapes)
 
@@ -102,7 +110,7 @@ class Accounts:
         candles
             Those that close there.
         predictions
-            Of skilled models.
+            Of all models.
         consensuses
             Reached at it.
         """
@@ -115,6 +123,8 @@ class Accounts:
         symbols = [candle.symbol for candle in candles]
         said: dict[str, dict[str, Prediction]] = {}
         for prediction in predictions:
+            if prediction.model not in self._acting:
+                continue
             said.setdefault(prediction.model, {})[prediction.symbol] = prediction
         for name, book in self.books.items():
             figures = book.step(ts, symbols, said.get(name, {}))

@@ -16,9 +16,10 @@ from consilium.app.live.candle_log import CandleLog, digest_of
 from consilium.app.live.engine import EnsembleEngine
 from consilium.app.live.feeds import LiveFeed, Step
 from consilium.app.live.members import Members, Shelf
-from consilium.app.live.pipeline import Pipeline, Terms
+from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.records import STEP_TRACE, Recorder
 from consilium.app.live.recovery import SNAPSHOT, Recovered, Replayer
+from consilium.app.live.terms import Terms
 from consilium.app.metrics import Timings
 from consilium.app.settings import Settings
 from consilium.bus.codec import envelope

@@ -41,7 +41,7 @@ def health(system: Seen) -> dict[str, Any]:
         "service": "federation-ai",
         "version": __version__,
         "roles_active": 0,
-        "coverage": system.pipeline.coverage,
+        "coverage": system.pipeline.market.coverage,
         "feed": {"name": system.feed.name, "ts_event": max(system.pipeline.ts, 0)},
         "checks": found,
         "model_federation": system.engine.federation(),
@@ -100,11 +100,11 @@ def market_status(system: Seen) -> dict[str, Any]:
         "symbols": list(terms.symbols),
         "ts_event": ts,
         "time": to_iso(ts),
-        "coverage": pipeline.coverage,
+        "coverage": pipeline.market.coverage,
         "models": dict(pipeline.change.models),
         "missing": dict(pipeline.change.missing),
-        "left_out": dict(pipeline.counts),
-        "latest": {symbol: max(f.ts_close, 0) for symbol, f in list(pipeline.followed.items())},
+        "left_out": dict(pipeline.market.counts),
+        "latest": {symbol: max(f.ts_close, 0) for symbol, f in list(pipeline.market.followed.items())},
     }
 
 
@@ -116,9 +116,9 @@ def candles(pipeline: Pipeline, symbol: str, limit: int) -> list[dict[str, Any]]
     UnknownName
         It is not followed.
     """
-    if symbol not in pipeline.followed:
-        raise UnknownName("symbol", symbol, pipeline.followed)
-    newest = list(pipeline.followed[symbol].candles)[-limit:]
+    if symbol not in pipeline.market.followed:
+        raise UnknownName("symbol", symbol, pipeline.market.followed)
+    newest = list(pipeline.market.followed[symbol].candles)[-limit:]
     return [
         {
             "ts_open": c.ts_open,
