@@ -107,11 +107,13 @@ def test_a_lock_in_postgresql_is_waited_for_a_while(fresh_postgres: str) -> None
 
     journal = open_journal(fresh_postgres, patience_s=0.3)
     journal.append([event(0)])
-    with psycopg.connect(fresh_postgres) as other:
-        other.execute("LOCK TABLE journal_events IN ACCESS EXCLUSIVE MODE")
-        with pytest.raises(OutputProblem, match="end the program that holds the lock") as error:
-            journal.append([event(1)])
-        one_line(error)
+    # the first stands in the way of reading the head, the second of adding rows
+    for mode in ("ACCESS EXCLUSIVE", "SHARE"):
+        with psycopg.connect(fresh_postgres) as other:
+            other.execute(f"LOCK TABLE journal_events IN {mode} MODE".encode())
+            with pytest.raises(OutputProblem, match="end the program that holds the lock") as error:
+                journal.append([event(1)])
+            one_line(error)
     assert journal.append([event(1)]) == (2,)
     journal.close()
 
