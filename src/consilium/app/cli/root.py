@@ -7,6 +7,7 @@ import typer
 from consilium import __version__
 from consilium.app.cli import (
     backtest,
+    backup,
     check,
     collect,
     data,
@@ -53,6 +54,8 @@ app.command("collect-status")(collect.collect_status)
 app.command("replay")(replay.replay)
 app.command("serve")(serve.serve)
 app.command("check")(check.check)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("download-data")(data.download_data)
 data_app.command("check")(data.check)
 data_app.command("compact")(data.compact)
