@@ -2,10 +2,11 @@
 
 import os
 import re
+import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def served(folder: Path, *arguments: str, **settings: str) -> Iterator[httpx.Cli
     arguments
         Of ``consilium serve``.
     settings
-        Environment variables, without CONSILIUM_.
+        Environment variables, without CONSILIUM_; the client trusts the certificate that they name.
     """
     given = {f"CONSILIUM_{name}": value for name, value in settings.items()}
     given.setdefault("CONSILIUM_API_KEY", ADMIN_KEY)
@@ -53,7 +54,7 @@ def served(folder: Path, *arguments: str, **settings: str) -> Iterator[httpx.Cli
         )
     try:
         url = _listening(process, log)
-        with httpx.Client(base_url=url, timeout=30.0, trust_env=False) as client:
+        with httpx.Client(base_url=url, timeout=30.0, trust_env=False, verify=_trust(settings)) as client:
             _wait_until_ready(client, log)
             yield client
     finally:
@@ -63,6 +64,11 @@ def served(folder: Path, *arguments: str, **settings: str) -> Iterator[httpx.Cli
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _trust(settings: Mapping[str, str]) -> ssl.SSLContext | bool:
+    certificate = settings.get("API__TLS_CERTIFICATE")
+    return ssl.create_default_context(cafile=certificate) if certificate else True
 
 
 def _listening(process: "subprocess.Popen[bytes]", log: Path) -> str:

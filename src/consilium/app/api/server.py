@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -12,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from consilium.app.api.intake import BODY_SECONDS
 from consilium.app.api.problems import MEDIA_TYPE, problem_body, title_of
+from consilium.app.check.network import make_tls
 from consilium.app.settings import Settings
 from consilium.domain import UsageError
 
@@ -98,6 +100,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
+class _Config(uvicorn.Config):
+    """uvicorn's settings, with TLS as `make_tls` has it: 1.2 or newer, and no question for a password."""
+
+    def load(self) -> None:
+        """Load the app and the certificate."""
+        super().load()
+        if self.is_ssl:
+            self.ssl = make_tls(Path(str(self.ssl_certfile)), Path(str(self.ssl_keyfile)))
+
+
 class ApiServer(uvicorn.Server):
     """A server that ends its event streams first, so that a stop need not wait for their clients.
 
@@ -122,7 +134,7 @@ class ApiServer(uvicorn.Server):
         for path in (bounds.tls_certificate, bounds.tls_key):
             if path is not None and not path.is_file():
                 raise UsageError("TLS files must be readable", f"'{path}'", "correct the path")
-        config = uvicorn.Config(
+        config = _Config(
             app,
             host=settings.host,
             port=settings.port,

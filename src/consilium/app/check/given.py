@@ -22,15 +22,20 @@ _PLAIN = create_model(
 )  # type: ignore[call-overload]  # the fields of Settings, which read no environment
 
 
-def read_settings() -> tuple[Settings, list[Finding]]:
-    """Read file and environment; where a value is wrong, its default stands in for it.
+def read_settings(**given: Any) -> tuple[Settings, list[Finding]]:
+    """Read file, environment and command line; where a value is wrong, its default stands in for it.
+
+    Parameters
+    ----------
+    given
+        Settings of the command line, which prevail; a section as a mapping of those that were given.
 
     Returns
     -------
     The settings, and what is wrong with those that were given; of secrets no value is shown.
     """
     findings: list[Finding] = []
-    values = _merged(_of_file(findings), _of_environment(findings))
+    values = _merged(_merged(_of_file(findings), _of_environment(findings)), given)
     while True:
         try:
             return Settings.model_construct(**_checked(values)), findings

@@ -1,6 +1,7 @@
 """All checks, one after the other."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from consilium.app.check.finding import Finding
 from consilium.app.check.folders import check_data_dir, check_log, check_models
@@ -24,6 +25,21 @@ def check_ensemble(settings: Settings) -> Iterator[Finding]:
         yield Finding("ensemble", "ok", f"{told.rule}, trust {told.trust}, gates {told.gates}")
 
 
+def check_feed(settings: Settings) -> Iterator[Finding]:
+    """Look whether the feed is of a known kind, and a replay's data exist; they are not read."""
+    feed = settings.live.feed
+    kind, _, rest = feed.partition(":")
+    if not feed:
+        yield Finding("live.feed", "ok", "none: only signals and commands are heard")
+    elif kind not in {"replay", "simulate", "exchange"} or (kind == "replay" and not rest):
+        told = f"must be replay:PATH, simulate:... or exchange:VENUE, or empty for none; got '{feed}'"
+        yield Finding("live.feed", "wrong", f"{told}: write for example simulate:symbols=5")
+    elif kind == "replay" and rest != "sample" and not Path(rest).exists():
+        yield Finding("live.feed", "failed", f"data to replay must exist; got {rest}: correct the path")
+    else:
+        yield Finding("live.feed", "ok", feed)
+
+
 CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "data_dir": check_data_dir,
     "log": check_log,
@@ -32,6 +48,7 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "api_key": check_keys,
     "port": check_address,
     "api.tls": check_tls,
+    "live.feed": check_feed,
     "ensemble": check_ensemble,
     "models": check_models,
 }

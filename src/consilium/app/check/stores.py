@@ -13,16 +13,11 @@ from consilium.domain import ConsiliumError
 _PATIENCE_S = 2.0
 
 
-def journal_url(settings: Settings) -> str:
-    """Return where the journal is: the given URL, or a file in the data folder."""
-    return settings.database_url or f"sqlite:///{settings.data_dir / 'journal.sqlite'}"
-
-
 def check_journal(settings: Settings) -> Iterator[Finding]:
     """Look whether the journal's database answers, is ours, and is of a version that we know."""
     from consilium.bus.journal.opening import inspect_journal
 
-    url = journal_url(settings)
+    url = settings.journal_url
     path = _sqlite_path(url)
     if path is not None:
         trouble = _file_trouble(path)

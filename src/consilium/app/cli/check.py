@@ -1,7 +1,8 @@
 """``consilium check``: whether a service can start with these settings."""
 
 import logging
-from typing import TYPE_CHECKING, Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -49,8 +50,15 @@ def check(
         raise typer.Exit(code)
 
 
-def sound_settings() -> "tuple[Settings, list[Finding]]":
+def sound_settings(*, port: bool = True, **given: Any) -> "tuple[Settings, list[Finding]]":
     """Return the settings of a service with the warnings about them.
+
+    Parameters
+    ----------
+    port
+        Whether it listens.
+    given
+        Settings of the command line, as of `load_settings`.
 
     Raises
     ------
@@ -61,12 +69,12 @@ def sound_settings() -> "tuple[Settings, list[Finding]]":
     from consilium.app.check.given import read_settings
     from consilium.app.check.run import check_settings
 
-    settings, findings = read_settings()
-    findings += check_settings(settings)
+    settings, findings = read_settings(**given)
+    findings += check_settings(settings, port=port)
     fatal = [found for found in findings if found.fatal]
     if fatal:
         for found in fatal:
-            typer.echo(f"error: {found.setting}: {found.text}", err=True)
+            sys.stderr.write(f"error: {found.setting}: {found.text}\n")
         raise typer.Exit(exit_code(fatal))
     return settings, findings
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from consilium.app.cli.check import sound_settings
 from consilium.app.cli.guard import guarded
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ def serve(
     port: Port = None,
 ) -> None:
     """Follow a feed, forecast, reach consensus, trade on paper, and answer on the API until told to stop."""
-    settings = settings_of(
-        feed=feed, symbols=symbols, bar=bar, speed=speed, data_dir=data_dir, host=host, port=port
+    settings, warned = sound_settings(
+        **given_of(feed=feed, symbols=symbols, bar=bar, speed=speed, data_dir=data_dir, host=host, port=port)
     )
     from consilium.app.api.frame import make_api
     from consilium.app.api.keys import KeyStore
@@ -51,12 +52,14 @@ def serve(
     from consilium.app.bootstrap import SystemClock
     from consilium.app.live.assembly import assemble
     from consilium.app.live.faults import Faults
-    from consilium.app.log import configure_logging
+    from consilium.app.log import configure_logging, logger
 
     faults = Faults()
     clock = SystemClock()
     given = settings.api_key.get_secret_value() if settings.api_key else None
     faults.attempt(lambda: configure_logging(settings))
+    for found in warned:
+        logger("consilium.check").warning(found.text, setting=found.setting)
     sock = faults.attempt(lambda: bind(settings))
     keys = faults.attempt(lambda: KeyStore(settings.data_dir, clock, given))
     system = assemble(settings, clock=clock, faults=faults)
@@ -94,7 +97,7 @@ class _Told:
         sys.stderr.write(f"the admin key is in {self._made}\n")
 
 
-def settings_of(
+def given_of(
     *,
     feed: str | None = None,
     symbols: str | None = None,
@@ -103,19 +106,12 @@ def settings_of(
     data_dir: Path | None = None,
     host: str | None = None,
     port: int | None = None,
-) -> "Settings":
-    """Return the settings of this process, with those of the command line on top.
-
-    Raises
-    ------
-    UsageError
-        Any of them is outside its bound; all faults in one line.
-    """
+) -> dict[str, Any]:
+    """Return the settings that the command line gives, as `load_settings` takes them."""
     from consilium.app.cli.options import split_names
-    from consilium.app.settings import load_settings
 
     live = {"feed": feed, "symbols": split_names(symbols), "bar": bar, "speed": speed}
     top = {"data_dir": data_dir, "host": host, "port": port}
     given: dict[str, Any] = {name: value for name, value in top.items() if value is not None}
     section = {name: value for name, value in live.items() if value is not None}
-    return load_settings(**given, **({"live": section} if section else {}))
+    return given | ({"live": section} if section else {})
