@@ -13,8 +13,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from consilium.app.api.intake import BODY_SECONDS
 from consilium.app.api.problems import MEDIA_TYPE, problem_body, title_of
-from consilium.app.check.network import make_tls
 from consilium.app.settings import Settings
+from consilium.app.tls import make_tls
 from consilium.domain import UsageError
 
 HEAD_SECONDS, HEAD_BYTES = 10.0, 65_536

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from consilium.app.check.finding import Finding
 from consilium.app.settings import Settings
+from consilium.app.tls import make_tls
 from consilium.domain import UsageError
 
 _CURE = "stop who holds it, or set CONSILIUM_HOST and CONSILIUM_PORT"
@@ -57,39 +58,6 @@ def check_tls(settings: Settings) -> Iterator[Finding]:
         yield Finding("api.tls", "ok", f"{certificate}, TLS 1.2 or newer")
     if key.stat().st_mode & 0o077:
         yield Finding("api.tls_key", "warning", f"others may read {key}: chmod 600")
-
-
-def make_tls(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Return what a server needs to speak TLS 1.2 or newer.
-
-    Raises
-    ------
-    UsageError
-        A file that cannot be read, is not PEM, needs a password, or does not belong to the other.
-    """
-    for path in (certificate, key):
-        try:
-            path.read_bytes()
-        except OSError as error:
-            raise UsageError(
-                "TLS files must be readable", f"{path}: {error.strerror}", "correct path or permissions"
-            ) from None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(certificate, key, password=_no_password)
-    except (ssl.SSLError, ValueError) as error:
-        told = getattr(error, "reason", None) or str(error)
-        raise UsageError(
-            "TLS takes a certificate and its own key, in PEM and without a password",
-            f"{certificate} and {key} ({told})",
-            "correct api.tls_certificate and api.tls_key",
-        ) from None
-    return context
-
-
-def _no_password() -> str:
-    raise ValueError("the key has a password")
 
 
 def _trouble(server: ssl.SSLContext, certificate: Path) -> str:
