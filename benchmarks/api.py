@@ -149,9 +149,8 @@ def main() -> int:
         key, _ = KeyStore(folder, SystemClock()).create("wrk", ["read"], limited=False)
         process, url = started(folder)
         try:
-            print(
-                "| route | requests a second | p50, ms | p99, ms | processor, µs a request |\n|---|---|---|---|---|"
-            )
+            print("| route | requests a second | p50, ms | p99, ms | processor, µs a request |")
+            print("|---|---|---|---|---|")
             found = {}
             for path in ("/api/ensemble/status", "/health", "/api/consensus?limit=20"):
                 asked(url, path, key, process.pid)
