@@ -126,6 +126,7 @@ def test_the_newest_sound_snapshot_is_loaded(journal: Journal) -> None:
         journal.save_snapshot("engine", 10, {})
     with pytest.raises(InvalidValue, match="finite"):
         journal.save_snapshot("engine", 9, {"x": float("inf")})
+    assert journal.failed == ""
 
 
 def test_many_threads_share_commits_and_lose_nothing(journal: Journal) -> None:

@@ -2,7 +2,10 @@
 
 import gzip
 import shutil
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ import pytest
 import consilium.bus.journal.archive as archive_module
 from consilium.bus.journal import Journal, open_journal
 from consilium.bus.journal.copies import export_journal
-from consilium.bus.journal.restore import restore
+from consilium.bus.journal.restore import check, restore
 from consilium.bus.journal.store import SqlJournal
 from consilium.domain import DataProblem, Event, OutputProblem
 from journal_cases import by_hand, event
@@ -214,6 +217,44 @@ def test_nothing_is_restored_from_a_damaged_export(journal: Journal, tmp_path: P
         assert not (tmp_path / "target.sqlite").exists()
     with pytest.raises(DataProblem, match="readable"):
         restore(tmp_path / "none", f"sqlite:///{tmp_path}/target.sqlite")
+
+
+@pytest.mark.usefixtures("small_segments")
+def test_copies_and_archives_are_made_while_others_read_and_write(journal: Journal, tmp_path: Path) -> None:
+    stop = threading.Event()
+    journal.append(some_events())
+
+    def write() -> int:
+        number = ROWS
+        while not stop.is_set():
+            number += len(journal.append([event(number + i) for i in range(5)]))
+        return number
+
+    def read() -> int:
+        looks = 0
+        while not stop.is_set():
+            seen = [row.offset for row in journal.read(limit=100_000)]
+            newest = [row.offset for row in journal.read(limit=20, newest_first=True)]
+            assert seen == list(range(1, len(seen) + 1))
+            assert newest == list(range(newest[0], newest[0] - 20, -1))
+            looks += 1
+        return looks
+
+    with ThreadPoolExecutor(2) as pool:
+        writing, reading = pool.submit(write), pool.submit(read)
+        try:
+            while journal.head().offset < 2 * ROWS:
+                time.sleep(0.01)
+            for rows in range(5, 50, 15):
+                archived(journal, tmp_path / "old", rows)
+            head = journal.backup(tmp_path / "backup")
+            assert check(tmp_path / "backup") == head
+            assert head.offset >= 2 * ROWS
+        finally:
+            stop.set()
+        assert reading.result() > 0
+        assert writing.result() == journal.verify().rows
+    assert journal.read(head.offset - 1, 1)[0].hash == head.hash
 
 
 def test_a_backup_never_replaces_a_file(journal: Journal, tmp_path: Path) -> None:

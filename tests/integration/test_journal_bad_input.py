@@ -248,6 +248,9 @@ def test_a_server_that_comes_back_is_written_again() -> None:
             journal.append([event(1)])
         one_line(error)
         assert journal.failed
+        assert not journal.wait(1, 0.2)
+        with pytest.raises(DataProblem, match="check that the server runs"):
+            journal.read()
         server.start_again()
         assert journal.append([event(1)]) == (2,)
         assert not journal.failed

@@ -128,3 +128,44 @@ def test_a_killed_server_loses_nothing_acknowledged(own_postgres: RealPostgres, 
         own_postgres.start_again()
 
     killed_again_and_again(own_postgres.url, tmp_path, kill_server, KILLS)
+
+
+ARCHIVER = """
+import sys
+from pathlib import Path
+import consilium.bus.journal.archive as archive
+from consilium.bus.journal import open_journal
+from journal_cases import event
+
+archive.ROWS = 20
+journal = open_journal(sys.argv[1])
+first = journal.head().offset
+for number in range(first, first + 10**6, 40):
+    journal.append([event(number + i) for i in range(40)])
+    print("archiving", flush=True)
+    journal.archive(1_000 + number, Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.long
+def test_a_kill_while_rows_are_archived_leaves_each_in_one_place(tmp_path: Path) -> None:
+    rng, url = np.random.default_rng(5), f"sqlite:///{tmp_path}/journal.sqlite"
+    least = 0
+    for _ in range(KILLS):
+        with subprocess.Popen(
+            [sys.executable, "-c", ARCHIVER, url, str(tmp_path / "old")],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(rng.uniform(0.0, 0.5))
+            by_sigkill(process)
+        journal = open_journal(url)
+        head = journal.verify().rows
+        assert head > least
+        least = head
+        rows = [row for after in range(0, head, 1_000) for row in journal.read(after, 1_000)]
+        assert [row.event for row in rows] == [event(number) for number in range(head)]
+        journal.close()
+    assert len(list((tmp_path / "old").glob("*.jsonl.gz"))) > KILLS

@@ -92,7 +92,10 @@ class Journal(Protocol):
         ...
 
     def wait(self, after: int, timeout_s: float) -> bool:
-        """Return True as soon as there is a row newer than ``after``, False when the time is over."""
+        """Return True as soon as there is a row newer than ``after``, False when the time is over.
+
+        A database that is away is waited for too.
+        """
         ...
 
     def verify(self, *, progress: Progress | None = None) -> Verified:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from threading import Condition
@@ -20,7 +21,7 @@ from consilium.bus.journal.head import read_head
 from consilium.bus.journal.port import Head, Progress, Recorded, Verified
 from consilium.bus.journal.schema import snapshots
 from consilium.bus.journal.writer import Task, Writer
-from consilium.domain import Event, InvalidValue
+from consilium.domain import DataProblem, Event, InvalidValue
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -125,7 +126,9 @@ class SqlJournal(Core):
                 self._polling = True
             if alone:
                 try:
-                    self._tell(self.head().offset)
+                    # a database that is away has no news; who reads it is told why
+                    with suppress(DataProblem):
+                        self._tell(self.head().offset)
                 finally:
                     with self._news:
                         self._polling = False

@@ -100,9 +100,7 @@ class Writer:
                 results = self._attempt(group)
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the callers; the thread lives on
                 self._drop_connection()
-                self.failed = (
-                    str(error) if isinstance(error, ConsiliumError) else f"{type(error).__name__}: {error}"
-                )
+                self.failed = _failure(error)
                 for task in group:
                     _answer(task.future, error=error)
                 continue
@@ -213,6 +211,13 @@ class _Transaction:
             offsets.append(at)
         self.head = (offset, tip)
         return tuple(offsets)
+
+
+def _failure(error: BaseException) -> str:
+    """Return why nothing can be written: a caller's mistake is no reason."""
+    if isinstance(error, ConsiliumError):
+        return str(error) if isinstance(error, OutputProblem) else ""
+    return f"{type(error).__name__}: {error}"
 
 
 def _answer(future: "Future[Any]", *, result: Any = None, error: BaseException | None = None) -> None:
