@@ -11,7 +11,6 @@ from consilium.bus.codec import to_bytes
 from consilium.bus.journal import GENESIS, Journal, Recorded
 from consilium.bus.transport.consumer import Consumer
 from consilium.bus.transport.port import (
-    MAX_ENTRIES,
     Consumed,
     DeadLetter,
     Entry,
@@ -57,8 +56,8 @@ class MemoryTransport:
     (True, 1)
     """
 
-    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
-        self._max_entries = max_entries
+    def __init__(self, max_entries: int = 10_000) -> None:
+        self.room = max_entries
         self._entries: list[Entry] = []
         self._top: Place = (0, 0)
         self._tip = GENESIS
@@ -88,8 +87,8 @@ class MemoryTransport:
     def _add(self, place: Place, topic: str, text: bytes, group: str = "") -> None:
         self._entries.append(Entry(place, topic, text, group))
         self._top = place
-        if len(self._entries) > 1.1 * self._max_entries:
-            del self._entries[: -self._max_entries]
+        if len(self._entries) > 1.1 * self.room:
+            del self._entries[: -self.room]
         self._changed.notify_all()
 
     def position(self) -> tuple[int, str]:

@@ -127,7 +127,12 @@ class Carrier(Protocol):
 
 
 class Transport(Carrier, Protocol):
-    """Carries events to groups of consumers, at least once, in the journal's order."""
+    """Carries events to groups of consumers, at least once, in the journal's order.
+
+    ``room`` is about how many of the newest entries it holds.
+    """
+
+    room: int
 
     def publish(self, events: Sequence[Event]) -> bool:
         """Send events that are in no journal, after all that is there; False if it is away."""

@@ -4,7 +4,7 @@ import logging
 from threading import Event as Signal
 
 from consilium.bus.journal import Journal
-from consilium.bus.transport.port import MAX_ENTRIES, Transport
+from consilium.bus.transport.port import Transport
 from consilium.domain import ConsiliumError, OutputProblem
 
 _log = logging.getLogger(__name__)
@@ -19,7 +19,8 @@ class Pump:
     Parameters
     ----------
     window
-        An empty transport gets the newest so many rows; consumers read older ones from the journal.
+        An empty transport gets the newest so many rows, as many as it holds if not given; consumers read
+        older ones from the journal.
     batch
         Rows sent at once.
     look_s
@@ -31,12 +32,13 @@ class Pump:
         journal: Journal,
         transport: Transport,
         *,
-        window: int = MAX_ENTRIES,
+        window: int | None = None,
         batch: int = 500,
         look_s: float = 0.5,
     ) -> None:
         self._journal, self._transport = journal, transport
-        self._window, self._batch, self._look_s = window, batch, look_s
+        self._window = transport.room if window is None else window
+        self._batch, self._look_s = batch, look_s
         self._position: int | None = None
         self._seen = 0
         self.sent = 0

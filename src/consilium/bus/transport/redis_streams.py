@@ -43,7 +43,7 @@ class RedisTransport:
 
     def __init__(self, url: str, *, max_entries: int = MAX_ENTRIES, prefix: str = "consilium:bus:") -> None:
         self._link = RedisLink(url)
-        self._longest = max_entries
+        self.room = max_entries
         self._stream, self._head = f"{prefix}events", f"{prefix}head"
         self._letters, self._tries = f"{prefix}dead", f"{prefix}tries:"
         self._scripts: dict[str, Any] = {}
@@ -60,7 +60,7 @@ class RedisTransport:
 
     def publish(self, events: Sequence[Event]) -> bool:
         """Send events that are in no journal; False if Redis is away."""
-        told: list[Any] = [self._longest]
+        told: list[Any] = [self.room]
         for event in events:
             told += [event.topic, to_bytes(event), ""]
         if not events:
@@ -69,7 +69,7 @@ class RedisTransport:
 
     def mirror(self, rows: Sequence[Recorded], after: int) -> int | None:
         """Add rows of the journal; see `Transport.mirror`."""
-        told: list[Any] = [after, self._longest]
+        told: list[Any] = [after, self.room]
         for row in rows:
             told += [row.offset, row.hash, row.event.topic, to_bytes(row.event)]
 
@@ -294,7 +294,7 @@ class RedisTransport:
         sent = 0
         for letter in self.dead_letters(topic):
             if event_id in ("", letter.event_id) and letter.text:
-                told = [self._longest, _field(letter), letter.topic, letter.text, letter.group]
+                told = [self.room, _field(letter), letter.topic, letter.text, letter.group]
                 keys = [self._stream, self._letters]
                 sent += self._call(lambda client: int(self._eval(client, RETRY, keys, told)), 0)  # noqa: B023
         return sent
