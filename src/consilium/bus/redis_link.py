@@ -38,7 +38,7 @@ class RedisLink:
         *,
         first_wait_s: float = 0.05,
         longest_wait_s: float = 2.0,
-        timeout_s: float = 5.0,
+        timeout_s: float = 3.0,
         connections: int = 16,
     ) -> None:
         try:

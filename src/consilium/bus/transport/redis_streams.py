@@ -90,7 +90,8 @@ class RedisTransport:
                 if "no such key" not in str(info):
                     raise info
                 return 0, GENESIS
-            return _place(info["last-generated-id"])[0], (tip or b"").decode()
+            offset = _place(info["last-generated-id"])[0]
+            return offset, (tip or b"").decode() if offset else GENESIS
 
         return self._call(work, None)
 
