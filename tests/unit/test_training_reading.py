@@ -155,3 +155,28 @@ def test_a_masked_scaler_is_not_split(dataset: Dataset) -> None:
     scaler = Reading(dataset=dataset, window=1).fit_scaler(np.arange(100))
     with pytest.raises(InvalidValue, match="a scaler is split where no column is masked"):
         scaler.parts(2)
+
+
+@pytest.mark.promise("004", "112 features and one flag for the book, outside the grid of patches")
+def test_a_model_of_bars_reads_112_columns_and_the_mask_behind_them() -> None:
+    market = simulate_book(symbol="A", snapshots=11_001, seed=3)
+    bars = market.candles()
+    books = {"A": BookColumns.of(bars, market.book, market.trades)}
+    books["A"].values[1_050:1_060] = np.nan
+    full = build_dataset({"A": bars}, "full112", LabelSpec(span=10), books)
+    reading = Reading(dataset=full, window=60)
+    assert len(reading.names) == 112
+    scaler = reading.fit_scaler(np.arange(len(full)))
+    table = reading.windows(scaler)
+    assert table.columns == 113
+    rows = np.flatnonzero(reading.eligible())
+    windows = table.of_rows(rows)
+    assert windows.shape == (len(rows), 60, 113)
+    flags = windows[:][..., -1]
+    known = np.isfinite(full.matrix[full.position[rows]][:, 62:]).all(axis=1)
+    assert (flags[:, -1] == known).all()
+    assert 0.0 < flags.mean() < 1.0
+    masked = windows[:][flags == 0.0]
+    assert (masked[:, 62:112] == 0.0).all()
+    assert (masked[:, :62] != 0.0).any()
+    np.testing.assert_array_equal(windows[:5], scaler.transform(reading.inputs(rows[:5])).astype(np.float32))

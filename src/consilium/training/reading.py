@@ -175,7 +175,7 @@ class Table:
     @property
     def columns(self) -> int:
         """Columns of a window."""
-        return len(self.reading.names)
+        return sum(int(part.shape[1]) for part in (self.rows, self.beside) if part is not None)
 
     def of_rows(self, rows: Rows) -> Windows:
         """Return the windows of some rows, which are cut when they are read."""
