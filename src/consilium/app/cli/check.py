@@ -50,13 +50,13 @@ def check(
         raise typer.Exit(code)
 
 
-def sound_settings(*, port: bool = True, **given: Any) -> "tuple[Settings, list[Finding]]":
+def sound_settings(*, listens: bool = True, **given: Any) -> "tuple[Settings, list[Finding]]":
     """Return the settings of a service with the warnings about them.
 
     Parameters
     ----------
-    port
-        Whether it listens.
+    listens
+        Whether it does, so that its port must be free.
     given
         Settings of the command line, as of `load_settings`.
 
@@ -70,7 +70,7 @@ def sound_settings(*, port: bool = True, **given: Any) -> "tuple[Settings, list[
     from consilium.app.check.run import check_settings
 
     settings, findings = read_settings(**given)
-    findings += check_settings(settings, port=port)
+    findings += check_settings(settings, port=listens)
     fatal = [found for found in findings if found.fatal]
     if fatal:
         for found in fatal:
