@@ -65,9 +65,13 @@ def traced(trace_id: str) -> Iterator[None]:
         _trace.reset(token)
 
 
-def follow(trace_id: str) -> None:
-    """Let every line of this task carry a trace id from now on; for tasks that end with what they trace."""
+def follow(trace_id: str) -> str:
+    """Let every line of this task carry a trace id from now on, and return it.
+
+    For tasks that end with what they trace: a request, a piece of work run in a context of its own.
+    """
     _trace.set(trace_id)
+    return trace_id
 
 
 def trace_id() -> str:

@@ -37,7 +37,7 @@ def check(
     from consilium.app.check.run import inspect_settings
     from consilium.app.files import require_writable, write_json
 
-    logging.getLogger("consilium").addHandler(logging.NullHandler())  # the table tells it
+    logging.getLogger("consilium").addHandler(logging.NullHandler())  # the findings tell it
     settings, findings = read_settings()
     findings += inspect_settings(settings, port=not beside)
     code = exit_code(findings)
@@ -69,6 +69,7 @@ def sound_settings(*, listens: bool = True, **given: Any) -> "tuple[Settings, li
     from consilium.app.check.given import read_settings
     from consilium.app.check.run import check_settings
 
+    logging.getLogger("consilium").addHandler(logging.NullHandler())  # the findings tell it
     settings, findings = read_settings(**given)
     findings += check_settings(settings, port=listens)
     fatal = [found for found in findings if found.fatal]

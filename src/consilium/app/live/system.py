@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from threading import Event as Flag
 from threading import Lock, Thread
@@ -20,6 +21,7 @@ from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.records import STEP_TRACE, Recorder
 from consilium.app.live.recovery import SNAPSHOT, Recovered, Replayer
 from consilium.app.live.terms import Terms
+from consilium.app.log import follow
 from consilium.app.metrics import Timings
 from consilium.app.settings import Settings
 from consilium.bus.codec import envelope
@@ -163,7 +165,8 @@ class LiveSystem:
 
     def _run(self, work: Callable[[], Result]) -> Result:
         """Do something on the pipeline thread and wait for it."""
-        return self._thread.submit(work).result()
+        # in the caller's context, so that lines of the log carry its trace
+        return self._thread.submit(copy_context().run, work).result()
 
     # what goes in
 
@@ -221,7 +224,7 @@ class LiveSystem:
     def _command(self, message: Any, by: str, trace_id: str) -> Event:
         self._require_writable()
         before = self.engine.state()
-        recorder = Recorder(ts_recorded=self.clock.now_ns(), trace_id=trace_id or f"by-{by}")
+        recorder = Recorder(ts_recorded=self.clock.now_ns(), trace_id=follow(trace_id or f"by-{by}"))
         self.engine.check(message)
         command = recorder.event(message)
         try:
@@ -232,6 +235,7 @@ class LiveSystem:
             self.engine.restore(before)
             raise
         self._applied(offsets)
+        log.info("%s by %s is event %s", command.topic, by, command.event_id)
         return command
 
     def _publish(self, event: Event) -> Event:
@@ -378,11 +382,12 @@ class LiveSystem:
         done = StepDone(
             feed=self.pipeline.terms.feed, ts_event=ts, digest=digest_of(given), candles=len(given)
         )
-        recorder = Recorder(ts_recorded=self.clock.now_ns(), trace_id=f"{STEP_TRACE}{ts}")
+        recorder = Recorder(ts_recorded=self.clock.now_ns(), trace_id=follow(f"{STEP_TRACE}{ts}"))
         self._pending = recorder.events([*messages, done])
         self._settle_pending()
         self.latencies_ns.append(perf_counter_ns() - began)
         self.timings.step.observe(self.latencies_ns[-1] / 1e9)
+        log.debug("step of %d candles: %d messages", len(given), len(messages))
         del self.latencies_ns[:-1024]
         self._since_snapshot += 1
         if self._since_snapshot >= SNAPSHOT_STEPS:
@@ -436,7 +441,7 @@ class LiveSystem:
 
     def keep_cycle(self, messages: Sequence[object]) -> None:
         """Write down what a cycle of the engine has concluded, before it shows it."""
-        recorder = Recorder(ts_recorded=self.clock.now_ns(), trace_id=f"cycle-{uuid4().hex}")
+        recorder = Recorder(ts_recorded=self.clock.now_ns(), trace_id=follow(f"cycle-{uuid4().hex}"))
         self._pending = [*self._pending, *recorder.events(messages)]
         self._settle_pending()
 
