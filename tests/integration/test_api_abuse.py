@@ -161,7 +161,7 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         done = consilium("serve", "--port", str(port), "--data-dir", str(tmp_path / "d"), cwd=tmp_path)
-        told = fails_in_one_line(done, 2)
+        told = fails_in_one_line(done, 1)
     assert f"127.0.0.1:{port}" in told
     assert "CONSILIUM_PORT" in told
 
