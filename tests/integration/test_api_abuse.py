@@ -155,6 +155,27 @@ def test_a_client_that_reads_nothing_is_cut_off_and_the_others_hear_all(hasty: W
     stuck.close()
 
 
+def test_a_client_that_leaves_its_answers_unread_is_cut_off(
+    hasty: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "WRITE_SECONDS", 0.5)
+    for step in range(1_000):
+        for model in ("cnn_lstm", "mpd_transformer", "tlob"):
+            hasty.system.hear(said(model, step * HOUR, (0.1, 0.2, 0.7)))
+    mute = socket.socket()
+    mute.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    mute.connect(("127.0.0.1", hasty.port))
+    asked = f"GET /api/events/history?limit=1000 HTTP/1.1\r\nHost: x\r\nX-API-Key: {ADMIN_KEY}\r\n\r\n"
+    mute.sendall(asked.encode() * 20)
+    until = time.monotonic() + 10.0
+    gone = False
+    while not gone and time.monotonic() < until:
+        time.sleep(0.1)
+        gone = not hasty.server.server_state.connections
+    mute.close()
+    assert gone
+
+
 def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -66,6 +66,7 @@ class Answers:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute(_TABLE)
+            self._db.execute("CREATE INDEX IF NOT EXISTS answers_ts ON answers (ts)")
         except (OSError, sqlite3.Error) as error:
             raise OutputProblem(f"{FILE} must be writable", error, "check the data folder") from None
 

@@ -20,6 +20,9 @@ from consilium.domain import UsageError
 HEAD_SECONDS, HEAD_BYTES = 10.0, 65_536
 """How long the head of a request may take, and how long it may be."""
 
+WRITE_SECONDS = 30.0
+"""How long a client may leave an answer unread."""
+
 KEEP_ALIVE_S, GRACE_S = 15, 5
 MOST_CONNECTIONS = 2_048
 
@@ -30,6 +33,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._deadline: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_head = self._only_head = True
 
@@ -41,6 +45,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the time."""
         self._disarm()
+        self._read_on()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -72,6 +77,21 @@ class BoundedProtocol(HttpToolsProtocol):
         self._disarm()
         self._in_head, self._head_bytes = True, 0
         super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """Begin the time of a client that does not read."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._read_on()
+        super().resume_writing()
+
+    def _read_on(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _arm(self, seconds: float) -> None:
         self._disarm()
