@@ -26,7 +26,7 @@ SECRET_NAMES = frozenset(
 )
 """A field is secret if the last word of its name is one of these: ``api_key`` is, ``key_id`` is not."""
 
-QUIET = ("sqlalchemy", "httpx", "httpcore", "asyncio", "redis", "urllib3")
+QUIET = ("sqlalchemy", "alembic.runtime.plugins", "httpx", "httpcore", "asyncio", "redis", "urllib3")
 """Libraries that are heard from WARNING on: below it they show values."""
 
 _SHORTEST_SECRET = 4
