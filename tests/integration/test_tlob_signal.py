@@ -7,7 +7,6 @@ import os
 
 import numpy as np
 import pytest
-
 from benchmarks.tlob import SMALL, SNAPSHOTS, Case, found
 
 pytest.importorskip("torch", reason="torch is not installed")
