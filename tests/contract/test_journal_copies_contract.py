@@ -51,6 +51,7 @@ def test_archived_rows_are_read_and_found_as_before(journal: Journal, tmp_path: 
         assert journal.read(after, limit) == before[after : after + limit]
         assert journal.read(after, limit, newest_first=True) == before[after:][::-1][:limit]
     assert journal.read(before=12, limit=4, newest_first=True) == before[7:11][::-1]
+    assert journal.read(before=0, newest_first=True) == journal.read(before=1) == []
     assert journal.read(topics=["a.1"], stream="s1") == [
         row for row in before if row.event.topic == "a.1" and row.event.stream == "s1"
     ]

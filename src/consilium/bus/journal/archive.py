@@ -16,8 +16,8 @@ from consilium.bus.journal.writer import Task
 from consilium.domain import DataProblem, OutputProblem
 from consilium.domain.files import sweep_unfinished, whole_file
 
-ROWS = 50_000
-"""Most rows of one segment."""
+ROWS = 10_000
+"""Most rows of one segment: while they leave the table, in one transaction, other writers wait."""
 
 
 def archive(journal: Core, before: int, folder: Path) -> tuple[Path, ...]:

@@ -48,7 +48,9 @@ class Reader:
             moved = self.shelf.archived_to(connection)
         if newest_first:
             if len(rows) < limit and moved > after:
-                end = min([moved + 1, *([before] if before else []), *(row.offset for row in rows[-1:])])
+                end = min(
+                    [moved + 1, *([] if before is None else [before]), *(row.offset for row in rows[-1:])]
+                )
                 old = self.shelf.rows(after, end, topics, stream, limit - len(rows), newest_first=True)
                 rows += old
         elif moved > after:
