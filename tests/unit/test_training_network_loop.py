@@ -26,6 +26,7 @@ from loop_cases import FEATURES, STEPS, same, small, windows
 
 ROWS = 43
 IDENTITY = {"model": "patchtst", "features": "a, b, c"}
+FULL = Teaching(precision="fp32")
 STEPPED = Teaching(every_seconds=0.0)
 """Writes a checkpoint after every step."""
 
@@ -68,11 +69,12 @@ def taken(lesson: Lesson, inputs: Any) -> Lesson:
 
 
 def test_the_loop_has_the_bits_of_the_plain_one_and_repeats_them() -> None:
-    plain, ours, again = taught(learn), taught(TrainingLoop(Teaching())), taught(TrainingLoop(Teaching()))
+    plain, ours, again = taught(learn), taught(TrainingLoop(FULL)), taught(TrainingLoop(FULL))
     assert same(plain, ours)
     assert same(ours, again)
     assert plain.learnt_ == ours.learnt_
-    assert not same(ours, taught(TrainingLoop(Teaching()), seed=1))
+    assert not same(ours, taught(TrainingLoop(FULL), seed=1))
+    assert same(taught(TrainingLoop(Teaching())), taught(TrainingLoop(Teaching())))
 
 
 @pytest.mark.promise("004", "gradient_accumulation_steps=4: four batches make one step, 32 x 4 rows")
@@ -156,13 +158,19 @@ def test_a_block_that_counts_its_batches_is_not_computed_twice() -> None:
 
 @pytest.mark.promise("004", "use_amp: mixed precision where the device gives it")
 def test_mixed_precision_learns_what_full_precision_learns() -> None:
-    full = taught(TrainingLoop(Teaching()), epochs=10, accumulate=1)
+    full = taught(TrainingLoop(FULL), epochs=10, accumulate=1)
     mixed = taught(TrainingLoop(Teaching(precision="bf16")), epochs=10, accumulate=1)
     assert not same(full, mixed)
     assert all(part.dtype == torch.float32 for part in mixed.network_.parameters())
     X, y = windows(200, seed=5)
     assert min(full.score(X, y), mixed.score(X, y)) > 0.85
-    assert choose_precision("auto", torch.device("cpu")) is None
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_processor_that_multiplies_bf16_is_asked_to(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": there})
+    assert choose_precision("auto", torch.device("cpu")) == (torch.bfloat16 if there else None)
+    assert choose_precision("fp32", torch.device("cpu")) is None
 
 
 def test_a_device_or_precision_that_is_not_there_is_refused() -> None:
