@@ -167,7 +167,9 @@ def test_a_journal_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) 
     journal = open_journal(f"sqlite:///{path}")
     journal.append([Event(event_id="1", topic="a.b", stream="s", ts_event=1, ts_recorded=1, payload={})])
     journal.close()
+    there = sorted(path.name for path in (tmp_path / "runs").iterdir())
     assert _faults() == {}
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == there == ["journal.sqlite"]
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE journal_version SET version_num = '9999'")
     connection.close()

@@ -42,7 +42,8 @@ def restore(folder: Path, settings: Settings, *, progress: Progress | None = Non
     stage = data_dir / f".restore-{token_hex(6)}"
     made = not data_dir.exists()
     try:
-        stage.mkdir(parents=True, mode=0o700)
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        stage.mkdir(mode=0o700)
         copy_tree(folder / DATA, stage)
         _bring_journal(folder, manifest, settings, stage, progress)
         os.sync()

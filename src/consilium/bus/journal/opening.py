@@ -99,6 +99,8 @@ def inspect_journal(url: str, *, patience_s: float = 5.0) -> Found:
         if path.exists():
             raise
         return Found(str(path), None, ())
+    if isinstance(backend, SqliteBackend):
+        backend.as_it_lies()
     try:
         with told(backend, "read"), backend.engine.connect() as connection:
             backend.prepare(connection)

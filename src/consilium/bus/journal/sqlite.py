@@ -88,6 +88,11 @@ class SqliteBackend:
 
         return engine
 
+    def as_it_lies(self) -> None:
+        """Read the file alone where nobody has it open; else SQLite leaves files of the reader's beside it."""
+        if not self.path.with_name(f"{self.path.name}-wal").exists():
+            self._mode = "ro&immutable=1"
+
     def prepare(self, connection: Connection) -> None:
         """Take a file that is a database into write-ahead mode.
 
