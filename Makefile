@@ -8,7 +8,7 @@ PEERS := .venv-peers
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 POLARS_MAX_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-long test-peers check bench soak build promises clean
+.PHONY: help install demo serve test test-long test-peers check bench soak build promises clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ install: $(READY) ## create .venv and install all that demo and test need
 
 demo: $(READY) ## the whole path on real bars: features, models, consensus, paper trading, report
 	$(ONE_THREAD) $(BIN)/consilium demo
+
+serve: $(READY) ## the service with its API, on a simulated market until Ctrl-C
+	$(ONE_THREAD) $(BIN)/consilium serve --feed simulate:symbols=5
 
 test: $(READY) ## the default test suite, one process a core
 	$(ONE_THREAD) $(BIN)/pytest -n auto --dist worksteal

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import httpx
 
-from consilium.app.live.recovery import SNAPSHOT
 from consilium.bus.journal import Journal, open_journal
 from consilium.domain import Event
 
@@ -139,7 +138,3 @@ def steps_done(folder: Path) -> int:
         return 0
     with journal_of(folder) as journal:
         return len(journal.read(0, 1_000_000, topics=["market.step_done"]))
-
-
-def snapshot_name() -> str:
-    return SNAPSHOT

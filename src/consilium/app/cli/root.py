@@ -20,6 +20,7 @@ from consilium.app.cli import (
     models,
     replay,
     serve,
+    worker,
 )
 
 app = typer.Typer(
@@ -53,6 +54,7 @@ app.command("collect")(collect.collect)
 app.command("collect-status")(collect.collect_status)
 app.command("replay")(replay.replay)
 app.command("serve")(serve.serve)
+app.command("worker")(worker.worker)
 app.command("check")(check.check)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)

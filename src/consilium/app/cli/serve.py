@@ -66,7 +66,7 @@ def serve(
     sock, keys = faults.need(sock), faults.need(keys)
     system.start()
     try:
-        server = ApiServer(make_api(system, keys, settings), settings, _Told(settings, keys))
+        server = ApiServer(make_api(system, keys, settings), settings, Told(settings, keys))
         server.serve_on(sock)
     except KeyboardInterrupt:
         pass  # asked to stop: the server has ended its connections by now
@@ -75,7 +75,7 @@ def serve(
     sys.stderr.write("stopped: all that was concluded is in the journal\n")
 
 
-class _Told:
+class Told:
     """Says where the API listens, and the admin key where one was made just now."""
 
     def __init__(self, settings: "Settings", keys: "KeyStore") -> None:

@@ -56,11 +56,7 @@ def assemble(settings: Settings, *, clock: Clock | None = None, faults: Faults |
     transport = faults.attempt(lambda: open_transport(settings.redis_url))
     faults.attempt(lambda: make_live_ensemble(settings))
     feed, journal, candle_log = faults.need(feed), faults.need(journal), faults.need(candle_log)
-    shelf = Shelf(
-        settings.data_dir / "models",
-        interval_ns=feed.interval_ns,
-        max_age_days=settings.serving.max_age_days,
-    )
+    shelf = shelf_of(settings, feed)
     members = shelf.load(clock.now_ns())
     # The engine keeps its messages through the system, which is made of the engine.
     made: list[LiveSystem] = []
@@ -70,7 +66,7 @@ def assemble(settings: Settings, *, clock: Clock | None = None, faults: Faults |
         settings=settings,
         clock=clock,
         publish=lambda messages: made[0].keep_cycle(messages),
-        **_question(settings, feed, members),
+        **question_of(settings, feed, members),
     )
     parts = Parts(
         settings=settings,
@@ -94,7 +90,16 @@ def database_url(settings: Settings) -> str:
     return settings.database_url or f"sqlite:///{(settings.data_dir / 'journal.sqlite').absolute()}"
 
 
-def _question(settings: Settings, feed: LiveFeed, members: Members) -> dict[str, Any]:
+def shelf_of(settings: Settings, feed: LiveFeed) -> Shelf:
+    """Return where the models of a data folder are, for the bars of a feed."""
+    return Shelf(
+        settings.data_dir / "models",
+        interval_ns=feed.interval_ns,
+        max_age_days=settings.serving.max_age_days,
+    )
+
+
+def question_of(settings: Settings, feed: LiveFeed, members: Members) -> dict[str, Any]:
     """Return what our models forecast, which signals from outside take too: symbol, label and horizon."""
     symbol = settings.engine.symbol or next(iter(feed.symbols), "")
     if not feed.interval_ns:

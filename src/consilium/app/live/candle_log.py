@@ -52,21 +52,12 @@ class CandleLog:
 
     def terms(self) -> dict[str, Any] | None:
         """Return what the folder was begun with, None before."""
-        path = self.folder / TERMS
-        if not path.exists():
-            return None
-        try:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            raise DataProblem(
-                "the terms of kept candles must be JSON", f"'{path}'", "restore the folder"
-            ) from None
-        return found
+        return read_terms(self.folder)
 
     def begin(self, terms: Mapping[str, Any], history: Rows) -> None:
         """Write down whose candles these are, and those from before the first step."""
         try:
-            for unfinished in self._days():
+            for unfinished in _days(self.folder):
                 unfinished.unlink()
             self._write(history, WARM_UP)
             self._sync()
@@ -146,12 +137,9 @@ class CandleLog:
             self._file.flush()
             os.fdatasync(self._file.fileno())
 
-    def _days(self) -> list[Path]:
-        return sorted(self.folder.glob("????-??-??.csv"))
-
     def _mend(self) -> None:
         """Cut off what a kill left of a line, and steps of which a kill left only a part."""
-        for path in self._days()[-1:]:
+        for path in _days(self.folder)[-1:]:
             content = path.read_bytes()
             whole = content[: content.rfind(b"\n") + 1]
             if not whole:
@@ -161,7 +149,7 @@ class CandleLog:
 
     def _last_step(self) -> int:
         last = WARM_UP
-        for path in self._days()[-1:]:
+        for path in _days(self.folder)[-1:]:
             for step, _ in _lines(path):
                 last = max(last, step)
         return last
@@ -172,7 +160,7 @@ class CandleLog:
         They are taken from the feed again, whole, whatever the kill left of them here.
         """
         self.close()
-        for path in self._days():
+        for path in _days(self.folder):
             if path.name >= _day(step or DAY_NS):
                 kept = [HEADER.encode()]
                 lines = path.read_bytes().splitlines(keepends=True)[1:]
@@ -185,7 +173,7 @@ class CandleLog:
         self.last = self._last_step()
 
     def _read(self, after: int = WARM_UP) -> Iterator[tuple[int, Candle]]:
-        for path in self._days():
+        for path in _days(self.folder):
             if not after or path.name >= _day(after):
                 yield from _lines(path)
 
@@ -195,6 +183,80 @@ class CandleLog:
             f"{self.folder} ({error.strerror or error})",
             "free space, or give a writable CONSILIUM_DATA_DIR",
         )
+
+
+class CandleReader:
+    """Reads the candles of steps out of a folder that another process writes, from step to later step.
+
+    Parameters
+    ----------
+    folder
+        Of a `CandleLog`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._name, self._place = "", 0
+
+    def terms(self) -> dict[str, Any] | None:
+        """Return what the folder was begun with, None before."""
+        return read_terms(self.folder)
+
+    def warm_up(self) -> list[Candle]:
+        """Return the candles from before the first step."""
+        return [candle for path in _days(self.folder) for step, candle in _lines(path) if step == WARM_UP]
+
+    def newest(self, symbol: str, limit: int) -> list[Candle]:
+        """Return the newest candles of a symbol, oldest first."""
+        found: list[Candle] = []
+        for path in reversed(_days(self.folder)):
+            of_day = [candle for _, candle in _lines(path) if candle.symbol == symbol]
+            found = [*of_day, *found]
+            if len(found) >= limit:
+                break
+        return found[-limit:]
+
+    def step(self, ts: int) -> list[Candle]:
+        """Return the candles of a step; later calls must be for later steps."""
+        name = _day(ts)
+        if name != self._name:
+            self._name, self._place = name, len(HEADER)
+        path, found = self.folder / name, list[Candle]()
+        if not path.exists():
+            return found
+        with path.open("rb") as lines:
+            lines.seek(self._place)
+            for line in lines:
+                if not line.endswith(b"\n") or _step(line) > ts:
+                    break
+                self._place += len(line)
+                if _step(line) == ts:
+                    found.append(_candle(line.decode())[1])
+        return found
+
+
+def read_terms(folder: Path) -> dict[str, Any] | None:
+    """Return what a folder of kept candles was begun with, None before.
+
+    Raises
+    ------
+    DataProblem
+        They cannot be read.
+    """
+    path = folder / TERMS
+    if not path.exists():
+        return None
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise DataProblem(
+            "the terms of kept candles must be JSON", f"'{path}'", "restore the folder"
+        ) from None
+    return found
+
+
+def _days(folder: Path) -> list[Path]:
+    return sorted(folder.glob("????-??-??.csv"))
 
 
 def digest_of(candles: Iterable[Candle]) -> str:
@@ -210,6 +272,15 @@ def _day(ts: int) -> str:
     return f"{to_iso(ts - 1)[:10]}.csv"
 
 
+def _candle(line: str) -> tuple[int, Candle]:
+    symbol, venue, interval, begin, end, *rest, step = line.rstrip("\n").split(",")
+    o, h, l, c, v = (float(text) for text in rest)
+    return int(step), Candle(
+        symbol=symbol, venue=venue, interval_ns=int(interval), ts_open=int(begin),
+        ts_close=int(end), open=o, high=h, low=l, close=c, volume=v,
+    )  # fmt: skip
+
+
 def _step(line: bytes) -> int:
     return int(line.rsplit(b",", 1)[1])
 
@@ -218,13 +289,10 @@ def _lines(path: Path) -> Iterator[tuple[int, Candle]]:
     with path.open(encoding="utf-8") as lines:
         next(lines, None)
         for number, line in enumerate(lines, start=2):
+            if not line.endswith("\n"):
+                return  # somebody writes it just now, or was killed while he did
             try:
-                symbol, venue, interval, begin, end, *rest, step = line.rstrip("\n").split(",")
-                o, h, l, c, v = (float(text) for text in rest)
-                yield int(step), Candle(
-                    symbol=symbol, venue=venue, interval_ns=int(interval), ts_open=int(begin),
-                    ts_close=int(end), open=o, high=h, low=l, close=c, volume=v,
-                )  # fmt: skip
+                yield _candle(line)
             except ValueError as error:
                 raise DataProblem(
                     "kept candles must be whole",

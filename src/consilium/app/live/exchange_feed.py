@@ -1,11 +1,12 @@
 """A venue's finished candles, asked for as each bar closes; what an outage missed is fetched afterwards."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Event
 from typing import Self
 
 from consilium.app.live.feeds import WARM_UP_BARS, Step, gathered
-from consilium.domain import Candle, ConsiliumError, DataProblem, UnknownName, UsageError
+from consilium.domain import Candle, ConsiliumError, UnknownName, UsageError
 from consilium.domain.time import DAY_NS, MS_NS, SECOND_NS, length_ns
 from consilium.market.exchange import PAGE, ExchangeClient
 
@@ -14,6 +15,9 @@ GRACE_S = 5.0
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
+_AGAIN_S = 0.25
+QUOTES = ("USDT", "USDC", "USD", "EUR", "BTC")
+"""Currencies of the pairs that a plain symbol is looked for in."""
 
 
 class ExchangeFeed:
@@ -54,12 +58,11 @@ class ExchangeFeed:
         self.symbols = tuple(sorted(symbols))
         self._clock = clock
         self._base_url = base_url
-        self._grace_ns = round(grace_s * SECOND_NS)
+        self._grace_s = grace_s
         self._problem = ""
-        self._pairs: Mapping[str, str] = {}
-        # Made once now, so that a venue or bar that is not there is told at start.
-        with self._client() as client:
-            client.interval_ns(bar)
+        self._pairs: dict[str, str] = {}
+        self._open: ExchangeClient | None = None
+        self._client().interval_ns(bar)  # a venue or bar that is not there is told at start
 
     @classmethod
     def of(cls, text: str, symbols: Sequence[str], bar: str, *, clock: Callable[[], int]) -> Self:
@@ -79,24 +82,23 @@ class ExchangeFeed:
         DataProblem
             The venue does not answer.
         """
-        with self._client() as client:
-            end = self._finished(client)
-            since = end - WARM_UP_BARS * self.interval_ns
-            candles = [c for symbol in self.symbols for c in self._fetched(client, symbol, since, end)]
+        client = self._client()
+        end = self._finished(client)
+        since = end - WARM_UP_BARS * self.interval_ns
+        candles = [c for symbol in self.symbols for c in self._fetched(client, symbol, since, end)]
         return sorted(candles, key=lambda c: (c.ts_close, c.symbol))
 
     def steps(self, after: int, stop: Event) -> Iterator[Step]:
         """Yield the candles of each close later than ``after``, and go on until stopped."""
-        last = after
-        held: dict[str, int] = {}
-        pause = FIRST_PAUSE_S
+        last, held, pause = after, dict.fromkeys(self.symbols, after), FIRST_PAUSE_S
         while not stop.is_set():
-            due = (last // self.interval_ns + 1) * self.interval_ns if last > 0 else 0
+            due = (last // self.interval_ns + 1) * self.interval_ns
             if stop.wait(max(due - self._clock(), 0) / SECOND_NS):
                 return
             try:
-                found, end = self._since(last, held)
+                found = self._since(last, held, stop)
             except ConsiliumError as error:
+                self._close()
                 self._problem = f"{self.venue} is away, asking again: {' '.join(str(error).split())}"
                 if stop.wait(pause):
                     return
@@ -104,18 +106,15 @@ class ExchangeFeed:
                 continue
             self._problem, pause = "", FIRST_PAUSE_S
             for step in gathered(found):
-                for candle in step:
-                    held[candle.symbol] = candle.ts_close
+                held |= {candle.symbol: candle.ts_close for candle in step}
                 last = max(last, step[0].ts_close)
                 yield step
-            if end <= last and not stop.wait(min(0.25, self.interval_ns / SECOND_NS)):
-                continue
-            if not found and stop.wait(FIRST_PAUSE_S):
+            if not found and stop.wait(min(self._grace_s, FIRST_PAUSE_S)):
                 return
 
     def candles(self) -> Iterator[Candle]:
         """Yield finished candles without end."""
-        for step in self.steps(0, Event()):
+        for step in self.steps(self._clock(), Event()):
             yield from step
 
     def problem(self) -> str:
@@ -123,29 +122,34 @@ class ExchangeFeed:
         return self._problem
 
     def _client(self) -> ExchangeClient:
-        return ExchangeClient(self.venue, base_url=self._base_url, attempts=1)
+        """Return the client that is there, or a fresh one: it knows the venue's markets, which are long."""
+        if self._open is None:
+            self._open = ExchangeClient(self.venue, base_url=self._base_url, attempts=1)
+        return self._open
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+        self._open = None
 
     def _finished(self, client: ExchangeClient) -> int:
         return client.now() // self.interval_ns * self.interval_ns
 
-    def _since(self, last: int, held: Mapping[str, int]) -> tuple[list[Candle], int]:
+    def _since(self, last: int, held: Mapping[str, int], stop: Event) -> list[Candle]:
         """Return what closed after the last step; wait a while for symbols that the venue has not yet."""
-        waited = Event()
-        begun = self._clock()
-        with self._client() as client:
-            end = self._finished(client)
-            if end <= last:
-                return [], end
-            while True:
-                found = [
-                    candle
-                    for symbol in self.symbols
-                    for candle in self._fetched(client, symbol, held.get(symbol, last), end)
-                ]
-                closed = {candle.symbol for candle in found if candle.ts_close == end}
-                if len(closed) == len(self.symbols) or self._clock() - begun > self._grace_ns:
-                    return sorted(found, key=lambda c: (c.ts_close, c.symbol)), end
-                waited.wait(0.25)
+        client, begun = self._client(), time.monotonic()
+        end = self._finished(client)
+        while end > last:
+            found = [
+                candle
+                for symbol in self.symbols
+                for candle in self._fetched(client, symbol, held[symbol], end)
+            ]
+            closed = {candle.symbol for candle in found if candle.ts_close == end}
+            waited = time.monotonic() - begun > self._grace_s
+            if len(closed) == len(self.symbols) or waited or stop.wait(_AGAIN_S):
+                return sorted(found, key=lambda c: (c.ts_close, c.symbol))
+        return []
 
     def _fetched(self, client: ExchangeClient, symbol: str, since: int, until: int) -> list[Candle]:
         """Return the bars that open in [since, until), page by page."""
@@ -167,13 +171,10 @@ class ExchangeFeed:
 
     def _pair(self, client: ExchangeClient, symbol: str) -> str:
         if not self._pairs:
-            pairs: dict[str, str] = {}
-            for quote in ("USDT", "USDC", "USD", "BTC", "EUR"):
-                pairs |= client.spot_pairs(quote)
-            self._pairs = pairs
+            self._pairs = {}
+            for quote in QUOTES:
+                self._pairs |= client.spot_pairs(quote)
         plain = symbol.replace("/", "")
         if plain not in self._pairs:
             raise UnknownName("symbol", symbol, self._pairs)
-        if not self._pairs[plain]:
-            raise DataProblem(f"{self.venue} must list {symbol}", "an empty pair", "name another symbol")
         return self._pairs[plain]

@@ -79,6 +79,11 @@ class MarketRoom:
             for symbol in terms.symbols
         }
 
+    @property
+    def newest(self) -> int:
+        """The newest close of any symbol; -1 before the first."""
+        return max((followed.ts_close for followed in self.followed.values()), default=-1)
+
     def serve(self, members: Members) -> None:
         """Ask other models from the next step on; who counts in a consensus is another matter."""
         before, self._members = self._members, members

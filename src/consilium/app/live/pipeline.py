@@ -6,7 +6,7 @@ thing that a replay takes from the journal; all else follows from candles and me
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from consilium.app.bootstrap import trip_cost
 from consilium.app.live.account import Accounts
@@ -62,6 +62,9 @@ class Pipeline:
     runtime
         Workers that share the models of a decision.
     """
+
+    snapshot: ClassVar[str] = "pipeline"
+    """Under which its state is kept in the journal."""
 
     def __init__(self, settings: Settings, room: Room, terms: Terms, runtime: Runtime) -> None:
         spec = LabelSpec(horizon=settings.training.horizon)

@@ -22,6 +22,7 @@ from consilium.trading.causes import CONSENSUS
 
 PERFORMANCE = "model.performance_updated"
 POOL_CHANGED = "model.pool_changed"
+STEP_DECIDED = "ensemble.step_decided"
 STEP_DONE = "market.step_done"
 PREDICTED = "model.predicted"
 CONSENSUS_REACHED = "ensemble.consensus_reached"
@@ -31,6 +32,7 @@ ACCOUNT = "account:paper"
 FEED = "feed"
 
 register(POOL_CHANGED, PoolChanged, 1)
+register(STEP_DECIDED, dict, 1)
 
 
 class Recorder:

@@ -21,7 +21,6 @@ from consilium.bus.journal import Journal
 from consilium.domain import Candle, Consensus, DataProblem, Event, Order, Prediction, StepDone
 
 PAGE = 2_000
-SNAPSHOT = "pipeline"
 OUTSIDE = "outside:"
 """Where the streams of other systems begin."""
 CONCLUDED = (CONSENSUS_REACHED, ORDER_SENT)

@@ -19,7 +19,7 @@ from consilium.app.live.feeds import LiveFeed, Step
 from consilium.app.live.members import Members, Shelf
 from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.records import STEP_TRACE, Recorder
-from consilium.app.live.recovery import SNAPSHOT, Recovered, Replayer
+from consilium.app.live.recovery import Recovered, Replayer
 from consilium.app.live.terms import Terms
 from consilium.app.log import follow
 from consilium.app.metrics import Timings
@@ -59,6 +59,7 @@ class Parts:
     shelf: Shelf
     members: Members
     candle_log: CandleLog
+    pipeline: Callable[[Settings, Any, Terms, Runtime], Pipeline] = Pipeline
 
 
 class LiveSystem:
@@ -86,6 +87,7 @@ class LiveSystem:
         self.troubles: dict[str, str] = {"engine": "starting"}
         self.latencies_ns: list[int] = []
         self.timings = Timings()
+        self._pipeline_of = parts.pipeline
         self._shelf = parts.shelf
         self._candle_log = parts.candle_log
         self._members = parts.members
@@ -137,7 +139,7 @@ class LiveSystem:
             if self._stopped:
                 return
             self._stopped = True
-        if self._started:
+        if self._started and self.training is not None:
             self.training.close()  # first, so that its end is journaled
         self._stop.set()
         for thread in self._others:
@@ -285,7 +287,7 @@ class LiveSystem:
         return begun
 
     def _make_pipeline(self, terms: Terms) -> Pipeline:
-        return Pipeline(self.settings, self.engine, terms, self._runtime)
+        return self._pipeline_of(self.settings, self.engine, terms, self._runtime)
 
     def _recover(self) -> None:
         try:
@@ -304,7 +306,7 @@ class LiveSystem:
     def _replayed(self) -> Recovered:
         warm = self._candle_log.warm_up()
         offset = 0
-        kept = self.journal.load_snapshot(SNAPSHOT)
+        kept = self.journal.load_snapshot(self.pipeline.snapshot)
         fresh = self.engine.state()
         if kept is not None:
             try:
@@ -342,7 +344,7 @@ class LiveSystem:
                 if "engine" in self._run(lambda: dict(self.troubles)):
                     return
                 if self._begun():
-                    for step in self.feed.steps(self.pipeline.ts, self._stop):
+                    for step in self.feed.steps(self.pipeline.market.newest, self._stop):
                         self._run(lambda candles=step: self._step(candles))  # type: ignore[misc]
                         pause = FIRST_PAUSE_S
                         self.troubles.pop("feed", None)
@@ -402,7 +404,7 @@ class LiveSystem:
         self._applied(offsets)
 
     def _snapshot(self) -> None:
-        self.journal.save_snapshot(SNAPSHOT, self._offset, self.pipeline.state())
+        self.journal.save_snapshot(self.pipeline.snapshot, self._offset, self.pipeline.state())
         self._since_snapshot = 0
 
     # models and cycles

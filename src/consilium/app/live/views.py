@@ -13,7 +13,7 @@ from consilium.bus.codec import TOPICS, content_id
 from consilium.bus.journal import Journal
 from consilium.bus.state_store import StateStore
 from consilium.bus.transport import Transport
-from consilium.domain import Event, PoolChanged, UnknownName, to_iso
+from consilium.domain import Candle, Event, PoolChanged, UnknownName, to_iso
 
 
 class Seen(Protocol):
@@ -51,16 +51,17 @@ def health(system: Seen) -> dict[str, Any]:
 def ready(system: Seen) -> dict[str, str]:
     """Return by part: nothing if it is ready, ``warn: ...``, or why not."""
     return {
-        "journal": system.journal.failed or _warned(system.journal.warnings),
+        "journal": system.journal.failed or warned(system.journal.warnings),
         "migrations": "",
         "bus": _bus(system),
         "feed": _feed(system),
         "models": _models(system),
-        "engine": system.troubles.get("engine", "") or _warned([system.troubles.get("cycle", "")]),
+        "engine": system.troubles.get("engine", "") or warned([system.troubles.get("cycle", "")]),
     }
 
 
-def _warned(told: Any) -> str:
+def warned(told: Any) -> str:
+    """Return a warning of what is told, nothing where nothing is."""
     found = [text for text in told if text]
     return f"warn: {'; '.join(found)}" if found else ""
 
@@ -69,11 +70,11 @@ def _bus(system: Seen) -> str:
     # Wiping or losing Redis changes no state: the service goes on and says so.
     store, transport = system.store, system.transport
     told = [store.healthy(), transport.healthy(), *store.warnings(), *transport.warnings()]
-    return _warned(dict.fromkeys(told))
+    return warned(dict.fromkeys(told))
 
 
 def _feed(system: Seen) -> str:
-    return _warned([system.troubles.get("feed", "") or system.feed.problem()])
+    return warned([system.troubles.get("feed", "") or system.feed.problem()])
 
 
 def _models(system: Seen) -> str:
@@ -81,7 +82,7 @@ def _models(system: Seen) -> str:
     told = [trouble, *(f"{name}: {why}" for name, why in change.missing.items())]
     if not change.models:
         told.append("no model is loaded: coverage none, the fallback speaks")
-    return _warned(told)
+    return warned(told)
 
 
 def same_pool(one: PoolChanged, other: PoolChanged) -> bool:
@@ -119,18 +120,13 @@ def candles(pipeline: Pipeline, symbol: str, limit: int) -> list[dict[str, Any]]
     if symbol not in pipeline.market.followed:
         raise UnknownName("symbol", symbol, pipeline.market.followed)
     newest = list(pipeline.market.followed[symbol].candles)[-limit:]
-    return [
-        {
-            "ts_open": c.ts_open,
-            "ts_close": c.ts_close,
-            "open": c.open,
-            "high": c.high,
-            "low": c.low,
-            "close": c.close,
-            "volume": c.volume,
-        }
-        for c in newest
-    ]
+    return [plain_candle(candle) for candle in newest]
+
+
+def plain_candle(candle: Candle) -> dict[str, Any]:
+    """Return a candle as plain JSON."""
+    names = ("ts_open", "ts_close", "open", "high", "low", "close", "volume")
+    return {name: getattr(candle, name) for name in names}
 
 
 def history(journal: Journal, topic: str, symbol: str | None, after: int, limit: int) -> list[dict[str, Any]]:

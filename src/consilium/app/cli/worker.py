@@ -1,0 +1,91 @@
+"""The command ``consilium worker``: one room of the service in a process of its own."""
+
+import signal
+import sys
+from threading import Event as Flag
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from consilium.app.cli import serve as options
+from consilium.app.cli.guard import guarded
+from consilium.domain import UnknownName
+
+if TYPE_CHECKING:
+    from consilium.app.settings import Settings
+
+Room = Annotated[str, typer.Argument(help="market, ensemble, trading or api.")]
+ROOMS = ("market", "ensemble", "trading", "api")
+
+
+@guarded
+def worker(
+    room: Room,
+    feed: options.Feed = None,
+    symbols: options.Symbols = None,
+    bar: options.Bar = None,
+    speed: options.Speed = None,
+    data_dir: options.DataDir = None,
+    host: options.Host = None,
+    port: options.Port = None,
+) -> None:
+    """Run one room over Redis Streams; all rooms share one journal and one data folder."""
+    if room not in ROOMS:
+        raise UnknownName("worker", room, ROOMS)
+    given = options.given_of(
+        feed=feed, symbols=symbols, bar=bar, speed=speed, data_dir=data_dir, host=host, port=port
+    )
+    from consilium.app.log import configure_logging
+    from consilium.app.settings import load_settings
+
+    settings = load_settings(**given)
+    configure_logging(settings)
+    if room == "api":
+        _answer(settings)
+    else:
+        _work(room, settings)
+    sys.stderr.write("stopped: all that was concluded is in the journal\n")
+
+
+def _work(room: str, settings: "Settings") -> None:
+    from consilium.app.live import worker_assembly
+
+    stop = Flag()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask)
+    if room == "market":
+        with worker_assembly.market_worker(settings):
+            sys.stderr.write(f"working: market (feed: {settings.live.feed or 'none'})\n")
+            stop.wait()
+        return
+    make = worker_assembly.ensemble_worker if room == "ensemble" else worker_assembly.trading_worker
+    hired = make(settings)
+    sys.stderr.write(f"working: {room}\n")
+    hired.run(stop)
+
+
+def _answer(settings: "Settings") -> None:
+    from consilium.app.api.frame import make_api
+    from consilium.app.api.keys import KeyStore
+    from consilium.app.api.server import ApiServer, bind
+    from consilium.app.bootstrap import SystemClock
+    from consilium.app.live.worker_assembly import mirror
+
+    clock = SystemClock()
+    given = settings.api_key.get_secret_value() if settings.api_key else None
+    sock = bind(settings)
+    keys = KeyStore(settings.data_dir, clock, given)
+    system = mirror(settings)
+    system.start()
+    try:
+        ApiServer(make_api(system, keys, settings), settings, options.Told(settings, keys)).serve_on(sock)
+    except KeyboardInterrupt:
+        pass  # asked to stop: the server has ended its connections by now
+    finally:
+        system.stop()

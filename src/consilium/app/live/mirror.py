@@ -1,0 +1,224 @@
+"""The system as an API worker sees it: the journal, and a copy of the ensemble that follows it."""
+
+from collections.abc import Callable, Mapping
+from threading import Event as Flag
+from threading import Thread
+from typing import Any
+
+from consilium import __version__
+from consilium.app.live import views
+from consilium.app.live.candle_log import CandleReader
+from consilium.app.live.engine import EnsembleEngine
+from consilium.app.live.records import (
+    ACCOUNT,
+    CONSENSUS_REACHED,
+    POOL_CHANGED,
+    PREDICTED,
+    STEP_DONE,
+    Recorder,
+)
+from consilium.app.live.room_worker import RoomWorker
+from consilium.app.live.rooms import EnsembleRoom
+from consilium.app.live.terms import Terms
+from consilium.app.live.training import TrainingDesk
+from consilium.app.settings import Settings
+from consilium.bus.journal import Journal
+from consilium.bus.transport import Transport
+from consilium.domain import Candle, Clock, Event, UnknownName, to_iso
+
+SNAPSHOT = "portfolio.snapshot_updated"
+PERFORMANCE = "model.performance_updated"
+
+
+class MirrorSystem:
+    """What `LiveSystem` shows, read from the journal; commands are written there for the other workers.
+
+    Parameters
+    ----------
+    settings, clock, journal, transport, engine
+        Of this process; the engine is a copy that writes nothing.
+    candles
+        The folder that the market worker writes.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        journal: Journal,
+        transport: Transport,
+        engine: EnsembleEngine,
+        candles: CandleReader,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.journal = journal
+        self.transport = transport
+        self.engine = engine
+        self.training = TrainingDesk(settings, clock, self.submit)
+        self._candles = candles
+        self._stop = Flag()
+        self._callbacks: list[Callable[[], None]] = []
+        room = EnsembleRoom(settings, engine, clock, silent=True)
+        self._worker = RoomWorker(room, journal, transport)
+        self._threads = [
+            Thread(target=self._follow, name="consilium-mirror", daemon=True),
+            Thread(target=self._watch, name="consilium-changes", daemon=True),
+        ]
+        self._trouble = "catching up with the journal"
+
+    def start(self) -> None:
+        """Follow the journal in the background."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End, and close what it holds."""
+        self.training.close()
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(10.0)
+        self.transport.close()
+        self.journal.close()
+
+    def _follow(self) -> None:
+        try:
+            self._worker.catch_up()
+            self._trouble = ""
+            self._worker.run(self._stop)
+        except Exception as error:  # noqa: BLE001 - an API that cannot follow must live to say so
+            self._trouble = f"cannot follow the journal: {' '.join(str(error).split())}"
+
+    def _watch(self) -> None:
+        after = self.journal.head().offset
+        while not self._stop.is_set():
+            if self.journal.wait(after, 0.5):
+                after = self.journal.head().offset
+                for callback in self._callbacks:
+                    callback()
+
+    def submit(self, message: Any, *, by: str, trace_id: str = "") -> Event:
+        """Check a command and write it down; the ensemble worker applies it.
+
+        Raises
+        ------
+        ConsiliumError
+            It is not possible; nothing is journaled then.
+        """
+        self.engine.check(message)
+        recorder = Recorder(ts_recorded=self.clock.now_ns(), trace_id=trace_id or f"by-{by}")
+        event = recorder.event(message)
+        self.journal.append([event])
+        return event
+
+    def publish_outside(
+        self,
+        topic: str,
+        *,
+        source: str,
+        sequence: int,
+        ts_event: int,
+        payload: Mapping[str, Any],
+        by: str,
+    ) -> Event:
+        """Take up an event of an outside system; the same source and sequence again is the same event.
+
+        Raises
+        ------
+        ConsiliumError
+            An unknown topic, or a payload against its schema.
+        """
+        event = views.outside_event(
+            topic,
+            source=source,
+            sequence=sequence,
+            ts_event=ts_event,
+            payload=payload,
+            by=by,
+            ts_recorded=self.clock.now_ns(),
+        )
+        self.journal.append([event])
+        return event
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call this when something new is in the journal."""
+        self._callbacks.append(callback)
+
+    def health(self) -> dict[str, Any]:
+        """Return the body of /health."""
+        found = self.ready()
+        broken = any(why and not why.startswith("warn") for why in found.values())
+        worried = any(why.startswith("warn") for why in found.values())
+        return {
+            "status": "unhealthy" if broken else "degraded" if worried else "healthy",
+            "service": "federation-ai",
+            "version": __version__,
+            "roles_active": 0,
+            "checks": found,
+            "model_federation": self.engine.federation(),
+        }
+
+    def ready(self) -> dict[str, str]:
+        """Return by part: nothing if it is ready, ``warn: ...``, or why not."""
+        pool = self._newest(POOL_CHANGED)
+        missing = [f"{name}: {why}" for name, why in pool.get("missing", {}).items()]
+        return {
+            "journal": self.journal.failed or views.warned(self.journal.warnings),
+            "migrations": "",
+            "bus": views.warned([self.transport.healthy(), *self.transport.warnings()]),
+            "feed": views.warned([] if self._newest(STEP_DONE) else ["no step is done yet"]),
+            "models": views.warned(missing if pool.get("models") else [*missing, "no model is loaded"]),
+            "engine": self._trouble,
+        }
+
+    def market_status(self) -> dict[str, Any]:
+        """Return what is followed, and how far."""
+        kept, step, pool = self._candles.terms(), self._newest(STEP_DONE), self._newest(POOL_CHANGED)
+        terms = Terms.of(kept) if kept else Terms(bars_per_day={})
+        ts = int(step.get("ts_event", 0))
+        return {
+            "feed": terms.feed,
+            "interval_ns": terms.interval_ns,
+            "symbols": list(terms.symbols),
+            "ts_event": ts,
+            "time": to_iso(ts),
+            "models": pool.get("models", {}),
+            "missing": pool.get("missing", {}),
+        }
+
+    def candles(self, symbol: str, limit: int) -> list[dict[str, Any]]:
+        """Return the newest candles of a symbol, oldest first.
+
+        Raises
+        ------
+        UnknownName
+            It is not followed.
+        """
+        symbols = self.market_status()["symbols"]
+        if symbol not in symbols:
+            raise UnknownName("symbol", symbol, symbols)
+        found: list[Candle] = self._candles.newest(symbol, limit)
+        return [views.plain_candle(candle) for candle in found]
+
+    def consensus_history(self, symbol: str | None, after: int, limit: int) -> list[dict[str, Any]]:
+        """Return consensuses after a place of the journal, in order."""
+        return views.history(self.journal, CONSENSUS_REACHED, symbol, after, limit)
+
+    def predictions(self, symbol: str | None, after: int, limit: int) -> list[dict[str, Any]]:
+        """Return predictions after a place of the journal, in order."""
+        return views.history(self.journal, PREDICTED, symbol, after, limit)
+
+    def trading_status(self) -> dict[str, Any]:
+        """Return the account and its positions, as of the newest snapshot."""
+        snapshot = self._newest(SNAPSHOT, ACCOUNT)
+        rows = self.journal.read(0, 200, topics=[PERFORMANCE], newest_first=True)
+        models: dict[str, Any] = {}
+        for row in rows:
+            figures: Any = row.event.payload
+            models.setdefault(figures["model_name"], figures)
+        return {"ts_event": 0, "positions": {}} | snapshot | {"account": "paper", "models": models}
+
+    def _newest(self, topic: str, stream: str | None = None) -> dict[str, Any]:
+        rows = self.journal.read(0, 1, topics=[topic], stream=stream, newest_first=True)
+        payload: Any = rows[0].event.payload if rows else {}
+        return dict(payload)

@@ -1,0 +1,228 @@
+"""The ensemble and the trading room as workers: what each hears, and what follows from it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from threading import Lock
+from typing import Any
+
+from consilium.app.live.account import Accounts
+from consilium.app.live.candle_log import CandleReader, digest_of
+from consilium.app.live.engine import EnsembleEngine
+from consilium.app.live.pipeline import NOBODY, gates_of, read_change
+from consilium.app.live.records import (
+    CONSENSUS_REACHED,
+    FEED,
+    POOL_CHANGED,
+    PREDICTED,
+    STEP_DECIDED,
+    STEP_DONE,
+    STEP_TRACE,
+    Recorder,
+)
+from consilium.app.live.recovery import COMMANDS
+from consilium.app.live.terms import Terms
+from consilium.app.settings import Settings
+from consilium.bus.codec import envelope, from_wire, message_of, to_wire
+from consilium.domain import Candle, Clock, Consensus, DataProblem, Event, PoolChanged, Prediction, StepDone
+from consilium.training.definitions import spec_from_dict
+from consilium.training.labels import LabelSpec
+
+
+class EnsembleRoom:
+    """Turns outcomes, feature windows and predictions into consensuses.
+
+    Parameters
+    ----------
+    settings
+        Of the process.
+    engine
+        The ensemble.
+    clock
+        Dates what is written down.
+    silent
+        Whether nothing follows: a copy that only shows what the worker of this room says.
+    """
+
+    topics: tuple[str, ...] = (
+        *COMMANDS,
+        "market.outcome_matured",
+        "market.features_updated",
+        PREDICTED,
+        POOL_CHANGED,
+        STEP_DONE,
+    )
+
+    def __init__(
+        self, settings: Settings, engine: EnsembleEngine, clock: Clock, *, silent: bool = False
+    ) -> None:
+        self.name = "api" if silent else "ensemble"
+        self._settings = settings
+        self._engine = engine
+        self._clock = clock
+        self._silent = silent
+        self.lock = Lock()
+        """Held while an event is taken; a cycle takes it, so that both are in one order."""
+
+    def handle(self, event: Event) -> Sequence[Event]:
+        """Take an event; return consensuses and, at the end of a step, that it is decided."""
+        message = message_of(event)
+        with self.lock:
+            if isinstance(message, PoolChanged):
+                self._engine.pool_changed(message, gates_of(self._settings, message))
+                return ()
+            said = self._engine.handle(message)
+        if self._silent:
+            return ()
+        recorder = Recorder(ts_recorded=self._clock.now_ns(), trace_id=event.trace_id)
+        effects = recorder.events(said, event.event_id)
+        if isinstance(message, StepDone):
+            effects.append(self._decided(message, event))
+        return effects
+
+    def _decided(self, step: StepDone, event: Event) -> Event:
+        return envelope(
+            asdict(step),
+            stream=FEED,
+            ts_recorded=self._clock.now_ns(),
+            cause_id=event.event_id,
+            trace_id=event.trace_id,
+            topic=STEP_DECIDED,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return all that it remembers."""
+        return self._engine.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up such a state."""
+        self._engine.restore(state)
+
+
+class TradingRoom:
+    """Turns consensuses into orders and fills on paper, with the candles that the market worker keeps.
+
+    Parameters
+    ----------
+    settings
+        Of the process.
+    candles
+        The folder that the market worker writes.
+    clock
+        Dates what is written down.
+    """
+
+    name: str = "trading"
+    topics: tuple[str, ...] = (POOL_CHANGED, PREDICTED, CONSENSUS_REACHED, STEP_DECIDED)
+
+    def __init__(self, settings: Settings, candles: CandleReader, clock: Clock) -> None:
+        self._settings = settings
+        self._candles = candles
+        self._clock = clock
+        self._accounts: Accounts | None = None
+        self._terms: Terms | None = None
+        self._change = NOBODY
+        self._heard: list[Event] = []
+
+    def handle(self, event: Event) -> Sequence[Event]:
+        """Take an event; return orders, fills and the snapshot when its step is decided."""
+        if event.topic == STEP_DECIDED:
+            return self._step(StepDone(**message_of(event)), event)
+        if event.topic == POOL_CHANGED or event.trace_id.startswith(STEP_TRACE):
+            self._heard.append(event)
+        return ()
+
+    def _pool(self, change: PoolChanged) -> None:
+        self._change = change
+        if self._accounts is not None:
+            self._accounts.models(change, self._horizon())
+
+    def _horizon(self) -> int:
+        label: Any = self._change.label
+        spec = spec_from_dict(label) if label else None
+        return spec.horizon if isinstance(spec, LabelSpec) else self._settings.training.horizon
+
+    def _step(self, step: StepDone, event: Event) -> list[Event]:
+        messages = self._until(step.ts_event)
+        accounts, terms = self._begun()
+        candles = self._candles.step(step.ts_event)
+        if digest_of(candles) != step.digest:
+            raise DataProblem(
+                f"the candles of close {step.ts_event} must be in {self._candles.folder}",
+                f"{len(candles)} of {step.candles}",
+                "give all workers the same data folder",
+            )
+        said = accounts.step(
+            step.ts_event,
+            _fresh(candles, step.ts_event, accounts, terms),
+            [message for message in messages if isinstance(message, Prediction)],
+            [message for message in messages if isinstance(message, Consensus)],
+        )
+        recorder = Recorder(ts_recorded=self._clock.now_ns(), trace_id=event.trace_id)
+        return recorder.events(said, event.event_id)
+
+    def _until(self, ts: int) -> list[Any]:
+        """Take what was said up to a close: the market may be steps ahead of the ensemble."""
+        due = [heard for heard in self._heard if heard.ts_event <= ts]
+        self._heard = [heard for heard in self._heard if heard.ts_event > ts]
+        messages = []
+        for heard in due:
+            message = message_of(heard)
+            if not isinstance(message, PoolChanged):
+                messages.append(message)
+            elif message.ts_event < ts:
+                self._pool(message)
+            else:  # it was said after this step
+                self._heard.append(heard)
+        return messages
+
+    def _begun(self) -> tuple[Accounts, Terms]:
+        if self._accounts is None or self._terms is None:
+            kept = self._candles.terms()
+            if kept is None:
+                raise DataProblem(
+                    "the market worker must have begun", f"nothing in {self._candles.folder}", "start it"
+                )
+            self._terms = terms = Terms.of(kept)
+            self._accounts = Accounts(
+                self._settings, terms.symbols, terms.interval_ns, terms.bars_per_day, horizon=self._horizon()
+            )
+            self._accounts.models(self._change, self._horizon())
+            self._accounts.warm_up(_in_order(self._candles.warm_up(), terms))
+        return self._accounts, self._terms
+
+    def state(self) -> dict[str, Any]:
+        """Return all that it remembers; messages of a step that is not decided come again."""
+        return {
+            "change": asdict(self._change),
+            "accounts": None if self._accounts is None else self._accounts.state(),
+            "heard": [to_wire(event) for event in self._heard],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up such a state."""
+        self._change = read_change(state["change"])
+        self._heard = [from_wire(wire) for wire in state["heard"]]
+        if state["accounts"] is not None:
+            accounts, _ = self._begun()
+            accounts.restore(state["accounts"])
+
+
+def _fresh(candles: Sequence[Candle], ts: int, accounts: Accounts, terms: Terms) -> list[Candle]:
+    """Return the candles of a close that the market worker took too, in its order."""
+    found: dict[str, Candle] = {}
+    for candle in sorted(candles, key=lambda c: (c.ts_close, c.symbol)):
+        tape = accounts.tapes.get(candle.symbol)
+        last = -1 if tape is None else tape.ts_close
+        if candle.ts_close == ts and candle.symbol not in found and not terms.objection(candle, last):
+            found[candle.symbol] = candle
+    return list(found.values())
+
+
+def _in_order(candles: Sequence[Candle], terms: Terms) -> list[Candle]:
+    last: dict[str, int] = {}
+    taken = []
+    for candle in candles:
+        if not terms.objection(candle, last.get(candle.symbol, -1)):
+            last[candle.symbol] = candle.ts_close
+            taken.append(candle)
+    return taken

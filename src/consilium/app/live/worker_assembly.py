@@ -1,0 +1,216 @@
+"""The same rooms in processes of their own, over Redis Streams and one journal."""
+
+from collections.abc import Callable, Iterable, Mapping
+from threading import Event as Flag
+from threading import Thread
+from typing import Any, ClassVar
+
+from consilium.app.bootstrap import SystemClock
+from consilium.app.live.assembly import database_url, question_of, shelf_of
+from consilium.app.live.candle_log import CandleLog, CandleReader
+from consilium.app.live.engine import EnsembleEngine, make_live_ensemble
+from consilium.app.live.faults import Faults
+from consilium.app.live.feed_choice import make_feed
+from consilium.app.live.mirror import MirrorSystem
+from consilium.app.live.pipeline import Pipeline
+from consilium.app.live.records import Recorder
+from consilium.app.live.room_worker import RoomWorker
+from consilium.app.live.rooms import EnsembleRoom, TradingRoom
+from consilium.app.live.system import LiveSystem, Parts
+from consilium.app.settings import Settings
+from consilium.bus.journal import Journal, open_journal
+from consilium.bus.state_store import open_state_store
+from consilium.bus.transport import Transport, open_transport
+from consilium.domain import PoolChanged, UsageError
+from consilium.ensemble import Gates
+
+ROOMS = ("market", "ensemble", "trading", "api")
+
+
+class SilentRoom:
+    """Stands in for the ensemble where only the market is followed: it says and remembers nothing."""
+
+    def handle(self, message: Any) -> Iterable[Any]:  # noqa: ARG002 - the signature is the room's
+        """Return nothing."""
+        return ()
+
+    def flush(self, until: int | None = None) -> Iterable[Any]:  # noqa: ARG002 - the signature is the room's
+        """Return nothing."""
+        return ()
+
+    def pool_changed(self, change: PoolChanged, gates: Gates) -> None:
+        """Do nothing."""
+
+    def cycle(self) -> None:
+        """Do nothing."""
+
+    def state(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+
+class MarketPipeline(Pipeline):
+    """The pipeline up to the predictions; what follows from them is the work of others."""
+
+    snapshot: ClassVar[str] = "worker-market"
+
+    def step(self, ts: int, candles: Any, speak: Any = None) -> list[Any]:
+        """Take all candles of one close; return outcomes, feature windows and predictions."""
+        self.ts = ts
+        return self.market.observe(ts, candles, speak).messages()
+
+
+def market_worker(settings: Settings) -> LiveSystem:
+    """Make the worker that follows the feed and forecasts.
+
+    Raises
+    ------
+    ConsiliumError
+        What is wrong, all at once.
+    """
+    require_redis(settings)
+    clock, faults = SystemClock(), Faults()
+    feed = faults.attempt(lambda: make_feed(settings.live, seed=settings.training.seed, clock=clock.now_ns))
+    journal = faults.attempt(lambda: open_journal(database_url(settings)))
+    candle_log = faults.attempt(lambda: CandleLog(settings.data_dir / "live" / "candles"))
+    transport = faults.attempt(lambda: open_transport(settings.redis_url))
+    store = faults.attempt(lambda: open_state_store(settings.redis_url))
+    feed = faults.need(feed)
+    shelf = shelf_of(settings, feed)
+    silent: Any = SilentRoom()
+    return LiveSystem(
+        Parts(
+            settings=settings,
+            clock=clock,
+            journal=faults.need(journal),
+            transport=faults.need(transport),
+            store=faults.need(store),
+            engine=silent,
+            training=None,
+            feed=feed,
+            shelf=shelf,
+            members=shelf.load(clock.now_ns()),
+            candle_log=faults.need(candle_log),
+            pipeline=MarketPipeline,
+        )
+    )
+
+
+class Hired:
+    """A room's worker with what it is made of.
+
+    Parameters
+    ----------
+    journal, transport
+        Closed at the end.
+    work
+        Runs until told to stop.
+    """
+
+    def __init__(self, journal: Journal, transport: Transport, work: Callable[[Flag], None]) -> None:
+        self._journal = journal
+        self._transport = transport
+        self._work = work
+
+    def run(self, stop: Flag) -> None:
+        """Work until told to stop, then close everything."""
+        try:
+            self._work(stop)
+        finally:
+            self._transport.close()
+            self._journal.close()
+
+
+def ensemble_worker(settings: Settings) -> Hired:
+    """Make the worker that reaches consensus and shows the keys."""
+    journal, transport = _shared(settings)
+    clock = SystemClock()
+    store = open_state_store(settings.redis_url)
+    engine = engine_of(settings, journal, store=store)
+    room = EnsembleRoom(settings, engine, clock)
+    worker = RoomWorker(room, journal, transport)
+
+    def beat(stop: Flag) -> None:
+        while not stop.wait(settings.engine.period_s):
+            with room.lock:
+                engine.cycle()
+
+    def work(stop: Flag) -> None:
+        beating = Thread(target=beat, args=(stop,), name="consilium-cycles", daemon=True)
+        beating.start()
+        worker.run(stop)
+        beating.join(10.0)
+        store.close()
+
+    return Hired(journal, transport, work)
+
+
+def trading_worker(settings: Settings) -> Hired:
+    """Make the worker that trades on paper."""
+    journal, transport = _shared(settings)
+    room = TradingRoom(settings, CandleReader(settings.data_dir / "live" / "candles"), SystemClock())
+    return Hired(journal, transport, RoomWorker(room, journal, transport).run)
+
+
+def mirror(settings: Settings) -> MirrorSystem:
+    """Make the system of an API worker."""
+    journal, transport = _shared(settings)
+    return MirrorSystem(
+        settings,
+        SystemClock(),
+        journal,
+        transport,
+        engine_of(settings, journal),
+        CandleReader(settings.data_dir / "live" / "candles"),
+    )
+
+
+def engine_of(settings: Settings, journal: Journal, *, store: Any = None) -> EnsembleEngine:
+    """Make the engine of a worker; what its cycles say goes into the journal.
+
+    Raises
+    ------
+    ConsiliumError
+        Settings of the ensemble that cannot be.
+    """
+    clock = SystemClock()
+    feed = make_feed(settings.live, seed=settings.training.seed, clock=clock.now_ns)
+    members = shelf_of(settings, feed).load(clock.now_ns())
+
+    def keep(messages: Any) -> None:
+        recorder = Recorder(ts_recorded=clock.now_ns(), trace_id=f"cycle-{clock.now_ns()}")
+        journal.append(recorder.events(messages))
+
+    return EnsembleEngine(
+        make_live_ensemble(settings, (*members.models, *members.missing)),
+        store,
+        settings=settings,
+        clock=clock,
+        publish=keep,
+        **question_of(settings, feed, members),
+    )
+
+
+def _shared(settings: Settings) -> tuple[Journal, Transport]:
+    require_redis(settings)
+    faults = Faults()
+    journal = faults.attempt(lambda: open_journal(database_url(settings)))
+    transport = faults.attempt(lambda: open_transport(settings.redis_url))
+    return faults.need(journal), faults.need(transport)
+
+
+def require_redis(settings: Settings) -> None:
+    """Refuse workers without the Redis over which they speak.
+
+    Raises
+    ------
+    UsageError
+        None is set.
+    """
+    if not settings.redis_url:
+        raise UsageError(
+            "workers speak over Redis", "no CONSILIUM_REDIS_URL", "set it, or run all rooms: consilium serve"
+        )

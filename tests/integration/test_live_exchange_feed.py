@@ -1,0 +1,113 @@
+"""The feed of an exchange, against a server that speaks Binance's interface: polled, away, and back."""
+
+import threading
+import time
+from collections.abc import Iterator
+from threading import Event as Flag
+from typing import TYPE_CHECKING
+
+import pytest
+
+from consilium.app.live.exchange_feed import ExchangeFeed
+from consilium.domain import UnknownName, UsageError
+from consilium.domain.time import HOUR_NS
+from consilium.market.simulator import START_TS
+from fake_exchange import MS_NS, FakeExchange, listings
+
+if TYPE_CHECKING:
+    from consilium.app.live.feeds import Step
+
+HOURS = 1_200
+FIRST = START_TS + 1_100 * HOUR_NS
+
+
+@pytest.fixture
+def exchange() -> Iterator[FakeExchange]:
+    with FakeExchange(pairs=listings(["AAA", "BBB"], HOURS), now_ms=FIRST // MS_NS) as server:
+        yield server
+
+
+def feed_of(exchange: FakeExchange, grace_s: float = 0.3) -> ExchangeFeed:
+    return ExchangeFeed(
+        "binance", ["BBBUSDT", "AAAUSDT"], "1h",
+        clock=lambda: 2**62, base_url=exchange.url, grace_s=grace_s,
+    )  # fmt: skip
+
+
+class Following:
+    """Takes the steps of a feed on a thread."""
+
+    def __init__(self, feed: ExchangeFeed, after: int) -> None:
+        self.steps: list[Step] = []
+        self.stop = Flag()
+        self._thread = threading.Thread(target=self._run, args=(feed, after))
+        self._thread.start()
+
+    def _run(self, feed: ExchangeFeed, after: int) -> None:
+        for step in feed.steps(after, self.stop):
+            self.steps.append(step)
+
+    def wait(self, count: int) -> None:
+        end = time.monotonic() + 30.0
+        while len(self.steps) < count:
+            assert time.monotonic() < end, self.steps
+            time.sleep(0.01)
+
+    def end(self) -> None:
+        self.stop.set()
+        self._thread.join(10.0)
+        assert not self._thread.is_alive()
+
+
+def test_history_is_the_newest_thousand_finished_candles_of_each_symbol(exchange: FakeExchange) -> None:
+    exchange.now_ms += 60_000  # a bar is under way
+    history = feed_of(exchange).history()
+    assert len(history) == 2_000
+    assert {c.symbol for c in history[:2]} == {"AAAUSDT", "BBBUSDT"}
+    assert history[0].ts_close == FIRST - 999 * HOUR_NS
+    assert history[-1].ts_close == FIRST
+
+
+def test_candles_come_as_bars_close_and_what_an_outage_missed_comes_after_it(exchange: FakeExchange) -> None:
+    following = Following(feed_of(exchange), FIRST)
+    try:
+        exchange.now_ms += 3_600_000
+        following.wait(1)
+        exchange.faults.extend(["drop", "500"])
+        exchange.now_ms += 3 * 3_600_000
+        following.wait(4)
+        closes = [step[0].ts_close for step in following.steps]
+        assert closes == [FIRST + k * HOUR_NS for k in (1, 2, 3, 4)]
+        assert {tuple(c.symbol for c in step) for step in following.steps} == {("AAAUSDT", "BBBUSDT")}
+        bars = exchange.pairs[0].bars
+        assert [step[0].close for step in following.steps] == bars[1_100:1_104, 4].tolist()
+    finally:
+        following.end()
+
+
+def test_a_symbol_that_is_slow_is_waited_for_and_then_left_behind(exchange: FakeExchange) -> None:
+    slow = exchange.pairs[1]
+    bars, slow.bars = slow.bars, slow.bars[:1_100]
+    following = Following(feed_of(exchange), FIRST)
+    try:
+        exchange.now_ms += 3_600_000
+        following.wait(1)
+        assert [c.symbol for c in following.steps[0]] == ["AAAUSDT"]
+        slow.bars = bars
+        exchange.now_ms += 3_600_000
+        following.wait(3)
+        # Its late candle comes first, alone, then both of the next close.
+        assert [[c.symbol for c in step] for step in following.steps[1:]] == [
+            ["BBBUSDT"], ["AAAUSDT", "BBBUSDT"],
+        ]  # fmt: skip
+    finally:
+        following.end()
+
+
+def test_what_cannot_be_is_told_at_once(exchange: FakeExchange) -> None:
+    with pytest.raises(UsageError, match="needs symbols"):
+        ExchangeFeed("binance", [], "1h", clock=time.time_ns)
+    with pytest.raises(UnknownName):
+        ExchangeFeed("nowhere", ["AAAUSDT"], "1h", clock=time.time_ns)
+    with pytest.raises(UnknownName, match="symbol"):
+        ExchangeFeed("binance", ["CCCUSDT"], "1h", clock=time.time_ns, base_url=exchange.url).history()
