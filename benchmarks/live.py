@@ -80,9 +80,7 @@ def measured(models: Path, data: Path, seed: int, workers: int) -> dict[str, lis
             begun = time.perf_counter()
             system.take(candles)
             to_journal.append(1e3 * (time.perf_counter() - begun))
-        spoken = {
-            row.event.payload["model"] for row in system.journal.read(0, 500, topics=["model.predicted"])
-        }  # type: ignore[index]
+        spoken = {said["model"] for said in system.predictions(None, 0, 500)}
     if "fallback" in spoken:
         raise SystemExit(f"the models must speak; got {sorted(spoken)}")
     return {

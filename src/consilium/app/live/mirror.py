@@ -59,8 +59,8 @@ class MirrorSystem:
         self._candles = candles
         self._stop = Flag()
         self._callbacks: list[Callable[[], None]] = []
-        room = EnsembleRoom(settings, engine, clock, silent=True)
-        self._worker = RoomWorker(room, journal, transport)
+        self._room = EnsembleRoom(settings, engine, clock, silent=True)
+        self._worker = RoomWorker(self._room, journal, transport)
         self._threads = [
             Thread(target=self._follow, name="consilium-mirror", daemon=True),
             Thread(target=self._watch, name="consilium-changes", daemon=True),
@@ -90,10 +90,13 @@ class MirrorSystem:
             self._trouble = f"cannot follow the journal: {' '.join(str(error).split())}"
 
     def _watch(self) -> None:
-        after = self.journal.head().offset
+        after = -1
         while not self._stop.is_set():
-            if self.journal.wait(after, 0.5):
-                after = self.journal.head().offset
+            # Rows that the copy takes, and rows that only the journal shows, such as fills.
+            taken, head = self._room.taken.wait(0.2), self.journal.head().offset
+            self._room.taken.clear()
+            if taken or head > after:
+                after = head
                 for callback in self._callbacks:
                     callback()
 

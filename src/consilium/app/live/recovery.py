@@ -1,10 +1,12 @@
 """After a stop: the newest snapshot, then the journal from there, and the pipeline stands where it stood."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from consilium.app.live.candle_log import CandleLog, digest_of
+from consilium.app.live.feeds import LiveFeed
 from consilium.app.live.followed import Followed
 from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.records import (
@@ -16,11 +18,23 @@ from consilium.app.live.records import (
     STEP_TRACE,
     Recorder,
 )
+from consilium.app.live.terms import Terms
 from consilium.bus.codec import message_of
 from consilium.bus.journal import Journal
-from consilium.domain import Candle, Consensus, DataProblem, Event, Order, Prediction, StepDone
+from consilium.domain import (
+    Candle,
+    Consensus,
+    ConsiliumError,
+    DataProblem,
+    Event,
+    Order,
+    Prediction,
+    StepDone,
+    UsageError,
+)
 
 PAGE = 2_000
+_log = logging.getLogger("consilium.live")
 OUTSIDE = "outside:"
 """Where the streams of other systems begin."""
 CONCLUDED = (CONSENSUS_REACHED, ORDER_SENT)
@@ -147,3 +161,80 @@ def _ids(messages: Sequence[Any]) -> list[str]:
     recorder = Recorder(ts_recorded=0, trace_id="")
     concluded = (message for message in messages if isinstance(message, Consensus | Order))
     return [event.event_id for event in recorder.events(concluded)]
+
+
+def terms_of(feed: LiveFeed, log: CandleLog) -> Terms:
+    """Return what is followed: what the kept candles were begun with, else what the feed brings.
+
+    Raises
+    ------
+    UsageError
+        They are of another feed.
+    """
+    mine = Terms(
+        feed=feed.name,
+        interval_ns=feed.interval_ns,
+        symbols=tuple(feed.symbols),
+        bars_per_day=feed.bars_per_day(),
+    )
+    kept = log.terms()
+    if kept is None:
+        return mine
+    begun = Terms.of(kept)
+    theirs = (begun.feed, begun.symbols, begun.interval_ns)
+    if feed.name and theirs != (mine.feed, mine.symbols, mine.interval_ns):
+        raise UsageError(
+            f"this data folder follows {begun.feed} ({len(begun.symbols)} symbols)",
+            f"{mine.feed} ({len(mine.symbols)} symbols)",
+            "give the same feed and symbols, or another CONSILIUM_DATA_DIR and journal",
+        )
+    return begun
+
+
+def recovered(
+    make: Callable[[], Pipeline],
+    pipeline: Pipeline,
+    journal: Journal,
+    log: CandleLog,
+    tell: Callable[[int], None],
+) -> tuple[Pipeline, Recovered]:
+    """Bring a fresh pipeline to where the journal ends.
+
+    Parameters
+    ----------
+    make
+        Makes another fresh one, should the snapshot be of other settings.
+    pipeline
+        Fresh, with its models.
+    journal, log
+        What happened, and the candles of its steps.
+    tell
+        Called with each replayed close.
+
+    Returns
+    -------
+    The pipeline, and where it stands.
+    """
+    offset, fresh = 0, pipeline.room.state()
+    kept = journal.load_snapshot(pipeline.snapshot)
+    if kept is not None:
+        try:
+            pipeline.restore(kept[1], _candles_until(log, int(kept[1]["ts"])))
+            offset = kept[0]
+        except (ConsiliumError, KeyError, TypeError, ValueError) as error:
+            _log.warning("the snapshot is of other settings, all is replayed: %s", error)
+            pipeline.room.restore(fresh)
+            pipeline = make()
+    if offset == 0:
+        pipeline.warm_up(log.warm_up())
+    return pipeline, Replayer(pipeline, journal, log, tell).run(offset)
+
+
+def _candles_until(log: CandleLog, ts: int) -> list[Candle]:
+    """Return the kept candles up to a close, for what is shown and for models that come later."""
+    taken = log.warm_up()
+    for step, candles in log.steps():
+        if step > ts:
+            break
+        taken += candles
+    return taken

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from threading import Event as Flag
 from threading import Lock
 from typing import Any
 
@@ -60,17 +61,21 @@ class EnsembleRoom:
         self._engine = engine
         self._clock = clock
         self._silent = silent
+        self.taken = Flag()
+        """Set when an event was taken, for whoever shows what follows."""
         self.lock = Lock()
         """Held while an event is taken; a cycle takes it, so that both are in one order."""
 
     def handle(self, event: Event) -> Sequence[Event]:
         """Take an event; return consensuses and, at the end of a step, that it is decided."""
         message = message_of(event)
+        said: Sequence[Consensus] = ()
         with self.lock:
             if isinstance(message, PoolChanged):
                 self._engine.pool_changed(message, gates_of(self._settings, message))
-                return ()
-            said = self._engine.handle(message)
+            else:
+                said = self._engine.handle(message)
+        self.taken.set()
         if self._silent:
             return ()
         recorder = Recorder(ts_recorded=self._clock.now_ns(), trace_id=event.trace_id)

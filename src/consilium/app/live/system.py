@@ -13,13 +13,14 @@ from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 from consilium.app.live import views
+from consilium.app.live.asked import Asked
 from consilium.app.live.candle_log import CandleLog, digest_of
 from consilium.app.live.engine import EnsembleEngine
 from consilium.app.live.feeds import LiveFeed, Step
 from consilium.app.live.members import Members, Shelf
 from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.records import STEP_TRACE, Recorder
-from consilium.app.live.recovery import Recovered, Replayer
+from consilium.app.live.recovery import recovered, terms_of
 from consilium.app.live.terms import Terms
 from consilium.app.log import follow
 from consilium.app.metrics import Timings
@@ -28,7 +29,7 @@ from consilium.bus.codec import envelope
 from consilium.bus.journal import Journal
 from consilium.bus.state_store import StateStore
 from consilium.bus.transport import Pump, Transport
-from consilium.domain import Candle, Clock, ConsiliumError, Event, StepDone, UsageError
+from consilium.domain import Candle, Clock, ConsiliumError, Event, StepDone
 from consilium.models.runtime import Runtime
 
 SNAPSHOT_STEPS = 100
@@ -62,7 +63,7 @@ class Parts:
     pipeline: Callable[[Settings, Any, Terms, Runtime], Pipeline] = Pipeline
 
 
-class LiveSystem:
+class LiveSystem(Asked):
     """Feed, models, ensemble and paper account of one process, and their journal.
 
     All state moves on one thread. A step's messages are in the journal, in one transaction, before anybody
@@ -117,7 +118,7 @@ class LiveSystem:
             if self._started:
                 return self
             self._started = True
-            self.pipeline = self._make_pipeline(self._terms())
+            self.pipeline = self._make_pipeline(terms_of(self.feed, self._candle_log))
             self._thread.submit(self._recover)
             self._others = [
                 Thread(target=work, name=f"consilium-{name}", daemon=True) for name, work in self._works()
@@ -219,6 +220,10 @@ class LiveSystem:
         )
         return self._run(lambda: self._publish(event))
 
+    def take(self, candles: Step) -> None:
+        """Do one step with candles that no feed brings, and wait until it is in the journal."""
+        self._run(lambda: self._step(candles))
+
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call this after each applied batch, on the pipeline thread."""
         self._callbacks.append(callback)
@@ -263,36 +268,21 @@ class LiveSystem:
 
     # recovery
 
-    def _terms(self) -> Terms:
-        kept = self._candle_log.terms()
-        mine = Terms(
-            feed=self.feed.name,
-            interval_ns=self.feed.interval_ns,
-            symbols=tuple(self.feed.symbols),
-            bars_per_day=self.feed.bars_per_day(),
-        )
-        if kept is None:
-            return mine
-        begun = Terms.of(kept)
-        if self.feed.name and (begun.feed, begun.symbols, begun.interval_ns) != (
-            mine.feed,
-            mine.symbols,
-            mine.interval_ns,
-        ):
-            raise UsageError(
-                f"this data folder follows {begun.feed} ({len(begun.symbols)} symbols)",
-                f"{mine.feed} ({len(mine.symbols)} symbols)",
-                "give the same feed and symbols, or another CONSILIUM_DATA_DIR and journal",
-            )
-        return begun
-
     def _make_pipeline(self, terms: Terms) -> Pipeline:
         return self._pipeline_of(self.settings, self.engine, terms, self._runtime)
+
+    def _made_pipeline(self) -> Pipeline:
+        """Return a pipeline as the running one was at its start."""
+        made = self._make_pipeline(self.pipeline.terms)
+        made.serve(self._members)
+        return made
 
     def _recover(self) -> None:
         try:
             self.pipeline.serve(self._members)
-            found = self._replayed()
+            self.pipeline, found = recovered(
+                self._made_pipeline, self.pipeline, self.journal, self._candle_log, self._progress
+            )
             self._offset = found.offset
             self._candle_log.forget_after(max(self.pipeline.ts, 0))
             self.pipeline.serve(self._members)  # anew, with the rows of the replayed steps
@@ -302,34 +292,6 @@ class LiveSystem:
         except Exception as error:
             self.troubles["engine"] = f"cannot recover: {' '.join(str(error).split())}"
             log.exception("recovery failed")
-
-    def _replayed(self) -> Recovered:
-        warm = self._candle_log.warm_up()
-        offset = 0
-        kept = self.journal.load_snapshot(self.pipeline.snapshot)
-        fresh = self.engine.state()
-        if kept is not None:
-            try:
-                self.pipeline.restore(kept[1], self._candles_until(kept[1]))
-                offset = kept[0]
-            except (ConsiliumError, KeyError, TypeError, ValueError) as error:
-                log.warning("the snapshot is of other settings, all is replayed: %s", error)
-                self.engine.restore(fresh)
-                self.pipeline = self._make_pipeline(self.pipeline.terms)
-                self.pipeline.serve(self._members)
-        if offset == 0:
-            self.pipeline.warm_up(warm)
-        return Replayer(self.pipeline, self.journal, self._candle_log, self._progress).run(offset)
-
-    def _candles_until(self, state: Mapping[str, Any]) -> list[Candle]:
-        """Return the kept candles up to a snapshot, for what is shown and for models that come later."""
-        ts = int(state["ts"])
-        taken = self._candle_log.warm_up()
-        for step, candles in self._candle_log.steps():
-            if step > ts:
-                break
-            taken += candles
-        return taken
 
     def _progress(self, ts: int) -> None:
         self.troubles["engine"] = f"replaying the journal, at {ts}"
@@ -466,42 +428,6 @@ class LiveSystem:
         for callback in self._callbacks:
             callback()
 
-    # what can be asked
-
-    def health(self) -> dict[str, Any]:
-        """Return the body of /health."""
-        return views.health(self)
-
-    def ready(self) -> dict[str, str]:
-        """Return by part: nothing if it is ready, ``warn: ...``, or why not."""
-        return views.ready(self)
-
-    def market_status(self) -> dict[str, Any]:
-        """Return what is followed, and how far."""
-        return views.market_status(self)
-
-    def candles(self, symbol: str, limit: int) -> list[dict[str, Any]]:
-        """Return the newest candles of a symbol, oldest first.
-
-        Raises
-        ------
-        UnknownName
-            It is not followed.
-        """
-        return views.candles(self.pipeline, symbol, limit)
-
-    def consensus_history(self, symbol: str | None, after: int, limit: int) -> list[dict[str, Any]]:
-        """Return consensuses after a place of the journal, in order."""
-        return views.history(self.journal, views.CONSENSUS_REACHED, symbol, after, limit)
-
-    def predictions(self, symbol: str | None, after: int, limit: int) -> list[dict[str, Any]]:
-        """Return predictions after a place of the journal, in order."""
-        return views.history(self.journal, views.PREDICTED, symbol, after, limit)
-
     def state_hash(self) -> str:
         """Return the digest of all state, as it stands between two steps."""
         return self._run(lambda: self.pipeline.state_hash())
-
-    def trading_status(self) -> dict[str, Any]:
-        """Return the account and its positions."""
-        return views.trading_status(self)
