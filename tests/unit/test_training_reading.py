@@ -130,6 +130,23 @@ def test_horizons_of_the_book_are_labelled_by_what_is_known_in_the_fold(dataset:
     assert held.directions(bars, 30, 0) is None
 
 
+def test_what_follows_changes_nothing_that_is_read(markets: Mapping[str, SimulatedBook]) -> None:
+    market = markets["A"]
+    bars = market.candles()
+
+    def read(books: int, count: int) -> tuple[Any, Any]:
+        cut = BookRows.of(market.book.slice(0, books))
+        found = build_dataset({"A": bars.slice(0, count)}, NAMES[:2], LabelSpec(span=10), None, {"A": cut})
+        reading = Reading.of(found, Reader())
+        rows = np.flatnonzero(reading.eligible())
+        return found.ts_event[rows], reading.inputs(rows)
+
+    (ts, short), (ts_all, long) = read(1_501, 150), read(3_001, len(bars))
+    kept = np.isin(ts_all, ts)
+    assert len(ts) > 100
+    np.testing.assert_array_equal(long[kept], short)
+
+
 def test_a_model_of_books_is_refused_without_them(dataset: Dataset) -> None:
     with pytest.raises(DataProblem, match="needs books of 20 levels; got none: give recorded books"):
         Reading.of(replace(dataset, snapshots=None), Reader())
