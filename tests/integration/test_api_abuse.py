@@ -152,6 +152,10 @@ def test_a_client_that_reads_nothing_is_cut_off_and_the_others_hear_all(hasty: W
     while 'why="stuck"' not in hasty.app.state.metrics.text().decode():
         assert time.monotonic() < until
         time.sleep(0.05)
+    hasty.http.close()
+    while hasty.server.server_state.connections:
+        assert time.monotonic() < until  # cut off, and not waited for
+        time.sleep(0.05)
     stuck.close()
 
 
