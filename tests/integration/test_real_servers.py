@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import redis
 
-from real_servers import RealValkey
+from real_servers import RealValkey, sweep
 
 STARTER = """
 import sys, time
@@ -53,6 +53,8 @@ def test_a_server_dies_with_the_process_that_started_it(
     while _runs(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not _runs(pid)
+    sweep()
+    assert list(Path("/tmp").glob(f"consilium-postgres-{starter.pid}-*")) == []  # noqa: S108
 
 
 def test_a_killed_valkey_with_appendonly_remembers_and_a_wiped_one_does_not(
