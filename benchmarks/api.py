@@ -53,8 +53,8 @@ def cpu_seconds(pid: int) -> float:
 
 
 def in_milliseconds(text: str) -> float:
-    value, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()  # type: ignore[union-attr]  # wrk's own form
-    return float(value) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[unit]
+    value, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()  # type: ignore[union-attr]  # wrk's own form
+    return float(value) * {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}[unit]
 
 
 def asked(url: str, path: str, key: str, pid: int) -> dict[str, float]:
@@ -74,8 +74,8 @@ def asked(url: str, path: str, key: str, pid: int) -> dict[str, float]:
     requests = int(re.search(r"(\d+) requests in", told).group(1))  # type: ignore[union-attr]  # as above
     return {
         "requests a second": float(re.search(r"Requests/sec:\s+([\d.]+)", told).group(1)),  # type: ignore[union-attr]
-        "p50, ms": in_milliseconds(re.search(r"50%\s+(\S+)", told).group(1)),  # type: ignore[union-attr]
-        "p99, ms": in_milliseconds(re.search(r"99%\s+(\S+)", told).group(1)),  # type: ignore[union-attr]
+        "p50, ms": in_milliseconds(re.search(r"(?m)^\s+50%\s+(\S+)", told).group(1)),  # type: ignore[union-attr]
+        "p99, ms": in_milliseconds(re.search(r"(?m)^\s+99%\s+(\S+)", told).group(1)),  # type: ignore[union-attr]
         "processor, µs a request": 1e6 * (cpu_seconds(pid) - before) / requests,
     }
 
