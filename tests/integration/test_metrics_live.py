@@ -17,6 +17,7 @@ from consilium.app.api.keys import KeyStore
 from consilium.app.bootstrap import SystemClock
 from consilium.app.live.assembly import assemble
 from consilium.app.live.system import LiveSystem
+from consilium.app.log import trace_id, traced
 from consilium.app.metrics import METRICS, PREFIX, SystemMetrics
 from consilium.app.settings import Engine, Live, Settings
 from consilium.domain import RuleChanged
@@ -100,6 +101,14 @@ def test_the_figures_are_those_of_the_system(system: LiveSystem, registry: Colle
 def test_a_rejected_signal_is_counted(system: LiveSystem, registry: CollectorRegistry) -> None:
     system.engine.rejected["stale"] += 3
     assert _scrape(registry)[f"{PREFIX}signals_rejected_total", (("reason", "stale"),)] >= 3
+
+
+def test_a_trace_ends_with_the_work_that_it_was_of(system: LiveSystem) -> None:
+    command = RuleChanged(rule="smart_vote", by="ann", ts_event=time.time_ns())
+    assert system.submit(command, by="ann", trace_id="t-9").trace_id == "t-9"
+    assert system._run(trace_id) == ""
+    with traced("t-10"):
+        assert system._run(trace_id) == "t-10"
 
 
 def test_a_part_that_cannot_be_read_hides_no_other(system: LiveSystem) -> None:

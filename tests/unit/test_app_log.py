@@ -104,15 +104,28 @@ def test_no_secret_is_in_any_line(form: str) -> None:
         f"with {KEY} and {own}", api_key="abc1", headers={"X-API-Key": "abc2", "list": [{"token": "abc3"}]}
     )
     log.info("database", url="postgresql://owner:other-password@db/x", dsn="host=db password=abc4")
+    log.info("nested", secret=["abc5"], cookie="a; abc6 and abc7", of={"own": {"password": {"x": "abc8"}}})
     log.info("sent", header="Authorization: Bearer abcdefghijk")
     logging.getLogger("redis_client").warning("AUTH pass-of-redis failed at %s", "redis://:x9x9@cache")
     try:
-        int("login with p@ss-of-db")
+        word = "a-value-of-the-frame"
+        int(f"login with {len(word)} p@ss-of-db")
     except ValueError:
         log.exception("failed")
     text = out.getvalue()
-    secrets = (KEY, KEY.replace('"', '\\"'), own, "abc1", "abc2", "abc3", "abc4", "abcdefghijk")
-    for secret in (*secrets, "other-password", "pass-of-redis", "x9x9", "p@ss-of-db", "p%40ss-of-db"):
+    secrets = (KEY, KEY.replace('"', '\\"'), own, "abc1", "abc2", "abc3", "abc4", "abcdefghijk", word)
+    for secret in (
+        *secrets,
+        "abc5",
+        "abc6",
+        "abc7",
+        "abc8",
+        "other-password",
+        "pass-of-redis",
+        "x9x9",
+        "p@ss-of-db",
+        "p%40ss-of-db",
+    ):
         assert secret not in text
     assert "ValueError" in text
     assert "@db/x" in text

@@ -89,7 +89,7 @@ class SqliteBackend:
         return engine
 
     def as_it_lies(self) -> None:
-        """Read the file alone where nobody has it open; else SQLite leaves files of the reader's beside it."""
+        """Read the file alone where nobody has it open: SQLite would leave files of ours beside it."""
         if not self.path.with_name(f"{self.path.name}-wal").exists():
             self._mode = "ro&immutable=1"
 
