@@ -318,10 +318,10 @@ class Recorder:
 
 def _swept(folder: Path) -> int:
     """Take away what a killed writer left; return how many files."""
-    left = {path.parent for path in folder.glob("*/venue=*/symbol=*/day=*/.*.part")}
+    days = {path.parent for path in folder.glob("*/venue=*/symbol=*/day=*/.*.part")}
     count = 0
-    for day in left:
-        before = len(list(day.glob(".*.part")))
-        sweep_unfinished(day)
-        count += before - len(list(day.glob(".*.part")))
+    for place in {folder, *days}:
+        before = len(list(place.glob(".*.part")))
+        sweep_unfinished(place)
+        count += before - len(list(place.glob(".*.part")))
     return count
