@@ -258,3 +258,17 @@ def test_pages_go_on_after_the_last_row_until_there_is_none(world: World) -> Non
     assert ([row["offset"] for row in older["items"]], older["next"]) == ([2, 1], None)
     for bad in ("limit=0", "limit=1001", "after=-1", "limit=x", "after=9007199254740992"):
         problem(world.http.get(f"/api/consensus?{bad}", headers=ADMIN), 422)
+
+
+def test_what_cannot_be_shown_does_no_harm_to_the_step_that_changed_it(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> Any:
+        raise RuntimeError("no status")
+
+    world.system.engine.status = broken  # type: ignore[method-assign]
+    changed = world.http.post("/api/ensemble/strategy", headers=ADMIN, json={"strategy": "adaptive"})
+    assert changed.status_code == 200
+    assert world.http.get("/api/ensemble/status", headers=ADMIN).status_code == 200
+    told = capsys.readouterr()
+    assert "no status" in told.out + told.err

@@ -7,12 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
+import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from consilium.app.api.port import System
 
 JSON = "application/json"
+
+log = structlog.get_logger("consilium.api")
 
 
 class JsonBytes(Response):
@@ -39,11 +42,17 @@ class EnsembleBodies:
         self._engine = system.engine
         self._lock = threading.Lock()
         self.status = self.models = JsonBytes(b"{}")
-        self.refresh()
+        self._write()
         system.on_change(self.refresh)
 
     def refresh(self) -> None:
-        """Write them anew."""
+        """Write them anew; a failure here is no failure of the step that called."""
+        try:
+            self._write()
+        except Exception as error:  # noqa: BLE001 - the pipeline must go on, whatever cannot be shown
+            log.error("the ensemble cannot be shown", error=f"{type(error).__name__}: {error}")  # noqa: TRY400
+
+    def _write(self) -> None:
         with self._lock:
             self.status = JsonBytes(as_json(self._engine.status()))
             self.models = JsonBytes(as_json(self._engine.models()))
