@@ -12,6 +12,7 @@ HERE = Path(__file__).resolve().parent
 HOURS = {
     "soak": "make soak",
     "judge_power": "python benchmarks/judge_power.py",
+    "bundled_sets": "python benchmarks/bundled_sets.py",
     "etth1": "python benchmarks/etth1.py",
     "zoo_training": "python benchmarks/zoo_training.py",
 }
