@@ -4,7 +4,11 @@ FOLDER is a registry of models, as `consilium train` writes it; without one, the
 on simulated bars at default sizes. Each cell is the median over runs of p50 and p99 of DECISIONS decisions of
 one symbol, every one with a new row; workers share the models. Memory is what a process of its own holds that
 loads the models and decides, nothing else. The digests say which files were measured.
-Exit code 1 if a threshold of thresholds.toml is missed.
+
+Where FOLDER holds networks, the same forecasters are asked in their own libraries beside it, one row at a
+time, one after the other: networks in eager torch with the channels of PatchTST folded into one batch, and
+with the loop over channels that the documents write; trees by XGBoost and LightGBM. Exit code 1 if a
+threshold of thresholds.toml is missed.
 """
 
 import json
@@ -20,7 +24,8 @@ from typing import Any
 
 RUNS, DECISIONS, WARM_UP = 5, 200, 20
 
-CHILD = "--one"
+NETWORKS = {"nhits", "patchtst", "cnn_lstm", "mpd_transformer", "tlob"}
+CHILD, EAGER = "--one", "--eager"
 
 
 def models_in(folder: Path) -> dict[str, Path]:
@@ -83,6 +88,60 @@ def one(folder: Path, kind: str, workers: int) -> dict[str, Any]:
     }
 
 
+def eager(folder: Path, threads: int) -> dict[str, Any]:
+    """Ask the stored forecasters in their own libraries; milliseconds of one decision by all of them."""
+    import numpy as np
+    import torch
+
+    from consilium.training.artefacts import load_artefact
+
+    torch.set_num_threads(threads)
+    rng = np.random.default_rng(0)
+    folded: dict[str, Any] = {}
+    looped: dict[str, Any] = {}
+    for name, place in models_in(folder).items():
+        model = load_artefact(place, kind="native").model
+        forecaster: Any = model.forecaster
+        width = len(model.feature_names)
+        if not hasattr(forecaster, "network_"):
+            row = rng.standard_normal((1, width) if model.window == 1 else (1, model.window, width))
+            folded[name] = partial(forecaster.predict_proba, row)
+            continue
+        window = torch.from_numpy(rng.standard_normal((1, model.window, width), dtype=np.float32))
+        folded[name] = partial(forecaster.network_.eval(), window)
+        if name == "patchtst":
+            looped[name] = partial(by_channel, forecaster.network_, window)
+    with torch.inference_mode():
+        return {"folded": timed(folded), "looped": timed(folded | looped)}
+
+
+def by_channel(network: Any, windows: Any) -> Any:
+    """PatchTST as the documents have it: one channel after the other through the encoder."""
+    import torch
+
+    tokens = [network.backbone(windows[:, :, at : at + 1]) for at in range(windows.shape[2])]
+    known = torch.cat(tokens, dim=1)
+    return network.heads((known.mean(dim=2) if network.mean else known).flatten(1))
+
+
+def timed(asked: dict[str, Any]) -> dict[str, Any]:
+    """Return p50 of all together, of each run, and of each alone."""
+    import numpy as np
+
+    p50, each = [], {}
+    for run in range(RUNS + 1):
+        times = np.empty((DECISIONS, len(asked)))
+        for row in times:
+            for place, ask in enumerate(asked.values()):
+                begun = time.perf_counter()
+                ask()
+                row[place] = 1e3 * (time.perf_counter() - begun)
+        if run:  # the first one warms up
+            p50.append(float(np.median(times.sum(axis=1))))
+            each = dict(zip(asked, np.median(times, axis=0).tolist(), strict=True))
+    return {"p50": p50, "each": each}
+
+
 def trees(folder: Path) -> Path:
     """Train the two tree models at default sizes, where no folder was given."""
     from consilium.market.simulator import simulate
@@ -105,8 +164,8 @@ def trees(folder: Path) -> Path:
     return folder
 
 
-def measured(folder: Path, kind: str, workers: int) -> dict[str, Any]:
-    command = [sys.executable, __file__, CHILD, str(folder), kind, str(workers)]
+def measured(folder: Path, *asked: str | int) -> dict[str, Any]:
+    command = [sys.executable, __file__, *map(str, (asked[0], folder, *asked[1:]))]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout)
     return result
@@ -119,7 +178,9 @@ def cell(values: list[float]) -> str:
 def report(folder: Path) -> int:
     limits = tomllib.loads(Path(__file__).with_name("thresholds.toml").read_text())["serving"]
     got = {
-        (kind, workers): measured(folder, kind, workers) for kind in ("fp32", "int8") for workers in (1, 2)
+        (kind, workers): measured(folder, CHILD, kind, workers)
+        for kind in ("fp32", "int8")
+        for workers in (1, 2)
     }
     for name, digest in got["fp32", 1]["digests"].items():
         print(f"{name}: {digest}")
@@ -137,11 +198,39 @@ def report(folder: Path) -> int:
         found = got[kind, 1]
         each = ", ".join(f"{name} {found['kinds'][name]} {ms:.2f}" for name, ms in found["each"].items())
         print(f"\nms by model, {kind}: {each}")
+    missed += compared(folder, got, limits)
     print("\n".join(["", *missed]) if missed else "\nall thresholds kept")
     return 1 if missed else 0
 
 
+def compared(folder: Path, got: dict[Any, Any], limits: dict[str, float]) -> list[str]:
+    """Print how much longer the libraries take, two threads beside two workers; return what is missed."""
+    if not NETWORKS & set(got["fp32", 1]["kinds"]):
+        return []
+    print("\n| in their libraries | threads | p50, ms | x fp32 | x int8 |\n|---|---|---|---|---|")
+    missed: list[str] = []
+    alone: list[str] = []
+    for threads in (1, 2):
+        found = measured(folder, EAGER, threads)
+        for how, told in (("folded", "channels folded"), ("looped", "a loop over channels")):
+            ms = median(found[how]["p50"])
+            times = {kind: ms / median(got[kind, threads]["p50"]) for kind in ("fp32", "int8")}
+            shown = " | ".join(f"{value:.1f}" for value in times.values())
+            print(f"| {told} | {threads} | {cell(found[how]['p50'])} | {shown} |")
+            if threads == 2 and how == "folded":
+                for kind, value in times.items():
+                    if value < limits[f"{kind}_times_faster"]:
+                        missed.append(f"{kind}: {value:.1f} x faster < {limits[f'{kind}_times_faster']}")
+        each = ", ".join(f"{name} {ms:.2f}" for name, ms in found["folded"]["each"].items())
+        alone.append(f"ms by model, {threads} threads: {each}")
+    print("\n" + "\n\n".join(alone))
+    return missed
+
+
 def main() -> int:
+    if len(sys.argv) > 1 and sys.argv[1] == EAGER:
+        print(json.dumps(eager(Path(sys.argv[2]), int(sys.argv[3]))))
+        return 0
     if len(sys.argv) > 1 and sys.argv[1] == CHILD:
         print(json.dumps(one(Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))))
         return 0
