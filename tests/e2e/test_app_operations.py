@@ -19,7 +19,7 @@ from command_line import consilium
 from consilium.app.backup.manifest import read_backup
 from consilium.app.cli.root import app
 from consilium.app.live.assembly import assemble
-from consilium.app.live.recovery import SNAPSHOT
+from consilium.app.live.pipeline import Pipeline
 from consilium.app.settings import Live, Settings
 from consilium.bus.journal import open_journal
 from consilium.bus.journal.restore import restore as restore_journal
@@ -70,7 +70,7 @@ def _state(folder: Path) -> tuple[str, list[tuple[str, Any]]]:
     """Return the digest of the last snapshot, and all that was concluded."""
     journal = open_journal(f"sqlite:///{folder / 'journal.sqlite'}", create=False, read_only=True)
     try:
-        kept = journal.load_snapshot(SNAPSHOT)
+        kept = journal.load_snapshot(Pipeline.snapshot)
         assert kept is not None
         rows = journal.read(0, 10_000)
         return digest(kept[1]), [(row.event.event_id, row.event.payload) for row in rows]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from consilium.app.cli import serve as options
+from consilium.app.cli.check import sound_settings
 from consilium.app.cli.guard import guarded
 from consilium.domain import UnknownName
 
@@ -36,11 +37,12 @@ def worker(
     given = options.given_of(
         feed=feed, symbols=symbols, bar=bar, speed=speed, data_dir=data_dir, host=host, port=port
     )
-    from consilium.app.log import configure_logging
-    from consilium.app.settings import load_settings
+    from consilium.app.log import configure_logging, logger
 
-    settings = load_settings(**given)
+    settings, warned = sound_settings(listens=room == "api", **given)
     configure_logging(settings)
+    for found in warned:
+        logger("consilium.check").warning(found.text, setting=found.setting)
     if room == "api":
         _answer(settings)
     else:
