@@ -4,9 +4,14 @@ One seed of each in short form; three, and the bound of the benchmark, with CONS
 """
 
 import os
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from benchmarks.tlob import SMALL, SNAPSHOTS, Case, found
 
 pytest.importorskip("torch", reason="torch is not installed")
