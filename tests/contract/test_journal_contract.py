@@ -155,6 +155,21 @@ def test_two_that_are_open_at_once_write_one_chain(journal_url: str, journal: Jo
     assert journal.verify().rows == 120
 
 
+def test_many_who_wait_look_no_more_often_than_one(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+    head = journal.head
+
+    def counted() -> object:
+        nonlocal looks
+        looks += 1
+        return head()
+
+    monkeypatch.setattr(journal, "head", counted)
+    with ThreadPoolExecutor(4) as pool:
+        assert not any(pool.map(lambda _: journal.wait(0, 1.0), range(4)))
+    assert 4 <= looks <= 4 + 1.0 / 0.05 + 4
+
+
 def test_waiting_ends_as_soon_as_there_is_a_row(journal_url: str, journal: Journal) -> None:
     begun = time.monotonic()
     assert not journal.wait(0, 0.1)

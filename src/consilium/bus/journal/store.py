@@ -46,6 +46,7 @@ class SqlJournal(Core):
         self._news = Condition()
         self._newest = 0
         self._polling = False
+        self._look_at = 0.0
         self.warnings = warnings
         super().__init__(backend, None if read_only else Writer(backend, self._tell))
 
@@ -117,22 +118,24 @@ class SqlJournal(Core):
 
     def wait(self, after: int, timeout_s: float) -> bool:
         """Wait for a row; see `Journal.wait`."""
-        deadline = time.monotonic() + timeout_s
+        deadline, looked = time.monotonic() + timeout_s, False
         while True:
             with self._news:
                 if self._newest > after:
                     return True
-                alone = not self._polling
-                self._polling = True
-            if alone:
+                # one looks for all who wait, or each would wake the next and none would ever rest
+                due = not looked or time.monotonic() >= self._look_at
+                mine = due and not self._polling
+                self._polling |= mine
+            if mine:
                 try:
                     # a database that is away has no news; who reads it is told why
                     with suppress(DataProblem):
                         self._tell(self.head().offset)
                 finally:
                     with self._news:
-                        self._polling = False
-                        self._news.notify_all()
+                        self._polling, looked = False, True
+                        self._look_at = time.monotonic() + _POLL_S
             with self._news:
                 left = deadline - time.monotonic()
                 if self._newest > after or left <= 0:
