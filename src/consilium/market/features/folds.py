@@ -1,5 +1,6 @@
 """What windows gather: sums, extremes, their ages, and moments that merge without cancellation."""
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -56,16 +57,18 @@ def _latest_bar(older: Moments, newer: Moments, _m: int, n: int) -> Moments:
     return newer if newer[0] >= older[0] else (older[0], older[1] + n)
 
 
-SUM = Fold(lambda x: (x,), _add, _add)
+SUM = Fold(lambda x: (x,), _add, _add, join=operator.add)
 HIGHEST = Fold(
     lambda x: (x,),
     lambda older, newer, _m, _n: (np.maximum(older[0], newer[0]),),
     lambda older, newer, _m, _n: (max(older[0], newer[0]),),
+    join=max,
 )
 LOWEST = Fold(
     lambda x: (x,),
     lambda older, newer, _m, _n: (np.minimum(older[0], newer[0]),),
     lambda older, newer, _m, _n: (min(older[0], newer[0]),),
+    join=min,
 )
 AGE_OF_HIGHEST = Fold(lambda x: (x, x * 0.0), _latest_rows, _latest_bar, several=True)
 """(highest, bars since it); of equals the latest."""

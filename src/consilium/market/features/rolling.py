@@ -29,13 +29,15 @@ Merge = Callable[[Moments, Moments, int, int], Moments]
 class Fold:
     """What is gathered over a window: how one bar starts it and how two neighbouring blocks merge.
 
-    `several` says that the value is the whole tuple, to be picked from; else it is the first member.
+    `several` says that the value is the whole tuple, to be picked from; else it is the first member. `join`
+    is `merge_floats` of a fold with one input and one member, on the bare floats.
     """
 
     lift: Callable[..., Moments]
     merge_arrays: Merge
     merge_floats: Merge
     several: bool = False
+    join: Callable[[float, float], float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Window:
 
     def stepper(self) -> Step:
         """Return the bar-by-bar form."""
-        return WindowStep(self)
+        return WindowStep(self) if self.fold.join is None else JoinStep(self.fold.join, self.bars)
 
 
 class WindowStep:
@@ -124,6 +126,70 @@ class WindowStep:
             self(*bar)
 
 
+class JoinStep:
+    """A window of one number that moves bar by bar: `WindowStep` without its tuples, to the same bits.
+
+    Parameters
+    ----------
+    join
+        Merges an older block with the newer one beside it.
+    bars
+        Length of the window, >= 1.
+    """
+
+    def __init__(self, join: Callable[[float, float], float], bars: int) -> None:
+        self.join = join
+        self.bars = bars
+        self._begin()
+
+    def _begin(self) -> None:
+        bars = self.bars
+        self.recent: deque[float] = deque(maxlen=max(bars - 1, 1))
+        # Of each level but the last: its ring, the mask of a place in it, and the bars that lower levels cover
+        # of the window, -1 where this one covers none.
+        sizes = [1 << j for j in range(bars.bit_length())]
+        levels: list[tuple[list[Any], int, int]] = [
+            ([None] * size, size - 1, bars & (size - 1) if bars & size else -1) for size in sizes
+        ]
+        self.levels, self.last = levels[:-1], levels[-1]
+        self.time = 0
+
+    def __call__(self, x: float) -> Any:
+        """Take one bar; the value is None until the window is full."""
+        self.recent.append(x)
+        join, time, level = self.join, self.time, x
+        self.time = time + 1
+        done: Any = None
+        for ring, mask, covered in self.levels:
+            if not covered:
+                done = level
+            elif covered > 0:
+                older = ring[(time - covered) & mask]
+                done = None if older is None else join(older, done)
+            place = time & mask
+            neighbour = ring[place]
+            ring[place] = level
+            if neighbour is None:
+                return None  # a longer block needs more bars than have come
+            level = join(neighbour, level)
+        ring, mask, covered = self.last
+        older = ring[(time - covered) & mask]
+        ring[time & mask] = level
+        if not covered:
+            return level
+        return None if older is None else join(older, done)
+
+    def state(self) -> list[Any]:
+        """Return the last w - 1 bars, from which the blocks are made again."""
+        return [[bar] for bar in self.recent]
+
+    def restore(self, state: list[Any]) -> None:
+        """Take the bars again."""
+        self._begin()
+        for (bar,) in state:
+            self(bar)
+
+
 @dataclass(frozen=True, slots=True)
 class Lag:
     """The value k bars ago."""
@@ -141,7 +207,7 @@ class Lag:
 
     def stepper(self) -> Step:
         """Return the bar-by-bar form."""
-        return TapStep(self.bars + 1, lambda taps: taps[0])
+        return LagStep(self.bars + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,3 +302,23 @@ class TapStep:
     def restore(self, state: list[Any]) -> None:
         """Take them back."""
         self.taps = deque(state, maxlen=self.bars)
+
+
+class LagStep:
+    """The first of the last w values."""
+
+    def __init__(self, bars: int) -> None:
+        self.taps: deque[float] = deque(maxlen=bars)
+
+    def __call__(self, x: float) -> float:
+        """Take one bar; until w have come the value is that of the first."""
+        self.taps.append(x)
+        return self.taps[0]
+
+    def state(self) -> list[Any]:
+        """Return the last w values."""
+        return list(self.taps)
+
+    def restore(self, state: list[Any]) -> None:
+        """Take them back."""
+        self.taps = deque(state, maxlen=self.taps.maxlen)

@@ -10,7 +10,6 @@ from consilium.domain.errors import ArtefactRefused, InvalidValue
 from consilium.domain.market import Candle
 from consilium.market.features.catalogue import features_hash, program_of, warm_up
 from consilium.market.features.operation import FloatArray, Stateful, Step
-from consilium.market.features.term import SOURCES
 
 
 class FeatureStream:
@@ -58,8 +57,13 @@ class FeatureStream:
         self._program = program_of(self.names)
         self._warm_up = warm_up(self.names)
         self._steps: list[Step] = [line.operation.stepper() for line in self._program.lines]
-        self._plan = list(zip(self._steps, self._program.lines, strict=True))
-        self._values: list[Any] = [None] * (len(SOURCES) + len(self._plan))
+        lines = self._program.lines
+        # Inputs apart, -1 for none: a step of two is called in half the time of one with a list unpacked.
+        self._plan = [
+            (step, line.start, *(*line.inputs, -1, -1)[:3])
+            for step, line in zip(self._steps, lines, strict=True)
+        ]
+        self._outputs = list(zip(self._program.outputs, self._program.leads, strict=True))
         self._bars = 0
         self._symbol = ""
         self._ts_open = -1
@@ -83,16 +87,22 @@ class FeatureStream:
             The candle is of another symbol or length, or not later than the one before.
         """
         self._require_next(candle)
-        values, row = self._values, self._bars
+        row = self._bars
         columns = (candle.open, candle.high, candle.low, candle.close, candle.volume, self._root)
-        values[: len(SOURCES)] = map(float, columns)
-        for place, (step, line) in enumerate(self._plan, start=len(SOURCES)):
-            if row >= line.start:
-                values[place] = step(*[values[i] for i in line.inputs])
+        values: list[Any] = [float(value) for value in columns]
+        append = values.append
+        for step, start, first, second, third in self._plan:
+            if row < start:
+                append(None)
+            elif second < 0:
+                append(step(values[first]))
+            elif third < 0:
+                append(step(values[first], values[second]))
+            else:
+                append(step(values[first], values[second], values[third]))
         self._bars += 1
         self._symbol, self._ts_open = candle.symbol, candle.ts_open
-        outputs = zip(self._program.outputs, self._program.leads, strict=True)
-        return np.array([values[place] if row >= lead else np.nan for place, lead in outputs])
+        return np.array([values[place] if row >= lead else np.nan for place, lead in self._outputs])
 
     def _require_next(self, candle: Candle) -> None:
         if candle.interval_ns != self.interval_ns:
