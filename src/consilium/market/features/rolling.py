@@ -145,8 +145,8 @@ class JoinStep:
     def _begin(self) -> None:
         bars = self.bars
         self.recent: deque[float] = deque(maxlen=max(bars - 1, 1))
-        # Of each level but the last: its ring, the mask of a place in it, and the bars that lower levels cover
-        # of the window, -1 where this one covers none.
+        # Of each level its ring, the mask of a place in it, and the bars of the window that lower levels
+        # cover, -1 where this one covers none.
         sizes = [1 << j for j in range(bars.bit_length())]
         levels: list[tuple[list[Any], int, int]] = [
             ([None] * size, size - 1, bars & (size - 1) if bars & size else -1) for size in sizes

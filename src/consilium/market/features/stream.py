@@ -59,10 +59,10 @@ class FeatureStream:
         self._steps: list[Step] = [line.operation.stepper() for line in self._program.lines]
         lines = self._program.lines
         # Inputs apart, -1 for none: a step of two is called in half the time of one with a list unpacked.
-        self._plan = [
-            (step, line.start, *(*line.inputs, -1, -1)[:3])
-            for step, line in zip(self._steps, lines, strict=True)
-        ]
+        self._plan: list[tuple[Step, int, int, int, int]] = []
+        for step, line in zip(self._steps, lines, strict=True):
+            first, second, third = (*line.inputs, -1, -1)[:3]
+            self._plan.append((step, line.start, first, second, third))
         self._outputs = list(zip(self._program.outputs, self._program.leads, strict=True))
         self._bars = 0
         self._symbol = ""
