@@ -21,6 +21,7 @@ from consilium.app.log import trace_id, traced
 from consilium.app.metrics import METRICS, PREFIX, SystemMetrics
 from consilium.app.settings import Engine, Live, Settings
 from consilium.domain import RuleChanged
+from live_cases import settings_of, store_models
 
 ROOT = Path(__file__).parents[2]
 NAME = re.compile(r"\bconsilium_[a-z_]+\b")
@@ -96,6 +97,20 @@ def test_the_figures_are_those_of_the_system(system: LiveSystem, registry: Colle
     assert value("memory_bytes") > 1e7
     assert value("disk_free_bytes") > 0
     assert {value("scrape_failed", part=part) for part in ("models", "bus", "account", "training")} == {0}
+
+
+def test_a_model_that_serves_has_figures(tmp_path: Path) -> None:
+    store_models(tmp_path / "models", ("lightgbm",), rounds=2)
+    settings = settings_of(tmp_path, live=Live(feed="simulate:symbols=1,bars=520", speed=0.0))
+    with assemble(settings) as system:
+        _until(lambda: system.feed.problem() == "the feed has ended")
+        registry = CollectorRegistry()
+        registry.register(SystemMetrics(system))
+        found = _scrape(registry)
+        asked = len(system.predictions(None, 0, 10_000))
+    given = found[f"{PREFIX}model_predictions_total", (("model", "lightgbm"),)]
+    assert 0 < given <= asked
+    assert found[f"{PREFIX}model_latency_seconds", (("model", "lightgbm"), ("quantile", "0.99"))] > 0
 
 
 def test_a_rejected_signal_is_counted(system: LiveSystem, registry: CollectorRegistry) -> None:

@@ -176,10 +176,10 @@ def _market(system: Any) -> Iterator[Sample]:
 
 
 def _models(system: Any) -> Iterator[Sample]:
-    pool = getattr(getattr(system, "pipeline", None), "pool", None)
-    if pool is None:
+    pipeline = getattr(system, "pipeline", None)  # an API worker has none: it asks no model
+    if pipeline is None:
         return
-    for model, figures in pool.counters().items():
+    for model, figures in pipeline.market.counters().items():
         of = {"model": model}
         for name, value in figures.items():
             if name == "served":

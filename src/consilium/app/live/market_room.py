@@ -84,6 +84,11 @@ class MarketRoom:
         """The newest close of any symbol; -1 before the first."""
         return max((followed.ts_close for followed in self.followed.values()), default=-1)
 
+    def counters(self) -> Mapping[str, Mapping[str, float]]:
+        """Return the figures of each model that is asked, by name; see `ModelPool.counters`."""
+        pool = self.pool
+        return {} if pool is None else pool.counters()
+
     def serve(self, members: Members) -> None:
         """Ask other models from the next step on; who counts in a consensus is another matter."""
         before, self._members = self._members, members
