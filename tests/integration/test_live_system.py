@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Event as Flag
+from typing import Any
 
 import pytest
 
 from consilium.app.live.assembly import assemble
 from consilium.app.live.candle_log import CandleLog
 from consilium.app.live.feeds import PanelFeed, Step
+from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.system import LiveSystem
 from consilium.app.settings import Live
 from consilium.domain import Candle, DataProblem, RuleChanged, UnknownName, UsageError
@@ -254,6 +256,55 @@ def test_kept_candles_cut_by_a_kill_are_taken_again(tmp_path: Path) -> None:
     newest.write_bytes(newest.read_bytes().replace(b",SIM", b",SIM,", 1).replace(b"SIM00,", b"SIM00,,", 1))
     with pytest.raises(DataProblem, match="kept candles must be whole"):
         CandleLog(tmp_path)
+
+
+def test_a_step_that_fails_half_way_is_done_again_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plain(_: int, step: Step) -> list[Step]:
+        return [step]
+
+    with system_of(tmp_path / "plain", OddFeed(plain, bars=80)) as system:
+        ended(system)
+        expected = [c["event_id"] for c in consensuses(system)]
+        whole = system.state_hash()
+
+    step, calls = Pipeline.step, [0]
+
+    def failing(self: Pipeline, ts: int, candles: Step, speak: Any = None) -> list[Any]:
+        messages = step(self, ts, candles, speak)
+        calls[0] += speak is None
+        if speak is None and calls[0] in (1, 11):
+            raise RuntimeError("a fault of one step")
+        return messages
+
+    monkeypatch.setattr(Pipeline, "step", failing)
+    with system_of(tmp_path / "failing", OddFeed(plain, bars=80)) as system:
+        until(lambda: system.feed.problem() == "the feed has ended" and not system.troubles)
+        assert calls[0] == 40 + 2
+        assert [c["event_id"] for c in consensuses(system)] == expected
+        assert system.state_hash() == whole
+        monkeypatch.setattr(system, "_last_words", lambda: None)  # as after a kill: no snapshot
+    with system_of(tmp_path / "failing", OddFeed(plain, bars=80)) as system:
+        until(lambda: "engine" not in system.troubles)
+        assert system.state_hash() == whole
+
+
+def test_candles_kept_for_a_step_that_was_not_done_are_passed_over(tmp_path: Path) -> None:
+    feed = OddFeed(lambda _, step: [step], bars=40)
+    with system_of(tmp_path, feed) as system:
+        ended(system)
+    (path,) = list((tmp_path / "live" / "candles").glob("*.csv"))[-1:]
+    *lines, last = path.read_text().splitlines(keepends=True)
+    at = int(last.rsplit(",", 1)[1])
+    first = next(n for n, line in enumerate(lines) if line.endswith(f",{at}\n"))
+    lines.insert(first, lines[first].replace(f",{at}\n", f",{at - 5}\n"))
+    path.write_text("".join((*lines, last)))
+    system = system_of(tmp_path, feed)
+    system.journal.save_snapshot("pipeline", system.journal.head().offset, {"version": 0})
+    with system:
+        until(lambda: not system.troubles.get("engine", "").startswith(("starting", "replaying")))
+        assert "engine" not in system.troubles
 
 
 def test_the_service_starts_without_torch_and_the_libraries_of_training(tmp_path: Path) -> None:

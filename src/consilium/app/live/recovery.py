@@ -148,6 +148,8 @@ class Replayer:
         if self._kept is None:
             self._kept = iter(()) if self._log is None else self._log.steps(after=done.ts_event - 1)
         ts, candles = next(self._kept, (0, []))
+        while candles and ts < done.ts_event:  # kept for a step that was not done
+            ts, candles = next(self._kept, (0, []))
         if ts != done.ts_event or digest_of(candles) != done.digest:
             raise DataProblem(
                 "the candles of each step must be kept as they were",

@@ -99,6 +99,7 @@ class LiveSystem(Asked):
         self._callbacks: list[Callable[[], None]] = []
         self._pending: list[Event] = []
         self._late: list[Candle] = []
+        self._fresh: dict[str, Any] = {}
         self._offset = 0
         self._since_snapshot = 0
         self._lifecycle = Lock()
@@ -118,6 +119,7 @@ class LiveSystem(Asked):
             if self._started:
                 return self
             self._started = True
+            self._fresh = self.engine.state()
             self.pipeline = self._make_pipeline(terms_of(self.feed, self._candle_log))
             self._thread.submit(self._recover)
             self._others = [
@@ -341,21 +343,36 @@ class LiveSystem(Asked):
             self._late = list(given)
             return
         self._candle_log.keep(ts, given)
+        try:
+            self._pending = self._concluded(ts, given)
+        except BaseException:
+            self._stand_again()
+            raise
         self._late = []
+        self._settle_pending()
+        self.latencies_ns.append(perf_counter_ns() - began)
+        self.timings.step.observe(self.latencies_ns[-1] / 1e9)
+        del self.latencies_ns[:-1024]
+        self._since_snapshot += 1
+        if self._since_snapshot >= SNAPSHOT_STEPS:
+            self._snapshot()
+
+    def _concluded(self, ts: int, given: Step) -> list[Event]:
+        """Return the events of a step."""
         messages = self.pipeline.step(ts, given)
         done = StepDone(
             feed=self.pipeline.terms.feed, ts_event=ts, digest=digest_of(given), candles=len(given)
         )
         recorder = Recorder(ts_recorded=self.clock.now_ns(), trace_id=follow(f"{STEP_TRACE}{ts}"))
-        self._pending = recorder.events([*messages, done])
-        self._settle_pending()
-        self.latencies_ns.append(perf_counter_ns() - began)
-        self.timings.step.observe(self.latencies_ns[-1] / 1e9)
         log.debug("step of %d candles: %d messages", len(given), len(messages))
-        del self.latencies_ns[:-1024]
-        self._since_snapshot += 1
-        if self._since_snapshot >= SNAPSHOT_STEPS:
-            self._snapshot()
+        return recorder.events([*messages, done])
+
+    def _stand_again(self) -> None:
+        """Go back to where the journal ends: a step that failed has moved a part of the state."""
+        self.troubles["engine"] = "a step failed, the journal is replayed"
+        self.engine.restore(self._fresh)
+        self.pipeline = self._made_pipeline()
+        self._recover()
 
     def _settle_pending(self) -> None:
         """Write down what is concluded but not in the journal; the step before counts only then."""
