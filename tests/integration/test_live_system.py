@@ -258,6 +258,47 @@ def test_kept_candles_cut_by_a_kill_are_taken_again(tmp_path: Path) -> None:
         CandleLog(tmp_path)
 
 
+@pytest.mark.parametrize("first", [False, True])
+def test_a_step_that_a_full_disk_cut_is_kept_whole_once_there_is_room(tmp_path: Path, first: bool) -> None:
+    # the limit of a file's size stays with the process, so it must be another one
+    script = """
+import resource, signal, sys
+from pathlib import Path
+from consilium.app.live.candle_log import CandleLog
+from consilium.domain import Candle, OutputProblem
+HOUR = 3_600_000_000_000
+def step(k):
+    return [Candle(symbol=f"S{i:03d}", venue="v", interval_ns=HOUR, ts_open=(k - 1) * HOUR, ts_close=k * HOUR,
+                   open=1.0, high=1.0, low=1.0, close=1.0, volume=1.0) for i in range(200)]
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+log = CandleLog(Path(sys.argv[1]))
+log.begin({"feed": "x"}, [])
+first = int(sys.argv[2])
+if not first:
+    log.keep(10 * HOUR, step(10))
+free = resource.getrlimit(resource.RLIMIT_FSIZE)
+size = sum(path.stat().st_size for path in log.folder.glob("*.csv"))
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 3_000, free[1]))
+for _ in range(2):
+    try:
+        log.keep(11 * HOUR, step(11))
+    except OutputProblem:
+        print("full")
+resource.setrlimit(resource.RLIMIT_FSIZE, free)
+log.keep(11 * HOUR, step(11))
+log.keep(12 * HOUR, step(12))
+for again in (log, CandleLog(log.folder)):
+    for ts, candles in again.steps():
+        print(ts // HOUR, candles == step(ts // HOUR))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path), str(int(first))],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    kept = [f"{hour} True" for hour in (range(11, 13) if first else range(10, 13))]
+    assert done.stdout.splitlines() == ["full", "full", *kept, *kept], done.stderr[-1000:]
+
+
 def test_a_step_that_fails_half_way_is_done_again_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,12 +1,14 @@
 """The candles that the service has taken, kept before they are used: one CSV file a UTC day.
 
 Market data is not journaled; the journal names a step by its close and digest, and here are its candles. A
-line is whole or, after a kill, the last one of its file: then its step was not done, and it is cut off.
+line is whole or, after a kill, the last one of its file: then its step was not done, and it is cut off. What a
+full disk took of a step is taken back.
 """
 
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
@@ -43,6 +45,7 @@ class CandleLog:
         self.folder = folder
         self._file: IO[bytes] | None = None
         self._name = ""
+        self._half: tuple[Path, int] | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -57,6 +60,7 @@ class CandleLog:
     def begin(self, terms: Mapping[str, Any], history: Rows) -> None:
         """Write down whose candles these are, and those from before the first step."""
         try:
+            self.close()
             for unfinished in _days(self.folder):
                 unfinished.unlink()
             self._write(history, WARM_UP)
@@ -76,14 +80,31 @@ class CandleLog:
         """
         if step <= self.last:
             return
+        path = self.folder / _day(step)
         try:
+            self._cut_half()
+            self._half = path, path.stat().st_size if path.exists() else 0
             self._write(candles, step)
             self._sync()
         except OSError as error:
-            self.close()
-            self._mend()
+            with suppress(OSError):  # or before the next step is kept
+                self._cut_half()
             raise self._unwritable(error) from None
+        self._half = None
         self.last = step
+
+    def _cut_half(self) -> None:
+        """Take away what was written of a step that could not be kept whole."""
+        if self._half is None:
+            return
+        with suppress(OSError):  # what it could not write, it cannot write now
+            self.close()
+        path, size = self._half
+        if size:
+            os.truncate(path, size)
+        else:
+            path.unlink(missing_ok=True)
+        self._half = None
 
     def warm_up(self) -> list[Candle]:
         """Return the candles from before the first step."""
@@ -105,9 +126,9 @@ class CandleLog:
 
     def close(self) -> None:
         """Close the file."""
-        if self._file is not None:
-            self._file.close()
-        self._file, self._name = None, ""
+        file, self._file, self._name = self._file, None, ""
+        if file is not None:
+            file.close()
 
     def _write(self, candles: Iterable[Candle], step: int) -> None:
         lines: dict[str, list[str]] = {}
@@ -162,9 +183,10 @@ class CandleLog:
         self.close()
         for path in _days(self.folder):
             if path.name >= _day(step or DAY_NS):
-                kept = [HEADER.encode()]
                 lines = path.read_bytes().splitlines(keepends=True)[1:]
-                kept += [line for line in lines if _step(line) <= step]
+                kept = [HEADER.encode(), *(line for line in lines if _step(line) <= step)]
+                if len(kept) == len(lines) + 1:
+                    continue
                 if len(kept) > 1:
                     with whole_file(path) as fresh:
                         fresh.write(b"".join(kept))
