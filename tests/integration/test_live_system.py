@@ -11,6 +11,8 @@ from threading import Event as Flag
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from consilium.app.live.assembly import assemble
 from consilium.app.live.candle_log import CandleLog
@@ -18,7 +20,8 @@ from consilium.app.live.feeds import PanelFeed, Step
 from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.system import LiveSystem
 from consilium.app.settings import Live
-from consilium.domain import Candle, DataProblem, RuleChanged, UnknownName, UsageError
+from consilium.bus.journal.store import SqlJournal
+from consilium.domain import Candle, DataProblem, OutcomeUnknown, RuleChanged, UnknownName, UsageError
 from consilium.domain.time import HOUR_NS
 from consilium.market.simulator import simulate
 from live_cases import settings_of, store_models
@@ -210,6 +213,46 @@ def test_a_command_is_journaled_once_it_is_applied_and_survives(tmp_path: Path) 
         until(lambda: "engine" not in system.troubles)
         assert system.engine.status()["strategy"] == "majority"
         assert system.state_hash() == before
+
+
+def _lose_answer(patch: pytest.MonkeyPatch, *, blind: bool) -> None:
+    """Let the next commit be carried out and its answer be lost; blind: nothing can be read then either."""
+    real, find = Connection.commit, SqlJournal.find
+
+    def commit(self: Connection) -> None:
+        real(self)
+        patch.setattr(Connection, "commit", real)
+        raise OperationalError("COMMIT", None, Exception("server closed the connection unexpectedly"))
+
+    def unread(self: SqlJournal, event_id: str) -> None:
+        patch.setattr(SqlJournal, "find", find)
+        raise DataProblem("the journal must be read", "no connection", "start the database")
+
+    patch.setattr(Connection, "commit", commit)
+    if blind:
+        patch.setattr(SqlJournal, "find", unread)
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_a_command_whose_commit_was_not_answered_is_live_as_it_is_in_the_journal(
+    blind: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = RuleChanged(rule="trust_weighted", by="ann", ts_event=7)
+    with system_of(tmp_path) as system:
+        until(lambda: "engine" not in system.troubles)
+        _lose_answer(monkeypatch, blind=blind)
+        if blind:
+            with pytest.raises(OutcomeUnknown, match="no answer from it"):
+                system.submit(command, by="ann")
+        else:
+            system.submit(command, by="ann")
+        assert system.engine.status()["strategy"] == "trust_weighted"
+        until(lambda: not system._pending)
+        told = [row.event.topic for row in system.journal.read(0, 10)]
+        assert told.count("ensemble.rule_changed") == 1
+    with system_of(tmp_path) as again:
+        until(lambda: "engine" not in again.troubles)
+        assert again.engine.status()["strategy"] == "trust_weighted"
 
 
 def test_another_feed_on_the_same_data_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -107,3 +107,7 @@ class ArtefactRefused(ConsiliumError):
 
 class OutputProblem(ConsiliumError):
     """A result could not be written."""
+
+
+class OutcomeUnknown(OutputProblem):
+    """A result may have been written or not; it is not to be done anew before that is known."""

@@ -101,7 +101,7 @@ class System(Protocol):
         """The training desk."""
 
     def submit(self, message: Any, *, by: str, trace_id: str = "") -> Event:
-        """Check, journal and apply a command; whatever it raises, nothing is journaled then."""
+        """Check, journal and apply a command; whatever it raises but OutcomeUnknown, nothing is journaled."""
 
     def publish_outside(
         self, topic: str, *, source: str, sequence: int, ts_event: int, payload: Mapping[str, Any], by: str

@@ -29,7 +29,7 @@ from consilium.bus.codec import envelope
 from consilium.bus.journal import Journal
 from consilium.bus.state_store import StateStore
 from consilium.bus.transport import Pump, Transport
-from consilium.domain import Candle, Clock, ConsiliumError, Event, StepDone
+from consilium.domain import Candle, Clock, ConsiliumError, Event, OutcomeUnknown, StepDone
 from consilium.models.runtime import Runtime
 
 SNAPSHOT_STEPS = 100
@@ -191,6 +191,8 @@ class LiveSystem(Asked):
         ------
         ConsiliumError
             It is not possible; nothing is changed and nothing is journaled then.
+        OutcomeUnknown
+            The journal did not answer: the command stands and is journaled as soon as it does.
         """
         return self._run(lambda: self._command(message, by, trace_id))
 
@@ -239,13 +241,40 @@ class LiveSystem(Asked):
         try:
             said = list(self.engine.handle(message))
             events = [command, *recorder.events(said, command.event_id)]
-            offsets = self.journal.append(events)
+            self._commit(events)
+        except OutcomeUnknown:
+            raise
         except BaseException:
             self.engine.restore(before)
             raise
-        self._applied(offsets)
         log.info("%s by %s is event %s", command.topic, by, command.event_id)
         return command
+
+    def _commit(self, events: list[Event]) -> None:
+        """Write down what a command leads to; after a failure the journal says whether it has it.
+
+        Raises
+        ------
+        OutcomeUnknown
+            It does not say: the command stands, and is written as soon as that is possible.
+        """
+        try:
+            offsets = self.journal.append(events)
+        except ConsiliumError as error:
+            # a commit whose answer was lost may have been carried out
+            try:
+                found = self.journal.find(events[0].event_id)
+            except ConsiliumError:
+                self._pending = events
+                raise OutcomeUnknown(
+                    "the journal must take the command",
+                    "no answer from it",
+                    "look at /readyz: it is applied, and written as soon as the journal answers",
+                ) from error
+            if found is None:
+                raise
+            offsets = (found.offset + len(events) - 1,)
+        self._applied(offsets)
 
     def _publish(self, event: Event) -> Event:
         self._require_writable()
