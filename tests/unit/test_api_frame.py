@@ -2,13 +2,17 @@
 
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from api_world import ADMIN, ADMIN_KEY, World, problem
+from consilium.domain import OutcomeUnknown
 from small_system import HOUR, said
 
 
@@ -200,6 +204,54 @@ def test_a_refused_post_may_be_tried_again_under_the_same_key(world: World) -> N
     problem(world.http.post("/api/ensemble/strategy", headers=headers, json={"strategy": "no"}), 422)
     done = world.http.post("/api/ensemble/strategy", headers=headers, json={"strategy": "adaptive"})
     assert done.status_code == 200
+
+
+def test_a_post_whose_answer_cannot_be_kept_is_answered_and_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with World(tmp_path) as made, closing(_another(tmp_path)) as other:
+        made.app.state.answers._db.execute("PRAGMA busy_timeout = 20")
+        submit = made.system.submit
+
+        def held(*asked: Any, **named: Any) -> Any:
+            event = submit(*asked, **named)
+            other.execute("BEGIN IMMEDIATE")  # from here on nobody else writes
+            return event
+
+        monkeypatch.setattr(made.system, "submit", held)
+        first = _switch(made, "adaptive", "four")
+        assert first.status_code == 200
+        refused = problem(_switch(made, "majority", "five"), 503)
+        assert "answers.sqlite must be writable" in refused["detail"]
+        other.rollback()
+        assert "look whether it took effect" in problem(_switch(made, "adaptive", "four"), 409)["detail"]
+        assert made.system.journal.head().offset == 1
+
+
+def test_a_post_with_an_unknown_outcome_is_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with World(tmp_path) as made:
+        submit = made.system.submit
+
+        def unanswered(*asked: Any, **named: Any) -> Any:
+            submit(*asked, **named)
+            raise OutcomeUnknown("the journal must take the command", "no answer from it", "look at /readyz")
+
+        monkeypatch.setattr(made.system, "submit", unanswered)
+        problem(_switch(made, "adaptive", "six"), 503)
+        problem(_switch(made, "adaptive", "six"), 409)
+        assert made.system.journal.head().offset == 1
+
+
+def _another(folder: Path) -> sqlite3.Connection:
+    return sqlite3.connect(folder / "answers.sqlite", isolation_level=None, check_same_thread=False)
+
+
+def _switch(world: World, rule: str, key: str) -> httpx.Response:
+    return world.http.post(
+        "/api/ensemble/strategy", headers=ADMIN | {"Idempotency-Key": key}, json={"strategy": rule}
+    )
 
 
 def test_answers_survive_a_restart(tmp_path: Path) -> None:

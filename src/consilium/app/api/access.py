@@ -14,11 +14,15 @@ from consilium.app.api.idempotency import Answers, Kept, require_idempotency_key
 from consilium.app.api.keys import KeyRecord
 from consilium.app.api.port import System
 from consilium.app.api.problems import ApiProblem
+from consilium.app.log import logger
+from consilium.domain import OutcomeUnknown, OutputProblem
 
 SCOPE = "x-scope"
 """Where the description of a route says which scope it asks for."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+log = logger("consilium.api")
 
 
 def needs(scope: str) -> dict[str, Any]:
@@ -142,13 +146,24 @@ async def _once(request: Request, caller: KeyRecord, key: str, inner: Handler) -
         return Response(kept.body, kept.status, {"Idempotency-Replayed": "true"}, kept.media_type)
     try:
         response = await inner(request)
-    except BaseException:
-        # Nothing came of it that could be told again: the same key may try anew.
-        await run_in_threadpool(answers.forget, place)
+    except OutcomeUnknown:
+        raise  # the same key must not do it a second time
+    except Exception:
+        # Nothing came of it that could be told again: the same key may try anew. Not so where the request
+        # is only cut off: its thread goes on.
+        await _noted(answers.forget, place)
         raise
     answer = Kept(response.status_code, bytes(response.body), response.media_type or "application/json")
-    await run_in_threadpool(answers.keep, place, answer)
+    await _noted(answers.keep, place, answer)
     return response
+
+
+async def _noted(note: Callable[..., None], *what: object) -> None:
+    """Note what became of a request; that it cannot be noted does not change what became of it."""
+    try:
+        await run_in_threadpool(note, *what)
+    except OutputProblem as error:
+        log.warning("an answer could not be kept: its key tells 409 for a day", error=str(error))
 
 
 def router(prefix: str, tag: str) -> APIRouter:

@@ -1,7 +1,8 @@
 """Answers to POST requests that carry an Idempotency-Key, kept on the disk so that a kill forgets none."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -78,9 +79,11 @@ class Answers:
         ApiProblem
             409: another body under the same key, or the first request has not been answered: it still runs,
             or the service was killed in it and its outcome is in the journal.
+        OutputProblem
+            It cannot be noted: nothing may be begun.
         """
         now = self._clock.now_ns()
-        with self._lock:
+        with self._writing():
             self._db.execute("DELETE FROM answers WHERE ts < ?", (now - KEPT_NS,))
             cursor = self._db.execute(
                 "INSERT INTO answers (place, said, ts) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
@@ -104,16 +107,26 @@ class Answers:
         return Kept(status, body, media_type)
 
     def keep(self, place: bytes, answer: Kept) -> None:
-        """Keep the answer to a request that was begun."""
-        with self._lock:
+        """Keep the answer to a request that was begun; OutputProblem where that cannot be."""
+        with self._writing():
             self._db.execute(
                 "UPDATE answers SET status = ?, body = ?, media_type = ? WHERE place = ?", (*answer, place)
             )
 
     def forget(self, place: bytes) -> None:
-        """Forget a request that was refused."""
-        with self._lock:
+        """Forget a request that was refused; OutputProblem where that cannot be."""
+        with self._writing():
             self._db.execute("DELETE FROM answers WHERE place = ?", (place,))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                yield
+            except sqlite3.Error as error:
+                raise OutputProblem(
+                    f"{FILE} must be writable", error, "check the disk of the data folder"
+                ) from None
 
     def close(self) -> None:
         """Close the file."""
