@@ -1,7 +1,7 @@
 """The models of the pool, ready to forecast: histories, failures, and models that change while they serve."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
 from threading import Lock
 
 import numpy as np
@@ -10,36 +10,18 @@ from numpy.typing import NDArray
 from consilium.domain import ArtefactRefused, InvalidValue, Prediction, coverage
 from consilium.models.runtime import TIMER, Runtime, Timer, TooSlow
 from consilium.models.served import ServedModel
+from consilium.models.serving.answers import PoolForecast, answer, not_finite
+from consilium.models.serving.batches import Batch, batches
 from consilium.models.serving.books import Books
 from consilium.models.serving.counters import BUSY, FAILED, NOT_FINITE, SHORT, TOO_SLOW, Counters
 from consilium.models.serving.jobs import BookJob, Forecast, History, Job
 
 Floats = NDArray[np.float64]
 
+__all__ = ["ModelPool", "PoolForecast"]
+
 _NO_FEATURES = np.zeros(1)
 """The row of a pool that reads books alone."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolForecast:
-    """What the pool says of one row.
-
-    Parameters
-    ----------
-    predictions
-        Of the models that spoke, in the pool's order.
-    versions
-        By model that spoke, the version that did.
-    left_out
-        By model that did not, why.
-    coverage
-        ``full``, ``partial`` or ``none``: how many of the pool's models spoke.
-    """
-
-    predictions: tuple[Prediction, ...]
-    versions: Mapping[str, str]
-    left_out: Mapping[str, str]
-    coverage: str
 
 
 class ModelPool:
@@ -95,7 +77,7 @@ class ModelPool:
         self._columns = {model.name: self._columns_of(model) for model in given}
         self._models = {model.name: model for model in given}
         self._symbols: dict[str, History] = {}
-        self._hung: dict[str, Job] = {}
+        self._hung: dict[str, Batch] = {}
         self._counters = {name: Counters() for name in names}
 
     @property
@@ -150,7 +132,8 @@ class ModelPool:
         for row, ts_event in zip(np.asarray(rows, dtype=np.float64), ts_events, strict=True):
             state = self._state(symbol)
             with state.lock:
-                self._append(symbol, state, row, int(ts_event))
+                self._require_next(symbol, state, row, int(ts_event))
+                self._append(state, row, int(ts_event))
 
     def see(
         self, symbol: str, rows: Floats, ts_events: Sequence[int], *, resynchronised: bool = False
@@ -209,31 +192,79 @@ class ModelPool:
         InvalidValue
             Another number of columns, or a row that is not newer than the last one.
         """
-        state = self._state(symbol)
-        with state.lock:
-            self._append(symbol, state, np.asarray(row, dtype=np.float64), int(ts_event))
+        return self.decide_many({symbol: row}, ts_event=ts_event)[symbol]
+
+    def decide_many(self, rows: Mapping[str, Floats], *, ts_event: int) -> dict[str, PoolForecast]:
+        """Take the newest rows of several symbols, and ask every model that can speak once for all.
+
+        What it says of a symbol is what `decide` says, to the bit for trees and for networks as they are
+        exported (their graphs read one row at a time), else to the last digits of float32. What fails for one
+        symbol is left out there alone. A deadline is that of all together.
+
+        Parameters
+        ----------
+        rows
+            By symbol, as in `decide`.
+        ts_event
+            UTC nanoseconds of the close, later than that of the last row of each.
+
+        Raises
+        ------
+        InvalidValue
+            As in `decide`, for any of them; then none is taken.
+        """
+        given = {symbol: np.asarray(row, dtype=np.float64) for symbol, row in rows.items()}
+        # In one order, so that two callers with the same symbols never wait for each other.
+        states = {symbol: self._state(symbol) for symbol in sorted(given)}
+        with ExitStack() as held:
+            for symbol, state in states.items():
+                held.enter_context(state.lock)
+                self._require_next(symbol, state, given[symbol], int(ts_event))
+            for symbol, state in states.items():
+                self._append(state, given[symbol], int(ts_event))
             with self._changing:
-                models, columns = self._models, self._columns
-                order, left_out = self._order, dict(self._missing)
-            jobs: dict[str, Job] = {}
+                models, columns, order, missing = self._models, self._columns, self._order, self._missing
+            left_out = {symbol: dict(missing) for symbol in given}
+            asked: dict[str, Batch] = {}
             for name in self._slowest_first(models):
-                job = self._job(state, models[name], columns[name], left_out)
-                if job is not None:
-                    jobs[name] = job
-            found = self.runtime.run(jobs)
-        spoken = {}
-        for name, result in found.items():
-            if isinstance(result, Exception):
-                left_out[name] = self._told(jobs[name], result)
-            else:
-                spoken[name] = _prediction(models[name], symbol, int(ts_event), result)
-                self._counters[name].served(result.nanoseconds)
-        return PoolForecast(
-            predictions=tuple(spoken[name] for name in order if name in spoken),
-            versions={name: models[name].version for name in order if name in spoken},
-            left_out={name: left_out[name] for name in order if name in left_out},
-            coverage=coverage(len(spoken), len(order)),
-        )
+                jobs = {
+                    symbol: job
+                    for symbol, state in states.items()
+                    if (job := self._job(state, models[name], columns[name], left_out[symbol])) is not None
+                }
+                for part, batch in enumerate(batches(jobs, self._timer)):
+                    asked[f"{name} {part}"] = batch
+            results = self.runtime.run(asked)
+        spoken: dict[str, dict[str, Prediction]] = {symbol: {} for symbol in given}
+        for key, result in results.items():
+            self._hear(asked[key], result, int(ts_event), spoken, left_out)
+        return {
+            symbol: PoolForecast(
+                predictions=tuple(said[name] for name in order if name in said),
+                versions={name: models[name].version for name in order if name in said},
+                left_out={name: left_out[symbol][name] for name in order if name in left_out[symbol]},
+                coverage=coverage(len(said), len(order)),
+            )
+            for symbol, said in spoken.items()
+        }
+
+    def _hear(
+        self,
+        batch: Batch,
+        result: list[Forecast | Exception] | Exception,
+        ts_event: int,
+        spoken: dict[str, dict[str, Prediction]],
+        left_out: dict[str, dict[str, str]],
+    ) -> None:
+        model = batch.model
+        each = [result] * len(batch.symbols) if isinstance(result, Exception) else result
+        for symbol, found in zip(batch.symbols, each, strict=True):
+            said = found if isinstance(found, Exception) else answer(model, symbol, ts_event, found)
+            if isinstance(said, Exception):
+                left_out[symbol][model.name] = self._told(batch, said)
+            elif not isinstance(found, Exception):
+                spoken[symbol][model.name] = said
+                self._counters[model.name].served(found.nanoseconds)
 
     def close(self) -> None:
         """End the workers."""
@@ -248,7 +279,7 @@ class ModelPool:
                 )
         return state
 
-    def _append(self, symbol: str, state: History, row: Floats, ts_event: int) -> None:
+    def _require_next(self, symbol: str, state: History, row: Floats, ts_event: int) -> None:
         if row.shape != (len(self.feature_names),):
             raise InvalidValue(
                 f"a row must have {len(self.feature_names)} features", row.shape, "give all of feature_names"
@@ -259,6 +290,8 @@ class ModelPool:
                 ts_event,
                 "leave out rows that were seen",
             )
+
+    def _append(self, state: History, row: Floats, ts_event: int) -> None:
         if self.max_step_ns is not None and 0 <= state.ts_last < ts_event - self.max_step_ns:
             state.rows.clear()
             state.codes = {}
@@ -299,7 +332,7 @@ class ModelPool:
         bad = model.unreadable(window)
         if bad.any():
             counters.failed(NOT_FINITE)
-            left_out[name] = _not_finite(bad, model.feature_names)
+            left_out[name] = not_finite(bad, model.feature_names)
             return None
         return Job(state, model, window, self._timer)
 
@@ -328,7 +361,7 @@ class ModelPool:
         if not np.isfinite(features).all():
             counters.failed(NOT_FINITE)
             names = model.feature_names[model.book_columns :]
-            left_out[name] = _not_finite(~np.isfinite(features)[np.newaxis], names)
+            left_out[name] = not_finite(~np.isfinite(features)[np.newaxis], names)
             return None
         try:
             return BookJob(books, model, features, state.ts_last, self._timer)
@@ -337,7 +370,7 @@ class ModelPool:
             left_out[name] = " ".join(str(error).split()) or type(error).__name__
             return None
 
-    def _told(self, job: Job, error: Exception) -> str:
+    def _told(self, job: Batch, error: Exception) -> str:
         counters = self._counters[job.model.name]
         if isinstance(error, TooSlow):
             counters.failed(TOO_SLOW)
@@ -357,23 +390,3 @@ class ModelPool:
         if names == self.feature_names:
             return None
         return np.array([self._at[name] for name in names], dtype=np.int64)
-
-
-def _not_finite(bad: NDArray[np.bool_], names: Sequence[str]) -> str:
-    bad_rows, bad_columns = np.nonzero(bad)
-    ago = len(bad) - 1 - int(bad_rows[-1])
-    place = "in the newest bar" if ago == 0 else f"{ago} bars ago"
-    return f"{names[int(bad_columns[-1])]} is not a finite number {place}"
-
-
-def _prediction(model: ServedModel, symbol: str, ts_event: int, found: Forecast) -> Prediction:
-    p = found.probabilities
-    return Prediction(
-        model=model.name,
-        symbol=symbol,
-        ts_event=ts_event,
-        horizon_ns=model.horizon_ns,
-        label_id=model.label_id,
-        probabilities=(float(p[0, 0]), float(p[0, 1]), float(p[0, 2])),
-        expected_return=float(found.expected_return[0]),
-    )

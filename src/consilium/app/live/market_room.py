@@ -159,9 +159,14 @@ class MarketRoom:
             self._first_ts = ts
         fresh, outcomes = self._take(ts, candles)
         heard: list[tuple[FeatureWindow | None, Sequence[Prediction]]] = []
+        said = self._ask([candle.symbol for candle in fresh], ts) if speak is None else {}
         for candle in fresh:
             followed = self.followed[candle.symbol]
-            heard.append((_window(followed, ts), (speak or self._speak)(followed, ts)))
+            if speak is not None:
+                spoken = speak(followed, ts)
+            else:
+                spoken = said.get(candle.symbol) or self._fall_back(followed, ts)
+            heard.append((_window(followed, ts), spoken))
         return Observed(fresh=fresh, outcomes=outcomes, heard=heard)
 
     def _take(self, ts: int, candles: Sequence[Candle]) -> tuple[list[Candle], list[Outcome]]:
@@ -189,16 +194,15 @@ class MarketRoom:
         followed = self.followed.get(candle.symbol)
         return self.terms.objection(candle, -1 if followed is None else followed.ts_close)
 
-    def _speak(self, followed: Followed, ts: int) -> Sequence[Prediction]:
-        row = followed.row
-        if self.pool is not None and row is not None:
-            forecast = self.pool.decide(followed.symbol, row, ts_event=ts)
-            self.coverage = forecast.coverage
-            if forecast.predictions:
-                return forecast.predictions
-        else:
+    def _ask(self, symbols: Sequence[str], ts: int) -> dict[str, Sequence[Prediction]]:
+        """Ask the pool once for all symbols that have a row."""
+        rows = {symbol: row for symbol in symbols if (row := self.followed[symbol].row) is not None}
+        if self.pool is None or not rows:
             self.coverage = "none"
-        return self._fall_back(followed, ts)
+            return {}
+        forecasts = self.pool.decide_many(rows, ts_event=ts)
+        self.coverage = forecasts[symbols[-1]].coverage if symbols[-1] in forecasts else "none"
+        return {symbol: forecast.predictions for symbol, forecast in forecasts.items()}
 
     def _fall_back(self, followed: Followed, ts: int) -> Sequence[Prediction]:
         row = followed.plain_row()

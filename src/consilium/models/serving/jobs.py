@@ -66,52 +66,71 @@ class Forecast:
 
 
 class Job:
-    """One model and one window; it knows whether it is done, should nobody wait for it any more."""
+    """One model and one window."""
 
     def __init__(self, state: "History | None", model: ServedModel, window: Floats, timer: Timer) -> None:
         self.model = model
-        self.begun = False
-        self.done = False
         self._state = state
-        self._window = window
+        self.window = window
         self._timer = timer
         # Taken now: a job that nobody waits for may still run when later rows are there.
         self._count = 0 if state is None else state.rows.count
 
     def __call__(self) -> Forecast:
         """Forecast and say how long it took."""
-        self.begun = True
-        try:
-            start = self._timer()
-            p, expected = self._forecast()
-            if p.shape != (1, 3) or not np.isfinite(p).all():
-                raise InvalidValue(
-                    "a model must return three finite probabilities", p.tolist(), "train it again"
-                )
-            return Forecast(probabilities=p, expected_return=expected, nanoseconds=self._timer() - start)
-        finally:
-            self.done = True
+        start = self._timer()
+        p, expected = self._forecast()
+        return as_forecast(p, expected, self._timer() - start)
 
     def _forecast(self) -> tuple[Floats, Floats]:
-        model, window = self.model, self._window
+        model, window = self.model, self.window
         if isinstance(model.engine, SplitForecaster):
-            return model.finish(model.engine.decide(self._codes(model.engine)), 1)
+            return model.finish(model.engine.decide(self.codes(model.engine)), 1)
         return model.predict(window if model.window == 1 else window[np.newaxis])
 
-    def _codes(self, engine: SplitForecaster) -> NDArray[Any]:
-        """Return the encodings of the window (1, T, H): of the newest row computed, of the others kept."""
+    @property
+    def follows(self) -> bool:
+        """Whether of the window all but the newest row is encoded already."""
         assert self._state is not None  # noqa: S101 - only a job of books has none, and it has its own way
-        model, codes = self.model, self._state.codes
-        owner, ring, seen = codes.get(model.name, (None, None, 0))
-        if owner is model and ring is not None and seen == self._count - 1:
-            ring.append(engine.encode(model.scaled(self._window[-1:]))[0])
-        else:
-            fresh = engine.encode(model.scaled(self._window))
+        owner, _, seen = self._state.codes.get(self.model.name, (None, None, 0))
+        return owner is self.model and seen == self._count - 1
+
+    def keep(self, code: NDArray[Any]) -> None:
+        """Take the encoding of the newest row, where the window `follows`."""
+        assert self._state is not None  # noqa: S101
+        _, ring, _ = self._state.codes[self.model.name]
+        ring.append(code)
+        self._state.codes[self.model.name] = (self.model, ring, self._count)
+
+    def codes(self, engine: SplitForecaster) -> NDArray[Any]:
+        """Return the encodings of the window (1, T, H): of the newest row computed, of the others kept."""
+        assert self._state is not None  # noqa: S101
+        model, kept = self.model, self._state.codes
+        if self.follows:
+            self.keep(engine.encode(model.scaled(self.window[-1:]))[0])
+        owner, ring, seen = kept.get(model.name, (None, None, 0))
+        if owner is not model or ring is None or seen != self._count:
+            fresh = engine.encode(model.scaled(self.window))
             ring = Ring(model.window, engine.code_width, fresh.dtype)
             for code in fresh:
                 ring.append(code)
-        codes[model.name] = (model, ring, self._count)
+            kept[model.name] = (model, ring, self._count)
         return ring.newest(model.window)[np.newaxis]
+
+
+def as_forecast(probabilities: Floats, expected_return: Floats, nanoseconds: int) -> Forecast:
+    """Return what a model says of one row.
+
+    Raises
+    ------
+    InvalidValue
+        It is not three finite probabilities.
+    """
+    if probabilities.shape != (1, 3) or not np.isfinite(probabilities).all():
+        raise InvalidValue(
+            "a model must return three finite probabilities", probabilities.tolist(), "train it again"
+        )
+    return Forecast(probabilities=probabilities, expected_return=expected_return, nanoseconds=nanoseconds)
 
 
 class BookJob(Job):
@@ -141,7 +160,7 @@ class BookJob(Job):
     def _forecast(self) -> tuple[Floats, Floats]:
         model, engine = self.model, self.model.engine
         if self._encoded is None or not isinstance(engine, SplitForecaster):
-            return model.predict(self._window[np.newaxis])
+            return model.predict(self.window[np.newaxis])
         # Of the newest book the features are read as well.
-        self._encoded[-1] = engine.encode(model.scaled(self._window[-1:]))[0]
+        self._encoded[-1] = engine.encode(model.scaled(self.window[-1:]))[0]
         return model.finish(engine.decide(self._encoded[np.newaxis]), 1)
