@@ -1,8 +1,8 @@
 """The candles that the service has taken, kept before they are used: one CSV file a UTC day.
 
 Market data is not journaled; the journal names a step by its close and digest, and here are its candles. A
-line is whole or, after a kill, the last one of its file: then its step was not done, and it is cut off. What a
-full disk took of a step is taken back.
+line is whole or, after a kill, the last one of its file: then its step was not done, and it is cut off.
+What a full disk took of a step is taken back.
 """
 
 import json
