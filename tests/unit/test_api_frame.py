@@ -283,6 +283,15 @@ def test_readyz_tells_warnings_and_says_503_when_a_part_is_broken(world: World) 
     assert refused.json()["checks"]["journal"] == "the disk is full"
 
 
+def test_readyz_warns_of_keys_that_cannot_be_read(world: World) -> None:
+    (world.settings.data_dir / "keys.json").write_text("{")
+    world.keys._look(force=True)
+    world.app.state.ready._made = -10.0
+    answer = world.http.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json()["warnings"][-1].startswith("keys: keys.json must be a whole file of keys")
+
+
 def test_metrics_count_requests_by_route_and_never_by_path(world: World) -> None:
     for path in ("/livez", "/api/secret-path-1", "/api/market/candles?symbol=BTC"):
         world.http.get(path, headers=ADMIN)

@@ -1,5 +1,6 @@
 """Keys: what is kept of them, who may read it, and what the commands do."""
 
+import errno
 import json
 import os
 import stat
@@ -77,10 +78,36 @@ def test_a_damaged_file_lets_nobody_in_and_is_not_overwritten(tmp_path: Path) ->
     (tmp_path / "keys.json").write_text("{")
     damaged = store(tmp_path)
     assert damaged.find(key) is None
-    assert "keys.json must be a whole file" in damaged.problem
+    assert "keys.json must be a whole file" in damaged.trouble()
     with pytest.raises(OutputProblem, match="restore it from a backup"):
         damaged.create("bob", ["read"])
     assert (tmp_path / "keys.json").read_text() == "{"
+
+
+def test_keys_stay_good_while_their_file_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving, command = store(tmp_path), store(tmp_path)
+    key, record = command.create("ann", ["read"])
+    time.sleep(0.6)
+    assert serving.find(key) is not None
+    command_key, _ = command.create("bob", ["read"])
+    time.sleep(0.6)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", _too_many_files)
+        assert serving.find(key) is not None
+        assert serving.find(command_key) is None
+        assert "keys.json must be readable; got Too many open files" in serving.trouble()
+    time.sleep(0.6)
+    assert serving.find(command_key) is not None
+    assert serving.trouble() == ""
+    command.revoke(record.key_id)
+    time.sleep(0.6)
+    assert serving.find(key) is None
+
+
+def _too_many_files(path: Path) -> bytes:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def test_keys_made_at_once_are_all_kept(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def make_api(
     app.state.hub = hub
     app.state.bodies = EnsembleBodies(system)
     app.state.health = Fresh(system.health, FRESH_S)
-    app.state.ready = Fresh(system.ready, FRESH_S)
+    app.state.ready = Fresh(lambda: _ready(system, keys), FRESH_S)
     install_problems(app)
     app.add_middleware(Intake, keys=keys, bounds=settings.api, metrics=metrics)
     for routes in (
@@ -107,3 +107,9 @@ def make_api(
         app.router.routes.extend(routes.routes)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # as FastAPI's own pages advise
     return app
+
+
+def _ready(system: System, keys: KeyStore) -> dict[str, str]:
+    """Return how ready the system is, and a warning where keys cannot be read."""
+    trouble = keys.trouble()
+    return {**system.ready(), **({"keys": f"warn: {trouble}"} if trouble else {})}

@@ -102,7 +102,8 @@ class KeyStore:
     """The keys of a data folder, and the admin key of the environment.
 
     A change by another process is seen within half a second. A damaged file refuses every key of it and
-    says so, rather than forgetting who was revoked.
+    says so, rather than forgetting who was revoked. Where the file cannot be read at all, as when no file can
+    be opened any more, the keys that were known stay good until it can. `trouble` says either.
 
     Parameters
     ----------
@@ -144,10 +145,10 @@ class KeyStore:
         if admin_key is not None:
             self._environment = (_record(ENVIRONMENT, admin_key, ADMIN, (ADMIN,), limited=True, ts=0),)
         self._lock = Lock()
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: tuple[int, ...] | None = None
         self._looked = 0.0
-        self._known: tuple[tuple[bytes, KeyRecord], ...] = ()
-        self.problem = ""
+        self._known = tuple((bytes.fromhex(record.digest), record) for record in self._environment)
+        self._problem = ""
         self._look(force=True)
 
     def find(self, key: str) -> KeyRecord | None:
@@ -164,6 +165,11 @@ class KeyStore:
         """Tell whether a key is still good."""
         self._look()
         return any(record.key_id == key_id for _, record in self._known)
+
+    def trouble(self) -> str:
+        """Return why the file cannot be used, nothing where it can."""
+        self._look()
+        return self._problem
 
     def records(self) -> tuple[KeyRecord, ...]:
         """Return the keys of the file, oldest first.
@@ -239,20 +245,37 @@ class KeyStore:
         with self._lock:
             self._looked = now
             try:
-                stat = self.path.stat()
-                seen = stat.st_mtime_ns, stat.st_size, stat.st_ino
-            except OSError:
-                seen = (0, 0, 0)
-            if seen == self._seen:
-                return
-            try:
+                seen = self._state()
+                if seen == self._seen:
+                    return
                 records = _read(self.path)
-                self.problem = ""
+                self._seen, self._problem = seen, ""
+            except _Unreadable as error:
+                # What it says is not known: who was let in stays so, and it is read again soon.
+                self._seen, self._problem = None, str(error)
+                return
             except OutputProblem as error:
-                records, self.problem = (), str(error)
+                records, self._seen, self._problem = (), None, str(error)
             known = (*self._environment, *records)
             self._known = tuple((bytes.fromhex(record.digest), record) for record in known)
-            self._seen = seen
+
+    def _state(self) -> tuple[int, ...]:
+        """Return what changes whenever the file does, its permissions included."""
+        try:
+            stat = self.path.stat()
+        except FileNotFoundError:
+            return (0, 0, 0, 0)
+        except OSError as error:
+            raise _unreadable(self.path, error) from None
+        return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
+
+
+class _Unreadable(OutputProblem):
+    """A file of keys that is there and cannot be read now."""
+
+
+def _unreadable(path: Path, error: OSError) -> _Unreadable:
+    return _Unreadable(f"{path.name} must be readable", error.strerror, "correct its owner")
 
 
 def _record(
@@ -270,7 +293,7 @@ def _read(path: Path) -> tuple[KeyRecord, ...]:
     except FileNotFoundError:
         return ()
     except OSError as error:
-        raise OutputProblem(f"{path.name} must be readable", error.strerror, "correct its owner") from None
+        raise _unreadable(path, error) from None
     except (ValueError, KeyError, TypeError) as error:
         told = " ".join(str(error).split())[:120]
         raise OutputProblem(
