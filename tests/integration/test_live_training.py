@@ -12,6 +12,8 @@ import pytest
 
 from command_line import environment
 from consilium.app.bootstrap import SystemClock
+from consilium.app.live.feed_choice import make_feed
+from consilium.app.live.members import Shelf
 from consilium.app.live.training import TrainingDesk
 from consilium.app.settings import Live, Settings, Training
 from consilium.domain import ArtefactRefused, TrainingEnded, TrainingStarted, UnknownName, UsageError
@@ -63,6 +65,28 @@ def test_a_training_is_the_real_one_stores_its_model_and_is_journaled(tmp_path: 
     assert (by, trace, started.training_id == ended.training_id) == ("ann", "t1", True)
     assert (ended.outcome, ended.version) == ("done", "1")
     assert desk.cancel(by="ann") is False
+
+
+def test_a_training_learns_nothing_of_a_replay_that_was_not_played(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    feed = make_feed(settings.live, seed=settings.training.seed, clock=time.time_ns)
+    candles = [candle for candle in feed.candles() if candle.symbol == SYMBOL]
+    played, known = candles[1149].ts_close, candles[1149].ts_open
+    desk = TrainingDesk(settings, SystemClock(), until=lambda: played)
+    begun(desk)
+    assert desk.wait(120.0)
+    assert desk.status()["error"] == ""
+    members = Shelf(tmp_path / "models", interval_ns=0, max_age_days=0.0).load(time.time_ns())
+    assert members.models["xgboost"].learned_until == known
+    assert members.ahead_of(known) == ()
+    assert members.ahead_of(known - 1) == ("xgboost",)
+
+
+def test_a_training_before_any_bar_was_played_is_refused_in_one_line(tmp_path: Path) -> None:
+    desk = TrainingDesk(settings_in(tmp_path), SystemClock(), until=lambda: -1)
+    begun(desk)
+    assert desk.wait(60.0)
+    assert desk.status()["error"] == "a training needs bars that were played; got none: start it later"
 
 
 def test_a_training_that_fails_tells_why_and_the_next_may_begin(tmp_path: Path) -> None:

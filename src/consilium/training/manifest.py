@@ -21,6 +21,8 @@ MODEL = "model"
 SERVING = "serving"
 """Folders of a stored model: its native files, and its graphs."""
 AGAIN = "train the model again"
+LEARNED_UNTIL = "learned_until"
+"""Among a model's figures: UTC nanoseconds of the newest outcome that was there to be learned from."""
 
 
 @contextmanager

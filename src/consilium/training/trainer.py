@@ -4,6 +4,7 @@ Letters: p (n, 3) probabilities (down, flat, up), r the realised log return, m_k
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -17,6 +18,7 @@ from consilium.training.class_means import ClassMeans, class_means
 from consilium.training.dataset import Dataset
 from consilium.training.labels import OF_BOOKS
 from consilium.training.lessons import strided, takes_loop, teach
+from consilium.training.manifest import LEARNED_UNTIL
 from consilium.training.reading import Reader, Reading
 from consilium.training.scaler import WINSOR, Scaler
 from consilium.training.splits import CALIBRATION_FRACTION, MIN_TIMES, STOP_FRACTION, Fold, final_split
@@ -276,7 +278,7 @@ def train_final(
         calibration_fraction=calibration_fraction,
         judged_times=MIN_TIMES,
     )
-    return train_on(
+    trained = train_on(
         dataset,
         fold,
         factory,
@@ -286,6 +288,8 @@ def train_final(
         winsor=winsor,
         teaching=teaching,
     )
+    learned_until = int(dataset.ts_matured[dataset.labelled].max())
+    return replace(trained, figures={**trained.figures, LEARNED_UNTIL: learned_until})
 
 
 def held_out(dataset: Dataset, model: Reader, *, most: int = 800) -> Rows:

@@ -75,7 +75,12 @@ def assemble(settings: Settings, *, clock: Clock | None = None, faults: Faults |
         transport=faults.need(transport),
         store=faults.need(store),
         engine=engine,
-        training=TrainingDesk(settings, clock, lambda message, **more: made[0].submit(message, **more)),
+        training=TrainingDesk(
+            settings,
+            clock,
+            lambda message, **more: made[0].submit(message, **more),
+            until=lambda: made[0].pipeline.market.newest,
+        ),
         feed=feed,
         shelf=shelf,
         members=members,

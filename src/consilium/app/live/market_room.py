@@ -109,6 +109,11 @@ class MarketRoom:
         )
         self.fill_windows()
 
+    @property
+    def foreseeing(self) -> tuple[str, ...]:
+        """Models that learned from bars that are still to come here."""
+        return self._members.ahead_of(self.newest) if self.newest >= 0 else ()
+
     def fill_windows(self) -> None:
         """Give the pool the newest rows of each symbol."""
         if self.pool is None or not self._members.feature_names:

@@ -15,7 +15,7 @@ from consilium.market.features import of_books
 from consilium.models.served import ServedModel
 from consilium.training.definitions import spec_from_dict
 from consilium.training.labels import LabelSpec
-from consilium.training.manifest import read_manifest
+from consilium.training.manifest import LEARNED_UNTIL, read_manifest
 from consilium.training.registry import ModelRegistry
 from consilium.training.serving import CLIMATOLOGY, load_served
 
@@ -29,6 +29,7 @@ class Member:
     served: ServedModel
     spec: LabelSpec
     figures: Mapping[str, float]
+    learned_until: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,10 @@ class Members:
     def window(self) -> int:
         """Bars of the longest window."""
         return max((member.served.window for member in self.models.values()), default=1)
+
+    def ahead_of(self, ts: int) -> tuple[str, ...]:
+        """Return the models that learned from what came after an instant: they know what they forecast."""
+        return tuple(name for name, member in self.models.items() if member.learned_until > ts)
 
     def told(self, ts_event: int) -> PoolChanged:
         """Return the message that says which models speak from now on."""
@@ -152,7 +157,12 @@ class Shelf:
         figures = {"mean_up": float(means["up"]), "mean_down": float(means["down"])}
         if metrics.get("mean_gain"):
             figures |= {key: float(metrics[key]) for key in ("mean_gain", "mean_loss")}
-        return Member(served=served, spec=spec, figures=figures)
+        return Member(
+            served=served,
+            spec=spec,
+            figures=figures,
+            learned_until=int(manifest.get("figures", {}).get(LEARNED_UNTIL, 0)),
+        )
 
     def _require_fit(self, name: str, manifest: Mapping[str, Any], now_ns: int) -> None:
         interval_ns, age_ns = int(manifest["interval_ns"]), now_ns - int(manifest["ts_created"])

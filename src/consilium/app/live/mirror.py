@@ -55,7 +55,7 @@ class MirrorSystem:
         self.journal = journal
         self.transport = transport
         self.engine = engine
-        self.training = TrainingDesk(settings, clock, self.submit)
+        self.training = TrainingDesk(settings, clock, self.submit, until=self._played_until)
         self._candles = candles
         self._stop = Flag()
         self._callbacks: list[Callable[[], None]] = []
@@ -113,6 +113,10 @@ class MirrorSystem:
         event = recorder.event(message)
         self.journal.append([event])
         return event
+
+    def _played_until(self) -> int:
+        """Return the newest close that the market worker has taken."""
+        return int(self._newest(STEP_DONE).get("ts_event", 0))
 
     def publish_outside(
         self,

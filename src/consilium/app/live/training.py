@@ -81,6 +81,8 @@ class TrainingDesk:
         Journals what happened; None for nobody.
     data
         Returns where candles come from, as ``--data`` and ``--bar``; the feed by default.
+    until
+        Returns the newest close that has been played: nothing later is learned from. None for all data.
     on_stored
         Called with the name of a model of which a new version was stored.
 
@@ -97,12 +99,14 @@ class TrainingDesk:
         submit: Submit | None = None,
         *,
         data: Callable[[Settings], tuple[str, str]] = training_data,
+        until: Callable[[], int] | None = None,
         on_stored: Callable[[str], None] | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._submit = submit
         self._data = data
+        self._until = until
         self._on_stored = on_stored
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -138,6 +142,7 @@ class TrainingDesk:
             "batch_size": batch_size,
             "data": data,
             "bar": bar,
+            "until": None if self._until is None else self._until(),
             "settings": self._settings.model_dump(
                 mode="json", exclude={"api_key", "database_url", "redis_url"}
             ),

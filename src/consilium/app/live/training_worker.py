@@ -8,10 +8,14 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from math import isfinite
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
+
+if TYPE_CHECKING:
+    from consilium.app.observe import Observed
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
 
@@ -68,7 +72,7 @@ def run(asked: Mapping[str, Any], line: Line) -> None:
         horizon=training.horizon,
     )
     line("plan", parts=training.folds + 1)
-    observed = request.observed()
+    observed = played(request.observed(), asked.get("until"))
     chosen = request.features or fitting_features(observed)
     observed = observed.with_books(feature_names(chosen))
     result = deploy.train(
@@ -88,6 +92,27 @@ def run(asked: Mapping[str, Any], line: Line) -> None:
     reason = next(iter({**result.skipped, **result.failures}.values()), "")
     version = str(result.models[model].get("version", "")) if model in result.models else ""
     line("end", reason=reason, version=version)
+
+
+def played(observed: "Observed", until: int | None) -> "Observed":
+    """Return the bars that have closed by an instant, None for all: a replay's later ones are its future.
+
+    Raises
+    ------
+    DataProblem
+        No bar has.
+    """
+    from consilium.domain import DataProblem
+
+    if until is None:
+        return observed
+    panel = {
+        symbol: series.slice(0, int(series.ts_close.searchsorted(until, side="right")))
+        for symbol, series in observed.panel.items()
+    }
+    if not any(len(series) for series in panel.values()):
+        raise DataProblem("a training needs bars that were played", "none", "start it later")
+    return replace(observed, panel=panel)
 
 
 def _batch_size(model: str, batch_size: int) -> dict[str, int]:

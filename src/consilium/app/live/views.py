@@ -80,6 +80,9 @@ def _feed(system: Seen) -> str:
 def _models(system: Seen) -> str:
     change, trouble = system.pipeline.change, system.troubles.get("models", "")
     told = [trouble, *(f"{name}: {why}" for name, why in change.missing.items())]
+    told += [
+        f"{name}: it learned from bars that are still to come" for name in system.pipeline.market.foreseeing
+    ]
     if not change.models:
         told.append("no model is loaded: coverage none, the fallback speaks")
     return warned(told)
