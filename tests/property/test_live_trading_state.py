@@ -8,13 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consilium.domain import Candle, Consensus, Direction, Policy
+from consilium.app.bootstrap import make_costs, make_instruments
+from consilium.app.live.account import Accounts
+from consilium.app.settings import Costs, Settings
+from consilium.council.policy import policy_for
+from consilium.domain import Candle, Consensus, Direction, Fill, Policy, PoolChanged, Prediction
 from consilium.domain.time import HOUR_NS
+from consilium.market.simulator import simulate
+from consilium.trading.backtest import run_backtest
+from consilium.trading.books import run_unit_book
 from consilium.trading.broker import PaperBroker
 from consilium.trading.execution import CostModel
 from consilium.trading.portfolio import Portfolio
 from consilium.trading.risk import RiskGate
 from consilium.trading.service import TradingService
+from consilium.trading.signals import SignalSeries
 from consilium.trading.strategy import Strategy
 
 SYMBOLS = ("AAA", "BBB", "CCC")
@@ -110,3 +118,66 @@ def test_a_long_tape_keeps_only_what_is_read() -> None:
     said_by(service, messages(3, 130))
     columns = service.state()["desks"][0]["tape"]["columns"]
     assert {len(column) for column in columns.values()} == {97}
+
+
+@pytest.mark.parametrize("participation", [0.01, 1e-5])
+def test_the_live_account_and_its_shadow_books_trade_as_a_backtest_on_the_same_messages(
+    participation: float,
+) -> None:
+    panel = simulate(symbols=3, bars=400, seed=5).series
+    settings = Settings(costs=Costs(participation=participation))
+    bars_per_day = {symbol: series.bars_per_day for symbol, series in panel.items()}
+    interval_ns = next(iter(panel.values())).interval_ns
+    accounts = Accounts(settings, tuple(panel), interval_ns, bars_per_day, horizon=3)
+    accounts.models(PoolChanged(models={"m": "1"}, missing={}, label={}, means={}, ts_event=0), 3)
+    rng = np.random.default_rng(3)
+    fills, consensuses, directions = list[Fill](), list[Consensus](), list[Prediction]()
+    figures: dict[str, Any] = {}
+    for k in range(400):
+        candles = [panel[symbol].candle(k) for symbol in sorted(panel)]
+        ts = candles[0].ts_close
+        said = [_consensus(c.symbol, ts, Direction(int(rng.integers(3))), True) for c in candles]
+        spoken = [_prediction(c.symbol, ts, Direction(int(rng.integers(3)))) for c in candles]
+        for message in accounts.step(ts, candles, spoken, said):
+            if isinstance(message, Fill):
+                fills.append(message)
+        figures = accounts.books["m"].figures()
+        consensuses += said
+        directions += spoken
+    costs, instruments = make_costs(settings), make_instruments(settings, panel)
+    policy, cash = policy_for(settings.paper.profile), settings.paper.equity
+    backtest = run_backtest(
+        panel, consensuses, policy=policy, horizon=3, costs=costs, instruments=instruments, initial_cash=cash
+    )
+    assert len(fills) > 20
+    assert [(f.ts_event, f.price, f.quantity, f.fee) for f in fills] == [
+        (f.ts_event, f.price, f.quantity, f.fee) for f in backtest.fills
+    ]
+    alone = run_unit_book(
+        panel,
+        [_series(symbol, directions) for symbol in panel],
+        horizon=3,
+        costs=costs,
+        instruments=instruments,
+        notional=settings.paper.unit_notional,
+    )
+    assert figures["trades"] == alone.trades > 20
+    assert figures["net_return"] == pytest.approx(alone.net_return, abs=1e-12)
+
+
+def _prediction(symbol: str, ts: int, direction: Direction) -> Prediction:
+    down, flat, up = (0.6 if k == direction else 0.2 for k in range(3))
+    return Prediction(
+        model="m", symbol=symbol, ts_event=ts, horizon_ns=3 * HOUR_NS, label_id="l",
+        probabilities=(down, flat, up),
+    )  # fmt: skip
+
+
+def _series(symbol: str, said: list[Prediction]) -> SignalSeries:
+    mine = [prediction for prediction in said if prediction.symbol == symbol]
+    return SignalSeries(
+        symbol=symbol,
+        ts_event=np.array([prediction.ts_event for prediction in mine]),
+        direction=np.array([int(prediction.direction) for prediction in mine]),
+        actionable=np.ones(len(mine), dtype=bool),
+    )

@@ -19,15 +19,12 @@ from consilium.domain import (
     Position,
 )
 from consilium.market.candles import CandleSeries
-from consilium.trading.broker import PaperBroker
 from consilium.trading.execution import CostModel
 from consilium.trading.holdings import Trade
+from consilium.trading.paper import paper_account
 from consilium.trading.patience import Stranding
-from consilium.trading.portfolio import Portfolio
-from consilium.trading.risk import RiskGate
 from consilium.trading.service import TradingService
 from consilium.trading.signals import Signals, SignalSeries, as_series, codes_on
-from consilium.trading.strategy import Strategy
 from consilium.trading.tape import Tape
 
 Progress = Callable[[int, int], None]
@@ -219,11 +216,13 @@ def run_backtest(
     tapes = _tapes(panel)
     agenda = _agenda(tapes, as_series(signals, tapes), delay, start_ts)
     costs = CostModel() if costs is None else costs
-    service = TradingService(
-        PaperBroker(initial_cash, costs),
-        Portfolio(initial_cash),
-        RiskGate(policy, limits=limits, participation=costs.participation),
-        Strategy(horizon=horizon, notional=notional),
+    service = paper_account(
+        initial_cash,
+        policy=policy,
+        horizon=horizon,
+        costs=costs,
+        limits=limits,
+        notional=notional,
         instruments=instruments,
         keep_trades=True,
     )

@@ -8,10 +8,7 @@ from consilium.app.live.shadow import ShadowBook
 from consilium.app.settings import Settings
 from consilium.council.policy import policy_for
 from consilium.domain import Candle, Consensus, PoolChanged, Prediction
-from consilium.trading.broker import PaperBroker
-from consilium.trading.portfolio import Portfolio
-from consilium.trading.risk import RiskGate
-from consilium.trading.service import TradingService
+from consilium.trading.paper import paper_account
 from consilium.trading.strategy import Strategy
 from consilium.trading.tape import Tape
 
@@ -44,12 +41,11 @@ class Accounts:
         self._costs = make_costs(settings)
         self._instruments = make_instruments(settings, symbols)
         self.tapes = {symbol: Tape(symbol, interval_ns, bars_per_day.get(symbol)) for symbol in symbols}
-        equity = settings.paper.equity
-        self.trading = TradingService(
-            PaperBroker(equity, self._costs),
-            Portfolio(equity),
-            RiskGate(policy_for(settings.paper.profile)),
-            Strategy(horizon=horizon),
+        self.trading = paper_account(
+            settings.paper.equity,
+            policy=policy_for(settings.paper.profile),
+            horizon=horizon,
+            costs=self._costs,
             instruments=self._instruments,
             bars_per_day=bars_per_day,
         )

@@ -8,13 +8,10 @@ import numpy as np
 
 from consilium.domain import Instrument, Policy, Prediction
 from consilium.trading.books import CUSHION
-from consilium.trading.broker import PaperBroker
 from consilium.trading.days import day_of_close
 from consilium.trading.execution import CostModel
 from consilium.trading.metrics import sharpe_ratio
-from consilium.trading.portfolio import Portfolio
-from consilium.trading.risk import RiskGate
-from consilium.trading.service import TradingService
+from consilium.trading.paper import paper_account
 from consilium.trading.strategy import Strategy
 from consilium.trading.tape import Tape
 
@@ -51,11 +48,13 @@ class ShadowBook:
         self.model = model
         self._capital = notional * max(len(tapes), 1)
         cash = self._capital * CUSHION
-        self._service = TradingService(
-            PaperBroker(cash, costs),
-            Portfolio(cash),
-            RiskGate(Policy(), limits=False),
-            Strategy(horizon=horizon, notional=notional),
+        self._service = paper_account(
+            cash,
+            policy=Policy(),
+            horizon=horizon,
+            costs=costs,
+            limits=False,
+            notional=notional,
             instruments=instruments,
             keep_trades=True,
         )
