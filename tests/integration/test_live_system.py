@@ -19,9 +19,19 @@ from consilium.app.live.candle_log import CandleLog
 from consilium.app.live.feeds import PanelFeed, Step
 from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.system import LiveSystem
-from consilium.app.settings import Live
+from consilium.app.settings import Live, Training
 from consilium.bus.journal.store import SqlJournal
-from consilium.domain import Candle, DataProblem, OutcomeUnknown, RuleChanged, UnknownName, UsageError
+from consilium.domain import (
+    Candle,
+    DataProblem,
+    Direction,
+    Outcome,
+    OutcomeUnknown,
+    Prediction,
+    RuleChanged,
+    UnknownName,
+    UsageError,
+)
 from consilium.domain.time import HOUR_NS
 from consilium.market.simulator import simulate
 from live_cases import settings_of, store_models
@@ -408,3 +418,42 @@ with assemble(Settings(data_dir=Path(sys.argv[1]))) as system:
         [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60
     )
     assert json.loads(done.stdout) == []
+
+
+def test_trust_is_learned_where_many_symbols_wait_long_for_their_outcomes(tmp_path: Path) -> None:
+    symbols, horizon = 100, 48
+    made = assemble(
+        settings_of(
+            tmp_path,
+            live=Live(feed=f"simulate:symbols={symbols},bars=4,seed=5"),
+            training=Training(horizon=horizon),
+        )
+    )
+    engine, span = made.engine, horizon * HOUR_NS
+    for bar in range(1, horizon + 4):
+        ts = bar * HOUR_NS
+        for symbol in made.feed.symbols:
+            if bar > horizon:
+                engine.handle(_rise(symbol, ts - span, span))
+            engine.handle(_said("xgboost", symbol, ts, span, (0.1, 0.1, 0.8)))
+            engine.handle(_said("nhits", symbol, ts, span, (0.8, 0.1, 0.1)))
+        engine.flush(ts)
+    made.stop()
+    factors = engine.pure.service.trust(span, "l").factors()
+    assert dict(engine.ignored) == {}
+    assert factors["xgboost"] > factors["nhits"]
+
+
+def _rise(symbol: str, ts: int, span: int) -> Outcome:
+    return Outcome(
+        symbol=symbol, ts_event=ts, horizon_ns=span, label_id="l", ts_matured=ts + span,
+        direction=Direction.UP, realised_return=0.01,
+    )  # fmt: skip
+
+
+def _said(
+    model: str, symbol: str, ts: int, span: int, probabilities: tuple[float, float, float]
+) -> Prediction:
+    return Prediction(
+        model=model, symbol=symbol, ts_event=ts, horizon_ns=span, label_id="l", probabilities=probabilities
+    )

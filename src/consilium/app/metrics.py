@@ -38,6 +38,10 @@ METRICS: dict[str, tuple[str, str]] = {
     "model_latency_seconds": ("gauge", "Time of a forecast; quantiles of the newest 1,024, by model."),
     "model_failures_total": ("counter", "Forecasts that a model did not give, by reason."),
     "model_trust": ("gauge", "Share of the trust that a model has earned."),
+    "messages_ignored_total": (
+        "counter",
+        "Predictions and outcomes that the ensemble could not use, by reason.",
+    ),
     "signals_rejected_total": ("counter", "Signals from outside that were not taken, by reason."),
     "dead_letters": ("gauge", "Messages that a consumer gave up and that wait to be looked at."),
     "training_running": ("gauge", "1 while a model is trained, else 0."),
@@ -194,6 +198,7 @@ def _models(system: Any) -> Iterator[Sample]:
 def _ensemble(system: Any) -> Iterator[Sample]:
     yield from _each("model_trust", "model", system.engine.federation().get("trusted_weights", {}))
     yield from _each("signals_rejected_total", "reason", getattr(system.engine, "rejected", {}))
+    yield from _each("messages_ignored_total", "reason", getattr(system.engine, "ignored", {}))
 
 
 def _bus(system: Any) -> Iterator[Sample]:

@@ -18,6 +18,12 @@ from consilium.bus.transport import open_transport
 from consilium.domain import Clock
 from consilium.training.labels import LabelSpec
 
+FEWEST_ROUNDS = 4_096
+"""Rounds that are kept for their outcome in any case."""
+
+SPARE_BARS = 4
+"""Bars beyond the horizon by which an outcome may come late: a gap delays it."""
+
 
 def assemble(settings: Settings, *, clock: Clock | None = None, faults: Faults | None = None) -> LiveSystem:
     """Make a living system; `start` sets it going and `stop` ends it.
@@ -61,7 +67,11 @@ def assemble(settings: Settings, *, clock: Clock | None = None, faults: Faults |
     # The engine keeps its messages through the system, which is made of the engine.
     made: list[LiveSystem] = []
     engine = EnsembleEngine(
-        make_live_ensemble(settings, (*members.models, *members.missing)),
+        make_live_ensemble(
+            settings,
+            (*members.models, *members.missing),
+            capacity=rounds_kept(settings, feed, members),
+        ),
         store,
         settings=settings,
         clock=clock,
@@ -102,6 +112,19 @@ def shelf_of(settings: Settings, feed: LiveFeed) -> Shelf:
         interval_ns=feed.interval_ns,
         max_age_days=settings.serving.max_age_days,
     )
+
+
+def rounds_kept(settings: Settings, feed: LiveFeed, members: Members) -> int:
+    """Return how many rounds wait for their outcome at most: all symbols over the horizon, and as many again.
+
+    Examples
+    --------
+    >>> from consilium.app.live.feeds import NoFeed
+    >>> rounds_kept(Settings(), NoFeed(), Members())
+    4096
+    """
+    horizon = settings.training.horizon if members.spec is None else members.spec.horizon
+    return max(FEWEST_ROUNDS, 2 * len(feed.symbols) * (horizon + SPARE_BARS))
 
 
 def question_of(settings: Settings, feed: LiveFeed, members: Members) -> dict[str, Any]:

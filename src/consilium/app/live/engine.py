@@ -158,6 +158,11 @@ class EnsembleEngine:
         """The engine without clock and store."""
         return self._engine
 
+    @property
+    def ignored(self) -> Mapping[str, int]:
+        """Messages that changed nothing, by reason, such as outcomes that no round waited for."""
+        return dict(self._engine.service.ignored)
+
     def check(self, message: object) -> None:
         """Refuse a message that `handle` would refuse, without changing anything."""
         with self._lock:

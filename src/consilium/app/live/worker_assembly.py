@@ -6,7 +6,7 @@ from threading import Thread
 from typing import Any, ClassVar
 
 from consilium.app.bootstrap import SystemClock
-from consilium.app.live.assembly import database_url, question_of, shelf_of
+from consilium.app.live.assembly import database_url, question_of, rounds_kept, shelf_of
 from consilium.app.live.candle_log import CandleLog, CandleReader
 from consilium.app.live.engine import EnsembleEngine, make_live_ensemble
 from consilium.app.live.faults import Faults
@@ -185,7 +185,11 @@ def engine_of(settings: Settings, journal: Journal, *, store: Any = None) -> Ens
         journal.append(recorder.events(messages))
 
     return EnsembleEngine(
-        make_live_ensemble(settings, (*members.models, *members.missing)),
+        make_live_ensemble(
+            settings,
+            (*members.models, *members.missing),
+            capacity=rounds_kept(settings, feed, members),
+        ),
         store,
         settings=settings,
         clock=clock,
