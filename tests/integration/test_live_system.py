@@ -225,6 +225,33 @@ def test_a_command_is_journaled_once_it_is_applied_and_survives(tmp_path: Path) 
         assert system.state_hash() == before
 
 
+def test_the_account_is_shown_as_it_stood_when_a_step_was_done(tmp_path: Path) -> None:
+    shown: list[object] = []
+    bars = simulate(symbols=1, bars=4, seed=5).series
+    with system_of(tmp_path, PanelFeed("odd", bars, speed=0.0)) as system:
+        until(lambda: "engine" not in system.troubles)
+        ended(system)
+        before = system.trading_status()
+        accounts: Any = system.pipeline.accounts
+        step = accounts.step
+
+        def moved(*given: Any) -> Any:
+            said = step(*given)
+            accounts.trading.portfolio.consecutive_losses += 3
+            shown.append(system.trading_status())
+            return said
+
+        accounts.step = moved
+        (symbol,) = bars
+        last = bars[symbol].candle(3)
+        ts = last.ts_close + HOUR_NS
+        system.take((replace(last, ts_open=last.ts_close, ts_close=ts),))
+        assert shown == [before]
+        after = system.trading_status()
+    assert after["consecutive_losses"] == before["consecutive_losses"] + 3
+    assert after["ts_event"] == ts
+
+
 def _lose_answer(patch: pytest.MonkeyPatch, *, blind: bool) -> None:
     """Let the next commit be carried out and its answer be lost; blind: nothing can be read then either."""
     real, find = Connection.commit, SqlJournal.find

@@ -21,6 +21,7 @@ class Asked:
     feed: LiveFeed
     pipeline: Pipeline
     troubles: dict[str, str]
+    account: dict[str, Any]
 
     def health(self) -> dict[str, Any]:
         """Return the body of /health."""
@@ -53,5 +54,5 @@ class Asked:
         return views.history(self.journal, views.PREDICTED, symbol, after, limit)
 
     def trading_status(self) -> dict[str, Any]:
-        """Return the account and its positions."""
-        return views.trading_status(self)
+        """Return the account and its positions, as they stood when the newest step was done."""
+        return self.account

@@ -121,6 +121,7 @@ class LiveSystem(Asked):
             self._started = True
             self._fresh = self.engine.state()
             self.pipeline = self._make_pipeline(terms_of(self.feed, self._candle_log))
+            self.account = views.trading_status(self.pipeline)
             self._thread.submit(self._recover)
             self._others = [
                 Thread(target=work, name=f"consilium-{name}", daemon=True) for name, work in self._works()
@@ -294,6 +295,7 @@ class LiveSystem(Asked):
     def _applied(self, offsets: Sequence[int]) -> None:
         """Tell that something new is in the journal; a pump carries it to the outside."""
         self._offset = max(self._offset, *offsets)
+        self.account = views.trading_status(self.pipeline)
         for callback in self._callbacks:
             callback()
 
@@ -318,6 +320,7 @@ class LiveSystem(Asked):
             self._candle_log.forget_after(max(self.pipeline.ts, 0))
             self.pipeline.serve(self._members)  # anew, with the rows of the replayed steps
             self._tell_pool()
+            self.account = views.trading_status(self.pipeline)
             del self.troubles["engine"]
             log.info("recovered %d steps, %d differing", found.steps, found.differing)
         except Exception as error:

@@ -144,9 +144,8 @@ def _object(payload: object) -> dict[str, Any]:
     return dict(payload) if isinstance(payload, Mapping) else {}
 
 
-def trading_status(system: Seen) -> dict[str, Any]:
-    """Return the account, its positions and the shadow books."""
-    pipeline = system.pipeline
+def trading_status(pipeline: Pipeline) -> dict[str, Any]:
+    """Return the account, its positions and the shadow books; on the thread that moves them only."""
     trading, books = pipeline.accounts.trading, pipeline.accounts.books
     snapshot = trading.portfolio.snapshot(max(pipeline.ts, 0))
     positions = {
