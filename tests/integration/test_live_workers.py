@@ -9,11 +9,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event as Flag
+from threading import Thread
 
 import numpy as np
 import pytest
 
-from consilium.domain import DataProblem, Event
+from consilium.app.bootstrap import SystemClock
+from consilium.app.live import room_worker
+from consilium.app.live.engine import EnsembleEngine, make_live_ensemble
+from consilium.app.live.records import CONSENSUS_REACHED, STEP_DECIDED, Recorder
+from consilium.app.live.rooms import EnsembleRoom
+from consilium.app.settings import Settings
+from consilium.bus.journal import open_journal
+from consilium.bus.transport import MemoryTransport
+from consilium.domain import DataProblem, Event, FeatureWindow, PoolChanged, Prediction, StepDone
 from live_cases import store_models
 from live_process import KEY, concluded, free_port, journal_of, serving, told
 
@@ -168,6 +178,81 @@ def test_an_api_worker_shows_what_the_others_conclude_and_takes_commands(
         ):
             assert time.monotonic() < end
             time.sleep(0.2)
+
+
+POOL = PoolChanged(
+    models={"xgboost": "1", "nhits": "1"},
+    missing={},
+    label={},
+    means={"mean_up": 0.01, "mean_down": -0.01, "mean_gain": 0.01, "mean_loss": 0.005},
+    ts_event=1,
+)
+
+
+def said_in_step(ts: int) -> list[object]:
+    window = FeatureWindow(symbol="BTCUSDT", ts_event=ts, features=np.empty((0, 0)), volatility=0.02)
+    spoken = [
+        Prediction(
+            model=model,
+            symbol="BTCUSDT",
+            ts_event=ts,
+            horizon_ns=10,
+            label_id="l",
+            probabilities=(0.1, 0.2, 0.7),
+            expected_return=0.01,
+        )
+        for model in POOL.models
+    ]
+    return [window, *spoken, StepDone(feed="f", ts_event=ts, digest="d")]
+
+
+def consensuses_of_worker(folder: Path, *, restart: bool) -> list[tuple[str, object]]:
+    """Let an ensemble worker take a pool and some steps; with a restart another one takes the last two."""
+    settings = Settings.model_validate({"ensemble": {"gates": "edge", "rule": "weighted_voting"}})
+    journal, transport = open_journal(f"sqlite:///{folder}/journal.sqlite"), MemoryTransport()
+    journal.append(Recorder(ts_recorded=1, trace_id="pool").events([POOL]))
+
+    def hire() -> tuple[Flag, Thread]:
+        stop, clock = Flag(), SystemClock()
+        engine = EnsembleEngine(make_live_ensemble(settings), settings=settings, clock=clock)
+        room = EnsembleRoom(settings, engine, clock)
+        thread = Thread(target=room_worker.RoomWorker(room, journal, transport).run, args=(stop,))
+        thread.start()
+        return stop, thread
+
+    stop, thread = hire()
+    try:
+        for step in range(1, 6):
+            journal.append(Recorder(ts_recorded=1, trace_id=f"step-{step}").events(said_in_step(100 * step)))
+            end = time.monotonic() + 20.0
+            while len(journal.read(topics=[STEP_DECIDED])) < step:
+                assert time.monotonic() < end, f"step {step} is not decided"
+                time.sleep(0.01)
+            if restart and step == 3:
+                assert journal.load_snapshot("worker-ensemble") is not None
+                stop.set()
+                thread.join(10.0)
+                stop, thread = hire()
+        rows = journal.read(topics=[CONSENSUS_REACHED])
+    finally:
+        stop.set()
+        thread.join(10.0)
+        journal.close()
+    return [(row.event.event_id, row.event.payload) for row in rows]
+
+
+def test_a_restarted_ensemble_worker_holds_consensuses_to_the_gates_of_the_pool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    unbroken = consensuses_of_worker(tmp_path / "one", restart=False)
+    monkeypatch.setattr(room_worker, "SNAPSHOT_EVENTS", 3)
+    assert consensuses_of_worker(tmp_path / "two", restart=True) == unbroken
+    assert len(unbroken) == 5
+    for _, payload in unbroken:
+        assert isinstance(payload, dict)
+        assert not payload["gates"]["break_even"].startswith("not evaluated")
 
 
 def test_a_worker_without_redis_is_refused_in_one_line(tmp_path: Path) -> None:

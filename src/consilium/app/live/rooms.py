@@ -61,6 +61,7 @@ class EnsembleRoom:
         self._engine = engine
         self._clock = clock
         self._silent = silent
+        self._change: PoolChanged | None = None
         self.taken = Flag()
         """Set when an event was taken, for whoever shows what follows."""
         self.lock = Lock()
@@ -73,6 +74,7 @@ class EnsembleRoom:
         with self.lock:
             if isinstance(message, PoolChanged):
                 self._engine.pool_changed(message, gates_of(self._settings, message))
+                self._change = message
             else:
                 said = self._engine.handle(message)
         self.taken.set()
@@ -95,12 +97,18 @@ class EnsembleRoom:
         )
 
     def state(self) -> dict[str, Any]:
-        """Return all that it remembers."""
-        return self._engine.state()
+        """Return all that it remembers; whom it waits for and its gates follow from the pool."""
+        change = None if self._change is None else asdict(self._change)
+        return {"change": change, "engine": self._engine.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up such a state."""
-        self._engine.restore(state)
+        change = None if state["change"] is None else read_change(state["change"])
+        gates = None if change is None else gates_of(self._settings, change)
+        self._engine.restore(state["engine"])
+        self._change = change
+        if change is not None and gates is not None:
+            self._engine.pool_changed(change, gates)
 
 
 class TradingRoom:
