@@ -1,6 +1,7 @@
 """A living system in this process: candles as they should not be, models that change, commands, faults."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from consilium.app.live.feeds import PanelFeed, Step
 from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.system import LiveSystem
 from consilium.app.settings import Live, Training
+from consilium.bus.journal.alone import Held
 from consilium.bus.journal.store import SqlJournal
 from consilium.domain import (
     Candle,
@@ -27,6 +29,7 @@ from consilium.domain import (
     Direction,
     Outcome,
     OutcomeUnknown,
+    OutputProblem,
     Prediction,
     RuleChanged,
     UnknownName,
@@ -336,6 +339,29 @@ def test_kept_candles_cut_by_a_kill_are_taken_again(tmp_path: Path) -> None:
     newest.write_bytes(newest.read_bytes().replace(b",SIM", b",SIM,", 1).replace(b"SIM00,", b"SIM00,,", 1))
     with pytest.raises(DataProblem, match="kept candles must be whole"):
         CandleLog(tmp_path)
+
+
+def test_a_second_service_on_a_data_folder_or_a_journal_is_refused_in_one_line(tmp_path: Path) -> None:
+    journal = f"sqlite:///{tmp_path / 'journal.sqlite'}"
+    with system_of(tmp_path / "a", database_url=journal):
+        with pytest.raises(
+            OutputProblem, match=f"one service at a time; got .*held by process {os.getpid()}"
+        ):
+            system_of(tmp_path / "a")
+        with pytest.raises(OutputProblem, match="a journal takes one process for the market at a time"):
+            system_of(tmp_path / "b", database_url=journal)
+        system_of(tmp_path / "c").stop()
+    with system_of(tmp_path / "a", database_url=journal) as system:
+        until(lambda: "engine" not in system.troubles)
+
+
+def test_a_name_in_a_postgres_journal_is_held_by_one(fresh_postgres: str) -> None:
+    held = Held().journal(fresh_postgres, ["market", "trading"])
+    Held().journal(fresh_postgres, ["ensemble"], patience_s=0.0).close()
+    with pytest.raises(OutputProblem, match="one process for the trading at a time"):
+        Held().journal(fresh_postgres, ["ensemble", "trading"], patience_s=0.1)
+    held.close()
+    Held().journal(fresh_postgres, ["ensemble", "trading"], patience_s=1.0).close()
 
 
 @pytest.mark.parametrize("first", [False, True])

@@ -3,6 +3,7 @@
 from typing import Any
 
 from consilium.app.bootstrap import SystemClock
+from consilium.app.live.alone import hold
 from consilium.app.live.candle_log import CandleLog
 from consilium.app.live.engine import OUTSIDE_LABEL, EnsembleEngine, make_live_ensemble
 from consilium.app.live.faults import Faults
@@ -57,7 +58,10 @@ def assemble(settings: Settings, *, clock: Clock | None = None, faults: Faults |
     faults = faults or Faults()
     feed = faults.attempt(lambda: make_feed(settings.live, seed=settings.training.seed, clock=clock.now_ns))
     journal = faults.attempt(lambda: open_journal(database_url(settings)))
-    candle_log = faults.attempt(lambda: CandleLog(settings.data_dir / "live" / "candles"))
+    held = None if journal is None else faults.attempt(lambda: hold(settings, database_url(settings)))
+    # Opening it mends it, which is for the one process that may write there.
+    log_folder = settings.data_dir / "live" / "candles"
+    candle_log = None if held is None else faults.attempt(lambda: CandleLog(log_folder))
     store = faults.attempt(lambda: open_state_store(settings.redis_url))
     transport = faults.attempt(lambda: open_transport(settings.redis_url))
     faults.attempt(lambda: make_live_ensemble(settings))
@@ -95,6 +99,7 @@ def assemble(settings: Settings, *, clock: Clock | None = None, faults: Faults |
         shelf=shelf,
         members=members,
         candle_log=candle_log,
+        held=faults.need(held),
     )
     made.append(LiveSystem(parts))
     return made[0]

@@ -27,6 +27,7 @@ from consilium.app.metrics import Timings
 from consilium.app.settings import Settings
 from consilium.bus.codec import envelope
 from consilium.bus.journal import Journal
+from consilium.bus.journal.alone import Held
 from consilium.bus.state_store import StateStore
 from consilium.bus.transport import Pump, Transport
 from consilium.domain import Candle, Clock, ConsiliumError, Event, OutcomeUnknown, StepDone
@@ -60,6 +61,7 @@ class Parts:
     shelf: Shelf
     members: Members
     candle_log: CandleLog
+    held: Held
     pipeline: Callable[[Settings, Any, Terms, Runtime], Pipeline] = Pipeline
 
 
@@ -91,6 +93,7 @@ class LiveSystem(Asked):
         self._pipeline_of = parts.pipeline
         self._shelf = parts.shelf
         self._candle_log = parts.candle_log
+        self._held = parts.held
         self._members = parts.members
         self._runtime = Runtime(workers=parts.settings.serving.workers)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="consilium-pipeline")
@@ -152,7 +155,7 @@ class LiveSystem(Asked):
         self._thread.shutdown(wait=True)
         self._runtime.close()
         self._candle_log.close()
-        for part in (self.transport, self.store, self.journal):
+        for part in (self.transport, self.store, self.journal, self._held):
             close = getattr(part, "close", None)
             if close is not None:
                 close()

@@ -6,6 +6,7 @@ from threading import Thread
 from typing import Any, ClassVar
 
 from consilium.app.bootstrap import SystemClock
+from consilium.app.live.alone import hold
 from consilium.app.live.assembly import database_url, question_of, rounds_kept, shelf_of
 from consilium.app.live.candle_log import CandleLog, CandleReader
 from consilium.app.live.engine import EnsembleEngine, make_live_ensemble
@@ -19,6 +20,7 @@ from consilium.app.live.rooms import EnsembleRoom, TradingRoom
 from consilium.app.live.system import LiveSystem, Parts
 from consilium.app.settings import Settings
 from consilium.bus.journal import Journal, open_journal
+from consilium.bus.journal.alone import Held
 from consilium.bus.state_store import open_state_store
 from consilium.bus.transport import Transport, open_transport
 from consilium.domain import PoolChanged, UsageError
@@ -75,7 +77,10 @@ def market_worker(settings: Settings) -> LiveSystem:
     clock, faults = SystemClock(), Faults()
     feed = faults.attempt(lambda: make_feed(settings.live, seed=settings.training.seed, clock=clock.now_ns))
     journal = faults.attempt(lambda: open_journal(database_url(settings)))
-    candle_log = faults.attempt(lambda: CandleLog(settings.data_dir / "live" / "candles"))
+    url = database_url(settings)
+    held = None if journal is None else faults.attempt(lambda: hold(settings, url, ("market",)))
+    log_folder = settings.data_dir / "live" / "candles"
+    candle_log = None if held is None else faults.attempt(lambda: CandleLog(log_folder))
     transport = faults.attempt(lambda: open_transport(settings.redis_url))
     store = faults.attempt(lambda: open_state_store(settings.redis_url))
     feed = faults.need(feed)
@@ -95,6 +100,7 @@ def market_worker(settings: Settings) -> LiveSystem:
             members=shelf.load(clock.now_ns()),
             candle_log=faults.need(candle_log),
             pipeline=MarketPipeline,
+            held=faults.need(held),
         )
     )
 
@@ -108,9 +114,14 @@ class Hired:
         Closed at the end.
     work
         Runs until told to stop.
+    held
+        What no other process may have meanwhile.
     """
 
-    def __init__(self, journal: Journal, transport: Transport, work: Callable[[Flag], None]) -> None:
+    def __init__(
+        self, journal: Journal, transport: Transport, work: Callable[[Flag], None], held: Held
+    ) -> None:
+        self._held = held
         self._journal = journal
         self._transport = transport
         self._work = work
@@ -122,11 +133,12 @@ class Hired:
         finally:
             self._transport.close()
             self._journal.close()
+            self._held.close()
 
 
 def ensemble_worker(settings: Settings) -> Hired:
     """Make the worker that reaches consensus and shows the keys."""
-    journal, transport = _shared(settings)
+    journal, transport, held = _shared(settings, "ensemble")
     clock = SystemClock()
     store = open_state_store(settings.redis_url)
     engine = engine_of(settings, journal, store=store)
@@ -145,19 +157,19 @@ def ensemble_worker(settings: Settings) -> Hired:
         beating.join(10.0)
         store.close()
 
-    return Hired(journal, transport, work)
+    return Hired(journal, transport, work, held)
 
 
 def trading_worker(settings: Settings) -> Hired:
     """Make the worker that trades on paper."""
-    journal, transport = _shared(settings)
+    journal, transport, held = _shared(settings, "trading")
     room = TradingRoom(settings, CandleReader(settings.data_dir / "live" / "candles"), SystemClock())
-    return Hired(journal, transport, RoomWorker(room, journal, transport).run)
+    return Hired(journal, transport, RoomWorker(room, journal, transport).run, held)
 
 
 def mirror(settings: Settings) -> MirrorSystem:
     """Make the system of an API worker."""
-    journal, transport = _shared(settings)
+    journal, transport, _ = _shared(settings)
     return MirrorSystem(
         settings,
         SystemClock(),
@@ -198,12 +210,14 @@ def engine_of(settings: Settings, journal: Journal, *, store: Any = None) -> Ens
     )
 
 
-def _shared(settings: Settings) -> tuple[Journal, Transport]:
+def _shared(settings: Settings, *rooms: str) -> tuple[Journal, Transport, Held]:
     require_redis(settings)
     faults = Faults()
-    journal = faults.attempt(lambda: open_journal(database_url(settings)))
+    url = database_url(settings)
+    journal = faults.attempt(lambda: open_journal(url))
+    held = None if journal is None else faults.attempt(lambda: hold(settings, url, rooms))
     transport = faults.attempt(lambda: open_transport(settings.redis_url))
-    return faults.need(journal), faults.need(transport)
+    return faults.need(journal), faults.need(transport), faults.need(held)
 
 
 def require_redis(settings: Settings) -> None:

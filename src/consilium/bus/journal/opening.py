@@ -55,7 +55,7 @@ def open_journal(
     ({'x': 1}, 1)
     >>> journal.close()
     """
-    backend = _backend(url, create=create, read_only=read_only, patience_s=patience_s)
+    backend = backend_of(url, create=create, read_only=read_only, patience_s=patience_s)
     try:
         with told(backend, "read" if read_only else "opened", writing=not read_only):
             with backend.engine.connect() as connection:
@@ -93,7 +93,7 @@ def inspect_journal(url: str, *, patience_s: float = 5.0) -> Found:
         The URL names no database that can keep a journal.
     """
     try:
-        backend = _backend(url, create=False, read_only=True, patience_s=patience_s)
+        backend = backend_of(url, create=False, read_only=True, patience_s=patience_s)
     except DataProblem:
         path = Path(make_url(url).database or "")
         if path.exists():
@@ -111,7 +111,8 @@ def inspect_journal(url: str, *, patience_s: float = 5.0) -> Found:
         backend.engine.dispose()
 
 
-def _backend(url: str, *, create: bool, read_only: bool, patience_s: float) -> Backend:
+def backend_of(url: str, *, create: bool, read_only: bool, patience_s: float) -> Backend:
+    """Return the database that a URL names, not opened yet."""
     known = "sqlite:///PATH or postgresql://user:password@host:port/database"
     try:
         parsed: URL = make_url(url)
