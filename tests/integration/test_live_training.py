@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,21 @@ import pytest
 
 from command_line import environment
 from consilium.app.bootstrap import SystemClock
+from consilium.app.live.assembly import assemble, database_url
 from consilium.app.live.feed_choice import make_feed
 from consilium.app.live.members import Shelf
 from consilium.app.live.training import TrainingDesk
 from consilium.app.settings import Live, Settings, Training
-from consilium.domain import ArtefactRefused, TrainingEnded, TrainingStarted, UnknownName, UsageError
+from consilium.bus.codec import envelope, message_of
+from consilium.bus.journal import open_journal
+from consilium.domain import (
+    ArtefactRefused,
+    OutputProblem,
+    TrainingEnded,
+    TrainingStarted,
+    UnknownName,
+    UsageError,
+)
 
 FEED = "simulate:symbols=2,bars=1200,kind=garch"
 LONG = "simulate:symbols=2,bars=40000,kind=garch"
@@ -132,6 +143,42 @@ def test_a_cancelled_training_ends_and_is_journaled_as_cancelled(tmp_path: Path)
     assert desk.status()["is_training"] is False
     assert desk.status()["error"] == "cancelled by bob"
     assert journal.messages[-1][0].outcome == "cancelled"
+
+
+def test_a_machine_without_a_process_to_give_leaves_the_desk_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal()
+    desk = TrainingDesk(settings_in(tmp_path), SystemClock(), journal.submit)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", str(tmp_path / "no-python"))
+        with pytest.raises(OutputProblem, match="a process of its own; got No such file"):
+            begun(desk)
+    assert desk.status()["is_training"] is False
+    assert journal.messages[-1][0].outcome == "failed"
+    assert "no process could be started" in str(desk.status()["error"])
+    assert desk.cancel(by="ann") is False
+    assert begun(desk)["is_training"] is True
+    desk.close()
+
+
+def test_a_training_that_a_kill_of_the_service_cut_off_is_ended_at_the_next_start(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    begin = TrainingStarted(
+        training_id="a1", model="xgboost", symbol=SYMBOL, epochs=1, batch_size=1, by="ann", ts_event=5
+    )
+    with closing(open_journal(database_url(settings))) as journal:
+        journal.append([envelope(begin, stream="training", ts_recorded=6, trace_id="t")])
+    for _ in range(2):
+        with assemble(settings) as system:
+            until = time.monotonic() + 30.0
+            while "engine" in system.troubles and time.monotonic() < until:
+                time.sleep(0.01)
+            system.state_hash()  # whatever came before it on the pipeline's thread is done
+            rows = system.journal.read(topics=["training.ended"])
+    (ended,) = (message_of(row.event) for row in rows)
+    assert (ended.training_id, ended.model, ended.outcome) == ("a1", "xgboost", "failed")
+    assert ended.reason == "the service ended before it"
 
 
 def test_a_worker_that_is_killed_is_told_with_its_code(tmp_path: Path) -> None:

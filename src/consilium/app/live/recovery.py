@@ -30,6 +30,8 @@ from consilium.domain import (
     Order,
     Prediction,
     StepDone,
+    TrainingEnded,
+    TrainingStarted,
     UsageError,
 )
 
@@ -37,6 +39,7 @@ PAGE = 2_000
 _log = logging.getLogger("consilium.live")
 OUTSIDE = "outside:"
 """Where the streams of other systems begin."""
+TRAINING_STARTED, TRAINING_ENDED = "training.started", "training.ended"
 CONCLUDED = (CONSENSUS_REACHED, ORDER_SENT)
 COMMANDS = (
     "ensemble.rule_changed",
@@ -230,6 +233,26 @@ def recovered(
     if offset == 0:
         pipeline.warm_up(log.warm_up())
     return pipeline, Replayer(pipeline, journal, log, tell).run(offset)
+
+
+def end_of_a_killed_training(journal: Journal, now_ns: int) -> TrainingEnded | None:
+    """Return the end of the newest training where it has none, because its service was killed."""
+    begun = journal.read(0, 1, topics=[TRAINING_STARTED], newest_first=True)
+    if not begun:
+        return None
+    started: TrainingStarted = message_of(begun[0].event)
+    for row in journal.read(begun[0].offset, PAGE, topics=[TRAINING_ENDED]):
+        ended: TrainingEnded = message_of(row.event)
+        if ended.training_id == started.training_id:
+            return None
+    return TrainingEnded(
+        training_id=started.training_id,
+        model=started.model,
+        outcome="failed",
+        reason="the service ended before it",
+        by="service",
+        ts_event=now_ns,
+    )
 
 
 def _candles_until(log: CandleLog, ts: int) -> list[Candle]:

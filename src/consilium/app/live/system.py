@@ -20,7 +20,7 @@ from consilium.app.live.feeds import LiveFeed, Step
 from consilium.app.live.members import Members, Shelf
 from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.records import STEP_TRACE, Recorder
-from consilium.app.live.recovery import recovered, terms_of
+from consilium.app.live.recovery import end_of_a_killed_training, recovered, terms_of
 from consilium.app.live.terms import Terms
 from consilium.app.log import follow
 from consilium.app.metrics import Timings
@@ -126,6 +126,7 @@ class LiveSystem(Asked):
             self.pipeline = self._make_pipeline(terms_of(self.feed, self._candle_log))
             self.account = views.trading_status(self.pipeline)
             self._thread.submit(self._recover)
+            self._thread.submit(self._end_killed_training)
             self._others = [
                 Thread(target=work, name=f"consilium-{name}", daemon=True) for name, work in self._works()
             ]
@@ -329,6 +330,19 @@ class LiveSystem(Asked):
         except Exception as error:
             self.troubles["engine"] = f"cannot recover: {' '.join(str(error).split())}"
             log.exception("recovery failed")
+
+    def _end_killed_training(self) -> None:
+        """Write down the end of a training that the last life of this service could not."""
+        if self.training is None or "engine" in self.troubles:
+            return
+        try:
+            now = self.clock.now_ns()
+            ended = end_of_a_killed_training(self.journal, now)
+            if ended is not None:
+                recorder = Recorder(ts_recorded=now, trace_id=follow("recovery"))
+                self._applied(self.journal.append([recorder.event(ended)]))
+        except ConsiliumError as error:
+            log.warning("a training's end could not be written: %s", error)
 
     def _progress(self, ts: int) -> None:
         self.troubles["engine"] = f"replaying the journal, at {ts}"

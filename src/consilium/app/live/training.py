@@ -16,6 +16,7 @@ from consilium.app.settings import Settings
 from consilium.domain import (
     ArtefactRefused,
     Clock,
+    OutputProblem,
     TrainingEnded,
     TrainingStarted,
     UnknownName,
@@ -127,6 +128,8 @@ class TrainingDesk:
             Another training runs, or these data cannot train this model.
         UsageError
             There are no candles to learn from.
+        OutputProblem
+            The machine has no process for it.
         """
         model = canonical_model(architecture)
         known = names_in(FORECASTERS, GROUP)
@@ -178,12 +181,25 @@ class TrainingDesk:
                     trace_id=trace_id,
                 )
             self._state, self._cancelled_by = state, ""
-            self._process = _spawned(asked)
-            self._watcher = threading.Thread(
-                target=self._watch, args=(self._process, state), name="training", daemon=True
-            )
-            self._watcher.start()
+            self._launch(asked, state)
             return state.told()
+
+    def _launch(self, asked: Mapping[str, Any], state: "_State") -> None:
+        """Start the process; where the machine refuses one the training has ended, and the desk is free."""
+        self._process = self._watcher = None
+        try:
+            process = _spawned(asked)
+        except OSError as error:
+            told = error.strerror or type(error).__name__
+            self._end(state, f"no process could be started: {told}", "")
+            raise OutputProblem(
+                "a training needs a process of its own", told, "free memory or processes, and start it again"
+            ) from None
+        self._process = process
+        self._watcher = threading.Thread(
+            target=self._watch, args=(process, state), name="training", daemon=True
+        )
+        self._watcher.start()
 
     def status(self) -> Mapping[str, Any]:
         """Return how far the training is, or how the last one ended."""
