@@ -22,6 +22,7 @@ def test_a_forged_command_of_the_outside_is_not_applied_by_a_replay(
     topic: str, payload: dict[str, Any], tmp_path: Path
 ) -> None:
     with assemble(Settings(data_dir=tmp_path)) as system:
+        system.state_hash()  # once it has recovered
         before = system.engine.state_hash()
         event = system.publish_outside(
             topic, source="other", sequence=1, ts_event=1, payload=payload, by="publisher"

@@ -25,6 +25,7 @@ from consilium.bus.journal.alone import Held
 from consilium.bus.journal.store import SqlJournal
 from consilium.domain import (
     Candle,
+    ConsiliumError,
     DataProblem,
     Direction,
     Outcome,
@@ -253,6 +254,25 @@ def test_the_account_is_shown_as_it_stood_when_a_step_was_done(tmp_path: Path) -
         after = system.trading_status()
     assert after["consecutive_losses"] == before["consecutive_losses"] + 3
     assert after["ts_event"] == ts
+
+
+def test_a_command_is_refused_where_its_turn_does_not_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consilium.app.live.system.COMMAND_WAIT_S", 0.1)
+    gate = Flag()
+    with system_of(tmp_path) as system:
+        until(lambda: "engine" not in system.troubles)
+        head, before = system.journal.head().offset, system.engine.status()["strategy"]
+        system._thread.submit(gate.wait, 30.0)
+        try:
+            with pytest.raises(ConsiliumError, match="the engine must be ready for commands"):
+                system.submit(RuleChanged(rule="majority", by="ann", ts_event=2), by="ann")
+        finally:
+            gate.set()
+        system.state_hash()  # after all that waited
+        assert system.journal.head().offset == head
+        assert system.engine.status()["strategy"] == before
 
 
 def _lose_answer(patch: pytest.MonkeyPatch, *, blind: bool) -> None:

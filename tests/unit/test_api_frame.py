@@ -3,7 +3,9 @@
 import json
 import re
 import sqlite3
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -281,6 +283,30 @@ def test_readyz_tells_warnings_and_says_503_when_a_part_is_broken(world: World) 
     refused = world.http.get("/readyz")
     assert refused.status_code == 503
     assert refused.json()["checks"]["journal"] == "the disk is full"
+
+
+def test_readyz_answers_while_every_thread_of_the_routes_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, waiting = threading.Event(), threading.Semaphore(0)
+    with World(tmp_path, writes_per_minute=0) as made:
+        submit = made.system.submit
+
+        def held(*asked: Any, **named: Any) -> Any:
+            waiting.release()
+            assert gate.wait(30.0)
+            return submit(*asked, **named)
+
+        monkeypatch.setattr(made.system, "submit", held)
+        with ThreadPoolExecutor(41) as callers:
+            try:
+                asked = [callers.submit(_switch, made, "adaptive", f"k{n}") for n in range(41)]
+                assert all(waiting.acquire(timeout=20.0) for _ in range(40))
+                for path in ("/readyz", "/health"):
+                    assert made.http.get(path, timeout=10.0).status_code == 200
+            finally:
+                gate.set()
+            assert {each.result().status_code for each in asked} == {200}
 
 
 def test_readyz_warns_of_keys_that_cannot_be_read(world: World) -> None:

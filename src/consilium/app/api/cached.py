@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 import structlog
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from starlette.responses import Response
 
 from consilium.app.api.port import System
@@ -64,7 +65,7 @@ class Fresh:
     Parameters
     ----------
     make
-        Returns the value; called in a thread.
+        Returns the value; called in a thread of its own: those of the routes may all be waiting.
     seconds
         How old it may be.
     """
@@ -75,12 +76,15 @@ class Fresh:
         self._lock = asyncio.Lock()
         self._made = -seconds
         self._value: Any = None
+        self._thread: CapacityLimiter | None = None
 
     async def get(self) -> Any:
         """Return the value."""
         if time.monotonic() - self._made >= self._seconds:
             async with self._lock:
                 if time.monotonic() - self._made >= self._seconds:
-                    self._value = await run_in_threadpool(self._make)
+                    if self._thread is None:
+                        self._thread = CapacityLimiter(1)
+                    self._value = await run_sync(self._make, limiter=self._thread)
                     self._made = time.monotonic()
         return self._value

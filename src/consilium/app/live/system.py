@@ -39,6 +39,9 @@ SNAPSHOT_STEPS = 100
 WATCH_S = 1.0
 """Seconds between two looks at the registry of models."""
 
+COMMAND_WAIT_S = 2.0
+"""How long a command waits for its turn, as behind a recovery, before it is refused."""
+
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 
@@ -178,6 +181,25 @@ class LiveSystem(Asked):
         # in the caller's context, so that lines of the log carry its trace
         return self._thread.submit(copy_context().run, work).result()
 
+    def _ask(self, work: Callable[[], Result]) -> Result:
+        """Do what a caller asks for on the pipeline thread, if that has time for it soon.
+
+        Raises
+        ------
+        ConsiliumError
+            It has not: nothing was begun.
+        """
+        asked = self._thread.submit(copy_context().run, work)
+        try:
+            return asked.result(COMMAND_WAIT_S)
+        except TimeoutError:
+            if asked.cancel():
+                told = self.troubles.get("engine", "") or "one at other work"
+                raise ConsiliumError(
+                    "the engine must be ready for commands", told, "try again later"
+                ) from None
+        return asked.result()
+
     # what goes in
 
     def submit(self, message: Any, *, by: str, trace_id: str = "") -> Event:
@@ -199,7 +221,7 @@ class LiveSystem(Asked):
         OutcomeUnknown
             The journal did not answer: the command stands and is journaled as soon as it does.
         """
-        return self._run(lambda: self._command(message, by, trace_id))
+        return self._ask(lambda: self._command(message, by, trace_id))
 
     def publish_outside(
         self,
@@ -227,7 +249,7 @@ class LiveSystem(Asked):
             by=by,
             ts_recorded=self.clock.now_ns(),
         )
-        return self._run(lambda: self._publish(event))
+        return self._ask(lambda: self._publish(event))
 
     def take(self, candles: Step) -> None:
         """Do one step with candles that no feed brings, and wait until it is in the journal."""
