@@ -167,6 +167,16 @@ def test_a_gap_in_one_symbol_leaves_the_others_alone(tmp_path: Path, stored: Pat
         assert system.health()["coverage"] == "full"
 
 
+def test_coverage_after_a_restart_is_that_of_the_loaded_models_though_no_step_follows(
+    tmp_path: Path, stored: Path
+) -> None:
+    (tmp_path / "models").symlink_to(stored)
+    for _ in range(2):
+        with system_of(tmp_path, OddFeed(lambda _, step: [step])) as system:
+            ended(system)
+            assert system.health()["coverage"] == system.market_status()["coverage"] == "full"
+
+
 def test_a_promotion_takes_effect_while_it_serves(tmp_path: Path) -> None:
     registry = store_models(tmp_path / "models")
     paced = OddFeed(lambda _, step: [step])

@@ -10,7 +10,7 @@ import numpy as np
 from consilium.app.live.followed import FALLBACK_FEATURES, Followed
 from consilium.app.live.members import Members
 from consilium.app.live.terms import Terms
-from consilium.domain import Candle, FeatureWindow, Outcome, PoolChanged, Prediction
+from consilium.domain import Candle, FeatureWindow, Outcome, PoolChanged, Prediction, coverage
 from consilium.models.pool import ModelPool
 from consilium.models.runtime import Runtime
 from consilium.training.definitions import spec_from_dict
@@ -98,8 +98,10 @@ class MarketRoom:
                 followed.read(members.feature_names, members.window)
         missing = {name: why for name, why in members.missing.items() if name not in members.models}
         if not members.models and not missing:
-            self.pool = None
+            self.pool, self.coverage = None, "none"
             return
+        # Until the next step says who spoke: none may come for long, or ever.
+        self.coverage = coverage(len(members.models), len(members.models) + len(missing))
         self.pool = ModelPool(
             (member.served for member in members.models.values()),
             missing=missing,
