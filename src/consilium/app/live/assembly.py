@@ -57,8 +57,8 @@ def assemble(settings: Settings, *, clock: Clock | None = None, faults: Faults |
     clock = clock or SystemClock()
     faults = faults or Faults()
     feed = faults.attempt(lambda: make_feed(settings.live, seed=settings.training.seed, clock=clock.now_ns))
-    journal = faults.attempt(lambda: open_journal(database_url(settings)))
-    held = None if journal is None else faults.attempt(lambda: hold(settings, database_url(settings)))
+    journal = faults.attempt(lambda: open_journal(settings.journal_url))
+    held = None if journal is None else faults.attempt(lambda: hold(settings, settings.journal_url))
     # Opening it mends it, which is for the one process that may write there.
     log_folder = settings.data_dir / "live" / "candles"
     candle_log = None if held is None else faults.attempt(lambda: CandleLog(log_folder))
@@ -103,11 +103,6 @@ def assemble(settings: Settings, *, clock: Clock | None = None, faults: Faults |
     )
     made.append(LiveSystem(parts))
     return made[0]
-
-
-def database_url(settings: Settings) -> str:
-    """Return where the journal is: as set, or an SQLite file in the data folder."""
-    return settings.database_url or f"sqlite:///{(settings.data_dir / 'journal.sqlite').absolute()}"
 
 
 def shelf_of(settings: Settings, feed: LiveFeed) -> Shelf:

@@ -9,6 +9,7 @@ from consilium import __version__
 from consilium.app.live import views
 from consilium.app.live.candle_log import CandleReader
 from consilium.app.live.engine import EnsembleEngine
+from consilium.app.live.outside import outside_event
 from consilium.app.live.records import (
     ACCOUNT,
     CONSENSUS_REACHED,
@@ -133,9 +134,9 @@ class MirrorSystem:
         Raises
         ------
         ConsiliumError
-            An unknown topic, or a payload against its schema.
+            An unknown topic, one of our own rooms, or a payload that is no plain JSON.
         """
-        event = views.outside_event(
+        event = outside_event(
             topic,
             source=source,
             sequence=sequence,

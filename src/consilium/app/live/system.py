@@ -18,6 +18,7 @@ from consilium.app.live.candle_log import CandleLog, digest_of
 from consilium.app.live.engine import EnsembleEngine
 from consilium.app.live.feeds import LiveFeed, Step
 from consilium.app.live.members import Members, Shelf
+from consilium.app.live.outside import outside_event
 from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.records import STEP_TRACE, Recorder
 from consilium.app.live.recovery import end_of_a_killed_training, recovered, terms_of
@@ -238,9 +239,9 @@ class LiveSystem(Asked):
         Raises
         ------
         ConsiliumError
-            An unknown topic, or a payload against its schema.
+            An unknown topic, one of our own rooms, or a payload that is no plain JSON.
         """
-        event = views.outside_event(
+        event = outside_event(
             topic,
             source=source,
             sequence=sequence,

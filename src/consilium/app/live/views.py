@@ -9,11 +9,10 @@ from consilium.app.live.engine import EnsembleEngine
 from consilium.app.live.feeds import LiveFeed
 from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.records import CONSENSUS_REACHED, PREDICTED
-from consilium.bus.codec import TOPICS, content_id
 from consilium.bus.journal import Journal
 from consilium.bus.state_store import StateStore
 from consilium.bus.transport import Transport
-from consilium.domain import Candle, Event, PoolChanged, UnknownName, to_iso
+from consilium.domain import Candle, PoolChanged, UnknownName, to_iso
 
 
 class Seen(Protocol):
@@ -173,37 +172,3 @@ def trading_status(pipeline: Pipeline) -> dict[str, Any]:
         "refusals": dict(trading.gate.refusals),
         "models": {name: book.figures() for name, book in list(books.items())},
     }
-
-
-def outside_event(
-    topic: str,
-    *,
-    source: str,
-    sequence: int,
-    ts_event: int,
-    payload: Mapping[str, Any],
-    by: str,
-    ts_recorded: int,
-) -> Event:
-    """Return the event of an outside system; its id is made of source and sequence.
-
-    Raises
-    ------
-    UnknownName
-        No such topic.
-    DataProblem
-        A payload that is no plain JSON.
-    """
-    if topic not in TOPICS:
-        raise UnknownName("topic", topic, TOPICS)
-    return Event(
-        event_id=content_id(topic, source, sequence, {}),
-        topic=topic,
-        stream=f"outside:{source}",
-        version=TOPICS[topic].version,
-        ts_event=ts_event,
-        ts_recorded=ts_recorded,
-        cause_id="",
-        trace_id=f"{by}:{source}:{sequence}"[:200],
-        payload=dict(payload),
-    )

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from consilium.app.bootstrap import SystemClock
 from consilium.app.live.alone import hold
-from consilium.app.live.assembly import database_url, question_of, rounds_kept, shelf_of
+from consilium.app.live.assembly import question_of, rounds_kept, shelf_of
 from consilium.app.live.candle_log import CandleLog, CandleReader
 from consilium.app.live.engine import EnsembleEngine, make_live_ensemble
 from consilium.app.live.faults import Faults
@@ -76,8 +76,8 @@ def market_worker(settings: Settings) -> LiveSystem:
     require_redis(settings)
     clock, faults = SystemClock(), Faults()
     feed = faults.attempt(lambda: make_feed(settings.live, seed=settings.training.seed, clock=clock.now_ns))
-    journal = faults.attempt(lambda: open_journal(database_url(settings)))
-    url = database_url(settings)
+    journal = faults.attempt(lambda: open_journal(settings.journal_url))
+    url = settings.journal_url
     held = None if journal is None else faults.attempt(lambda: hold(settings, url, ("market",)))
     log_folder = settings.data_dir / "live" / "candles"
     candle_log = None if held is None else faults.attempt(lambda: CandleLog(log_folder))
@@ -213,7 +213,7 @@ def engine_of(settings: Settings, journal: Journal, *, store: Any = None) -> Ens
 def _shared(settings: Settings, *rooms: str) -> tuple[Journal, Transport, Held]:
     require_redis(settings)
     faults = Faults()
-    url = database_url(settings)
+    url = settings.journal_url
     journal = faults.attempt(lambda: open_journal(url))
     held = None if journal is None else faults.attempt(lambda: hold(settings, url, rooms))
     transport = faults.attempt(lambda: open_transport(settings.redis_url))

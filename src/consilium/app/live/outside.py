@@ -1,0 +1,57 @@
+"""Events of outside systems: under which topics they may come, and their ids."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from consilium.bus.codec import TOPICS, content_id
+from consilium.domain import ConsiliumError, Event, UnknownName
+
+OUTSIDE_TOPICS = frozenset(
+    {"portfolio.snapshot_updated", "system.health_updated", "model.performance_updated"}
+)
+"""Topics that both a room and an outside system publish under."""
+
+ROOMS = ("ai", "ensemble", "market", "model", "portfolio", "system", "trading", "training")
+"""First words of the topics that our rooms speak under; a topic of another first word is free."""
+
+
+def outside_event(
+    topic: str,
+    *,
+    source: str,
+    sequence: int,
+    ts_event: int,
+    payload: Mapping[str, Any],
+    by: str,
+    ts_recorded: int,
+) -> Event:
+    """Return the event of an outside system; its id is made of source and sequence.
+
+    Raises
+    ------
+    UnknownName
+        No such topic.
+    ConsiliumError
+        A topic of our own rooms: what it says would be ours.
+    DataProblem
+        A payload that is no plain JSON.
+    """
+    if topic not in TOPICS:
+        raise UnknownName("topic", topic[:100], TOPICS)
+    if topic not in OUTSIDE_TOPICS and topic.partition(".")[0] in ROOMS:
+        raise ConsiliumError(
+            "an outside system must publish under a topic of its own",
+            topic,
+            f"use {', '.join(sorted(OUTSIDE_TOPICS))}, or a first word other than {', '.join(ROOMS)}",
+        )
+    return Event(
+        event_id=content_id(topic, source, sequence, {}),
+        topic=topic,
+        stream=f"outside:{source}",
+        version=TOPICS[topic].version,
+        ts_event=ts_event,
+        ts_recorded=ts_recorded,
+        cause_id="",
+        trace_id=f"{by}:{source}:{sequence}"[:200],
+        payload=dict(payload),
+    )
