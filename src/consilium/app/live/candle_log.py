@@ -239,7 +239,7 @@ class CandleReader:
         return found[-limit:]
 
     def step(self, ts: int) -> list[Candle]:
-        """Return the candles of a step; later calls must be for later steps."""
+        """Return the candles of a step; later calls must be for this or later steps."""
         name = _day(ts)
         if name != self._name:
             self._name, self._place = name, len(HEADER)
@@ -251,10 +251,15 @@ class CandleReader:
             for line in lines:
                 if not line.endswith(b"\n") or _step(line) > ts:
                     break
-                self._place += len(line)
                 if _step(line) == ts:
                     found.append(_candle(line.decode())[1])
+                elif not found:
+                    self._place += len(line)
         return found
+
+    def rewind(self) -> None:
+        """Let the next call of `step` be for any step."""
+        self._name, self._place = "", 0
 
 
 def read_terms(folder: Path) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """The system as an API worker sees it: the journal, and a copy of the ensemble that follows it."""
 
+import logging
 from collections.abc import Callable, Mapping
 from threading import Event as Flag
 from threading import Thread
@@ -29,6 +30,12 @@ from consilium.domain import Candle, Clock, Event, UnknownName, to_iso
 
 SNAPSHOT = "portfolio.snapshot_updated"
 PERFORMANCE = "model.performance_updated"
+
+PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+"""After a fault of the journal it is tried again so soon, then ever later."""
+
+log = logging.getLogger("consilium.worker")
 
 
 class MirrorSystem:
@@ -66,7 +73,7 @@ class MirrorSystem:
             Thread(target=self._follow, name="consilium-mirror", daemon=True),
             Thread(target=self._watch, name="consilium-changes", daemon=True),
         ]
-        self._trouble = "catching up with the journal"
+        self._blind = ""
 
     def start(self) -> None:
         """Follow the journal in the background."""
@@ -83,23 +90,38 @@ class MirrorSystem:
         self.journal.close()
 
     def _follow(self) -> None:
-        try:
-            self._worker.catch_up()
-            self._trouble = ""
-            self._worker.run(self._stop)
-        except Exception as error:  # noqa: BLE001 - an API that cannot follow must live to say so
-            self._trouble = f"cannot follow the journal: {' '.join(str(error).split())}"
+        """Follow the journal; an API that cannot must live to say so, and try again."""
+        pause = PAUSE_S
+        while not self._stop.is_set():
+            try:
+                self._worker.run(self._stop)
+            except Exception as error:  # noqa: BLE001 - it must be taken up again, whatever it was
+                self._worker.trouble = f"cannot follow the journal: {' '.join(str(error).split())}"
+                log.warning("%s", self._worker.trouble)
+                self._stop.wait(pause)
+                pause = min(2.0 * pause, LONGEST_PAUSE_S)
 
     def _watch(self) -> None:
-        after = -1
+        """Tell when something is new in the journal; where it cannot be read, look again later."""
+        after, pause = -1, PAUSE_S
         while not self._stop.is_set():
-            # Rows that the copy takes, and rows that only the journal shows, such as fills.
-            taken, head = self._room.taken.wait(0.2), self.journal.head().offset
-            self._room.taken.clear()
-            if taken or head > after:
-                after = head
-                for callback in self._callbacks:
-                    callback()
+            try:
+                after = self._look(after)
+                self._blind, pause = "", PAUSE_S
+            except Exception as error:  # noqa: BLE001 - changes must be told again when it is over
+                self._blind = f"changes are not seen: {' '.join(str(error).split())}"
+                log.warning("%s", self._blind)
+                self._stop.wait(pause)
+                pause = min(2.0 * pause, LONGEST_PAUSE_S)
+
+    def _look(self, after: int) -> int:
+        # Rows that the copy takes, and rows that only the journal shows, such as fills.
+        taken, head = self._room.taken.wait(0.2), self.journal.head().offset
+        self._room.taken.clear()
+        if taken or head > after:
+            for callback in self._callbacks:
+                callback()
+        return max(after, head)
 
     def submit(self, message: Any, *, by: str, trace_id: str = "") -> Event:
         """Check a command and write it down; the ensemble worker applies it.
@@ -171,12 +193,12 @@ class MirrorSystem:
         pool = self._newest(POOL_CHANGED)
         missing = [f"{name}: {why}" for name, why in pool.get("missing", {}).items()]
         return {
-            "journal": self.journal.failed or views.warned(self.journal.warnings),
+            "journal": self.journal.failed or views.warned([self._blind, *self.journal.warnings]),
             "migrations": "",
             "bus": views.warned([self.transport.healthy(), *self.transport.warnings()]),
             "feed": views.warned([] if self._newest(STEP_DONE) else ["no step is done yet"]),
             "models": views.warned(missing if pool.get("models") else [*missing, "no model is loaded"]),
-            "engine": self._trouble,
+            "engine": self._worker.trouble or ("" if self._worker.begun else "catching up with the journal"),
         }
 
     def market_status(self) -> dict[str, Any]:

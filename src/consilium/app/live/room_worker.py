@@ -1,22 +1,27 @@
 """A room in a process of its own: it catches up from the journal and then follows the transport.
 
-Its state is a function of the journal's rows, in their order. The effects of each row are kept once, marked
-with the row's id; a worker that was killed does the row again and finds its effects there.
+Its state is a function of the journal's rows, in their order: the transport tells that there are new ones,
+and they are taken from the journal. The effects of each row are kept once, marked with the row's id, before
+the next row is taken; a worker that was killed does the row again and finds its effects there.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
 from threading import Event as Flag
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, Protocol
 
-from consilium.bus.journal import Journal
+from consilium.app.live.recovery import OUTSIDE
+from consilium.bus.journal import Journal, Recorded
 from consilium.bus.transport import Pump, Transport
 from consilium.domain import ConsiliumError, Event
 
 PAGE = 2_000
 SNAPSHOT_EVENTS = 5_000
 """Rows from one snapshot of a room to the next."""
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 5.0
 
 log = logging.getLogger("consilium.worker")
 
@@ -26,6 +31,8 @@ class WorkingRoom(Protocol):
 
     name: str
     topics: tuple[str, ...]
+    torn: bool
+    """Whether a failure left it half moved: then it is made anew from the journal."""
 
     def handle(self, event: Event) -> Sequence[Event]:
         """Take an event; return its effects."""
@@ -36,12 +43,22 @@ class WorkingRoom(Protocol):
         ...
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up such a state."""
+        """Take up such a state, whatever it remembers now."""
+        ...
+
+
+class BeatingRoom(WorkingRoom, Protocol):
+    """A room that also does something of its own now and then."""
+
+    def cycle(self) -> None:
+        """Write into the journal what is new, and change nothing: it changes when its rows come back."""
         ...
 
 
 class RoomWorker:
     """Lets a room work on what others write.
+
+    A row that cannot be taken is tried again until it can: later ones build on it.
 
     Parameters
     ----------
@@ -53,10 +70,17 @@ class RoomWorker:
 
     def __init__(self, room: WorkingRoom, journal: Journal, transport: Transport) -> None:
         self.room = room
+        self.trouble = ""
+        """Why it does not go on now; empty if it does."""
         self._journal = journal
         self._transport = transport
+        self._stop = Flag()
+        self._pump: Thread | None = None
+        self._lock = Lock()
+        self._fresh = room.state()
+        self.begun = False
+        """Whether it has caught up with the journal."""
         self._reached = 0
-        self._draining = True
         self._since = 0
 
     @property
@@ -66,11 +90,17 @@ class RoomWorker:
 
     def run(self, stop: Flag) -> None:
         """Work until told to stop."""
-        self.catch_up()
-        pump = Thread(
-            target=Pump(self._journal, self._transport).run, args=(stop,), name="consilium-pump", daemon=True
-        )
-        pump.start()
+        self._stop = stop
+        try:
+            self.catch_up()
+        except _Stopped:
+            return
+        pump = self._pump
+        if pump is None:  # one goes on until the stop, also when this is called again after a fault
+            pump = Thread(target=Pump(self._journal, self._transport).run, args=(stop,), daemon=True)
+            pump.name = "consilium-pump"
+            pump.start()
+            self._pump = pump
         self._transport.consume(
             self.group,
             self.room.name,
@@ -82,41 +112,124 @@ class RoomWorker:
         )
         pump.join(10.0)
 
+    def beat(self, room: BeatingRoom, period_s: float, stop: Flag) -> None:
+        """Let the room do its cycle every so often, once it has caught up, until told to stop."""
+        pause = period_s
+        while not stop.wait(pause):
+            try:
+                if self.begun:
+                    self.cycle(room)
+                pause = period_s
+            except _Stopped:
+                return
+            except Exception as error:
+                log.exception("a cycle of %s failed", room.name)
+                self.trouble = _told(error)
+                pause = min(max(2.0 * pause, FIRST_PAUSE_S), max(LONGEST_PAUSE_S, period_s))
+
+    def cycle(self, room: BeatingRoom) -> None:
+        """Do one cycle of the room, between two rows of the journal."""
+        with self._lock:
+            self._level()
+            room.cycle()
+            self._level()
+
     def catch_up(self) -> None:
         """Take all rows of the journal, and keep effects that are missing."""
-        fresh = self.room.state()
+        with self._lock:
+            if not self.begun:
+                self._restore()
+            self._level()
+            self.begun = True
+        log.info("%s has caught up to %d", self.room.name, self._reached)
+
+    def _take(self, event: Event) -> Sequence[Event]:
+        """Take what is new in the journal up to an event, and more where there is more."""
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                with self._lock:
+                    row = self._journal.find(event.event_id)
+                    if row is not None and row.offset > self._reached:
+                        self._level()
+            except _Stopped:
+                raise
+            except Exception as error:  # noqa: BLE001 - an ordered room must wait, not pass over rows
+                pause = self._wait(pause, error)
+            else:
+                return ()
+
+    def _level(self) -> None:
+        """Take row after row up to the end of the journal."""
+        while rows := self._journal.read(self._reached, PAGE, topics=self.room.topics):
+            for row in rows:
+                if not row.event.stream.startswith(OUTSIDE):  # others read these; they change nothing here
+                    self._do(row)
+                self._reached = row.offset
+                self._since += 1
+            if self._since >= SNAPSHOT_EVENTS:
+                self._journal.save_snapshot(self.group, self._reached, self.room.state())
+                self._since = 0
+        self.trouble = ""
+
+    def _do(self, row: Recorded) -> None:
+        """Take a row and keep its effects, however long that takes."""
+        pause = FIRST_PAUSE_S
+        effects: Sequence[Event] | None = None
+        while effects is None:
+            try:
+                if self.room.torn:
+                    self._remake()
+                effects = self.room.handle(row.event)
+            except Exception as error:  # noqa: BLE001 - whatever it is, later rows build on this one
+                pause = self._wait(pause, error)
+        while effects:
+            try:
+                self._journal.append_once(self.group, row.event.event_id, effects)
+            except ConsiliumError as error:
+                pause = self._wait(pause, error)
+            else:
+                return
+
+    def _wait(self, pause: float, error: Exception) -> float:
+        """Tell why it waits, and wait; return how long to wait next time."""
+        told = _told(error)
+        if told != self.trouble:
+            log.warning("%s waits: %s", self.room.name, told)
+        self.trouble = told
+        if self._stop.wait(pause):
+            raise _Stopped("a worker must be told to go on", "stop", "start it again") from error
+        return min(2.0 * pause, LONGEST_PAUSE_S)
+
+    def _remake(self) -> None:
+        """Bring the room to where it stood before the row at hand; the effects so far are kept already."""
+        reached = self._reached
+        self._restore()
+        while rows := self._journal.read(self._reached, PAGE, topics=self.room.topics, before=reached + 1):
+            for row in rows:
+                if not row.event.stream.startswith(OUTSIDE):
+                    self.room.handle(row.event)
+            self._reached = rows[-1].offset
+        self._reached = reached
+
+    def _restore(self) -> None:
+        """Go back to the newest snapshot, or to the beginning."""
         kept = self._journal.load_snapshot(self.group)
         if kept is not None:
             try:
                 self.room.restore(kept[1])
-                self._reached = kept[0]
             except (ConsiliumError, KeyError, TypeError, ValueError) as error:
                 log.warning("the snapshot is of other settings, all is replayed: %s", error)
-                self.room.restore(fresh)
-        while rows := self._journal.read(self._reached, PAGE, topics=self.room.topics):
-            for row in rows:
-                effects = self.room.handle(row.event)
-                if effects:
-                    self._journal.append_once(self.group, row.event.event_id, effects)
-            self._reached = rows[-1].offset
-        log.info("%s has caught up to %d", self.room.name, self._reached)
+            else:
+                self._reached = kept[0]
+                return
+        self.room.restore(self._fresh)
+        self._reached = 0
 
-    def _take(self, event: Event) -> Sequence[Event]:
-        if self._draining:
-            row = self._journal.find(event.event_id)
-            if row is not None and row.offset <= self._reached:
-                return ()
-            self._draining = False
-        self._since += 1
-        if self._since >= SNAPSHOT_EVENTS:
-            # Now, before this one: the effects of all before it are in the journal.
-            row = self._journal.find(event.event_id)
-            if row is not None:
-                self._snapshot(row.offset - 1)
-        return self.room.handle(event)
 
-    def _snapshot(self, offset: int) -> None:
-        if self._since == 0 or offset <= 0:
-            return
-        self._journal.save_snapshot(self.group, offset, self.room.state())
-        self._since = 0
+class _Stopped(ConsiliumError):
+    """It was told to stop while it waited."""
+
+
+def _told(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

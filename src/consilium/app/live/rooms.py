@@ -1,9 +1,9 @@
 """The ensemble and the trading room as workers: what each hears, and what follows from it."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from threading import Event as Flag
-from threading import Lock
 from typing import Any
 
 from consilium.app.live.account import Accounts
@@ -24,9 +24,21 @@ from consilium.app.live.recovery import COMMANDS
 from consilium.app.live.terms import Terms
 from consilium.app.settings import Settings
 from consilium.bus.codec import envelope, from_wire, message_of, to_wire
-from consilium.domain import Candle, Clock, Consensus, DataProblem, Event, PoolChanged, Prediction, StepDone
+from consilium.domain import (
+    Candle,
+    Clock,
+    Consensus,
+    ConsiliumError,
+    DataProblem,
+    Event,
+    PoolChanged,
+    Prediction,
+    StepDone,
+)
 from consilium.training.definitions import spec_from_dict
 from consilium.training.labels import LabelSpec
+
+log = logging.getLogger("consilium.worker")
 
 
 class EnsembleRoom:
@@ -51,6 +63,7 @@ class EnsembleRoom:
         PREDICTED,
         POOL_CHANGED,
         STEP_DONE,
+        CONSENSUS_REACHED,
     )
 
     def __init__(
@@ -62,29 +75,54 @@ class EnsembleRoom:
         self._clock = clock
         self._silent = silent
         self._change: PoolChanged | None = None
+        self.torn = False
         self.taken = Flag()
         """Set when an event was taken, for whoever shows what follows."""
-        self.lock = Lock()
-        """Held while an event is taken; a cycle takes it, so that both are in one order."""
 
     def handle(self, event: Event) -> Sequence[Event]:
         """Take an event; return consensuses and, at the end of a step, that it is decided."""
+        if event.topic == CONSENSUS_REACHED and event.trace_id.startswith(STEP_TRACE):
+            return ()  # it followed from rows that were taken
         message = message_of(event)
+        if event.topic in COMMANDS and not self._possible(message):
+            return ()
+        self.torn = True
         said: Sequence[Consensus] = ()
-        with self.lock:
-            if isinstance(message, PoolChanged):
-                self._engine.pool_changed(message, gates_of(self._settings, message))
-                self._change = message
-            else:
-                said = self._engine.handle(message)
+        if isinstance(message, PoolChanged):
+            self._pool(message)
+        else:
+            said = self._engine.handle(message)
+        self.torn = False
         self.taken.set()
-        if self._silent:
+        if self._silent or event.topic == CONSENSUS_REACHED:
+            # A consensus of a cycle ends its signals: what they come to is this very row.
             return ()
         recorder = Recorder(ts_recorded=self._clock.now_ns(), trace_id=event.trace_id)
         effects = recorder.events(said, event.event_id)
         if isinstance(message, StepDone):
             effects.append(self._decided(message, event))
         return effects
+
+    def _possible(self, message: Any) -> bool:
+        try:
+            self._engine.check(message)
+        except ConsiliumError as error:
+            log.warning("a command is not possible here: %s", error)
+            return False
+        return True
+
+    def _pool(self, change: PoolChanged) -> None:
+        self._change = change
+        self._engine.pool_changed(change, gates_of(self._settings, change))
+
+    def cycle(self) -> None:
+        """Let the engine collect, decide and show; what it concludes counts when its rows come back."""
+        before, self.torn = self._engine.pure.state(), True
+        try:
+            self._engine.cycle()
+        finally:
+            self._engine.pure.restore(before)
+            self.torn = False
 
     def _decided(self, step: StepDone, event: Event) -> Event:
         return envelope(
@@ -102,13 +140,14 @@ class EnsembleRoom:
         return {"change": change, "engine": self._engine.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up such a state."""
+        """Take up such a state, whatever it remembers now."""
+        self.torn = True
         change = None if state["change"] is None else read_change(state["change"])
-        gates = None if change is None else gates_of(self._settings, change)
         self._engine.restore(state["engine"])
         self._change = change
-        if change is not None and gates is not None:
-            self._engine.pool_changed(change, gates)
+        if change is not None:
+            self._pool(change)
+        self.torn = False
 
 
 class TradingRoom:
@@ -135,6 +174,7 @@ class TradingRoom:
         self._terms: Terms | None = None
         self._change = NOBODY
         self._heard: list[Event] = []
+        self.torn = False
 
     def handle(self, event: Event) -> Sequence[Event]:
         """Take an event; return orders, fills and the snapshot when its step is decided."""
@@ -155,8 +195,6 @@ class TradingRoom:
         return spec.horizon if isinstance(spec, LabelSpec) else self._settings.training.horizon
 
     def _step(self, step: StepDone, event: Event) -> list[Event]:
-        messages = self._until(step.ts_event)
-        accounts, terms = self._begun()
         candles = self._candles.step(step.ts_event)
         if digest_of(candles) != step.digest:
             raise DataProblem(
@@ -164,6 +202,9 @@ class TradingRoom:
                 f"{len(candles)} of {step.candles}",
                 "give all workers the same data folder",
             )
+        accounts, terms = self._begun()
+        self.torn = True
+        messages = self._until(step.ts_event)
         said = accounts.step(
             step.ts_event,
             _fresh(candles, step.ts_event, accounts, terms),
@@ -171,7 +212,9 @@ class TradingRoom:
             [message for message in messages if isinstance(message, Consensus)],
         )
         recorder = Recorder(ts_recorded=self._clock.now_ns(), trace_id=event.trace_id)
-        return recorder.events(said, event.event_id)
+        effects = recorder.events(said, event.event_id)
+        self.torn = False
+        return effects
 
     def _until(self, ts: int) -> list[Any]:
         """Take what was said up to a close: the market may be steps ahead of the ensemble."""
@@ -195,12 +238,13 @@ class TradingRoom:
                 raise DataProblem(
                     "the market worker must have begun", f"nothing in {self._candles.folder}", "start it"
                 )
-            self._terms = terms = Terms.of(kept)
-            self._accounts = Accounts(
+            terms = Terms.of(kept)
+            accounts = Accounts(
                 self._settings, terms.symbols, terms.interval_ns, terms.bars_per_day, horizon=self._horizon()
             )
-            self._accounts.models(self._change, self._horizon())
-            self._accounts.warm_up(_in_order(self._candles.warm_up(), terms))
+            accounts.models(self._change, self._horizon())
+            accounts.warm_up(_in_order(self._candles.warm_up(), terms))
+            self._accounts, self._terms = accounts, terms
         return self._accounts, self._terms
 
     def state(self) -> dict[str, Any]:
@@ -212,12 +256,16 @@ class TradingRoom:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up such a state."""
+        """Take up such a state, whatever it remembers now."""
+        self.torn = True
+        self._accounts = self._terms = None
+        self._candles.rewind()
         self._change = read_change(state["change"])
         self._heard = [from_wire(wire) for wire in state["heard"]]
         if state["accounts"] is not None:
             accounts, _ = self._begun()
             accounts.restore(state["accounts"])
+        self.torn = False
 
 
 def _fresh(candles: Sequence[Candle], ts: int, accounts: Accounts, terms: Terms) -> list[Candle]:

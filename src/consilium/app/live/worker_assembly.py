@@ -26,8 +26,6 @@ from consilium.bus.transport import Transport, open_transport
 from consilium.domain import PoolChanged, UsageError
 from consilium.ensemble import Gates
 
-ROOMS = ("market", "ensemble", "trading", "api")
-
 
 class SilentRoom:
     """Stands in for the ensemble where only the market is followed: it says and remembers nothing."""
@@ -145,13 +143,13 @@ def ensemble_worker(settings: Settings) -> Hired:
     room = EnsembleRoom(settings, engine, clock)
     worker = RoomWorker(room, journal, transport)
 
-    def beat(stop: Flag) -> None:
-        while not stop.wait(settings.engine.period_s):
-            with room.lock:
-                engine.cycle()
-
     def work(stop: Flag) -> None:
-        beating = Thread(target=beat, args=(stop,), name="consilium-cycles", daemon=True)
+        beating = Thread(
+            target=worker.beat,
+            args=(room, settings.engine.period_s, stop),
+            name="consilium-cycles",
+            daemon=True,
+        )
         beating.start()
         worker.run(stop)
         beating.join(10.0)
