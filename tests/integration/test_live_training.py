@@ -13,7 +13,7 @@ import pytest
 
 from command_line import environment
 from consilium.app.bootstrap import SystemClock
-from consilium.app.live.assembly import assemble, database_url
+from consilium.app.live.assembly import assemble
 from consilium.app.live.feed_choice import make_feed
 from consilium.app.live.members import Shelf
 from consilium.app.live.training import TrainingDesk
@@ -167,7 +167,7 @@ def test_a_training_that_a_kill_of_the_service_cut_off_is_ended_at_the_next_star
     begin = TrainingStarted(
         training_id="a1", model="xgboost", symbol=SYMBOL, epochs=1, batch_size=1, by="ann", ts_event=5
     )
-    with closing(open_journal(database_url(settings))) as journal:
+    with closing(open_journal(settings.journal_url)) as journal:
         journal.append([envelope(begin, stream="training", ts_recorded=6, trace_id="t")])
     for _ in range(2):
         with assemble(settings) as system:
