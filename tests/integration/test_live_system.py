@@ -200,6 +200,29 @@ def test_a_promotion_takes_effect_while_it_serves(tmp_path: Path) -> None:
         assert system.state_hash() == before
 
 
+def test_a_pool_that_comes_back_within_a_bar_is_what_a_restart_finds(
+    tmp_path: Path, stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").symlink_to(stored)
+    with system_of(tmp_path) as system:
+        until(lambda: "engine" not in system.troubles)
+        both = system._members
+        (one, *_) = both.models
+        fewer = replace(both, models={one: both.models[one]})
+        for members in (fewer, both, fewer, both):
+            system._run(lambda taken=members: system._serve(taken))  # type: ignore[misc]
+        rows = system.journal.read(topics=["model.pool_changed"])
+        told = [row.event.payload["models"] for row in rows]  # type: ignore[index]
+        assert [len(models) for models in told] == [2, 1, 2, 1, 2]
+        before = system.state_hash()
+        system.journal.save_snapshot("pipeline", system.journal.head().offset, {"version": 0})
+        monkeypatch.setattr(system, "_last_words", lambda: None)  # as after a kill: no snapshot
+    with system_of(tmp_path) as system:
+        until(lambda: "engine" not in system.troubles)
+        assert system.state_hash() == before
+        assert len(system.journal.read(topics=["model.pool_changed"])) == len(told)
+
+
 def test_a_model_damaged_while_it_serves_goes_on_and_is_missing_after_a_restart(tmp_path: Path) -> None:
     store_models(tmp_path / "models")
     paced = OddFeed(lambda _, step: [step])

@@ -31,7 +31,7 @@ from consilium.bus.journal import Journal
 from consilium.bus.journal.alone import Held
 from consilium.bus.state_store import StateStore
 from consilium.bus.transport import Pump, Transport
-from consilium.domain import Candle, Clock, ConsiliumError, Event, OutcomeUnknown, StepDone
+from consilium.domain import Candle, Clock, ConsiliumError, Event, OutcomeUnknown, PoolChanged, StepDone
 from consilium.models.runtime import Runtime
 
 SNAPSHOT_STEPS = 100
@@ -487,10 +487,27 @@ class LiveSystem(Asked):
         told = self._members.told(max(self.pipeline.ts, 0))
         if views.same_pool(told, self.pipeline.change):
             return
-        event = envelope(told, stream="ensemble", ts_recorded=self.clock.now_ns(), trace_id="models")
+        event = self._pool_event(told)
         offsets = self.journal.append([event])
         self.pipeline.change_pool(told)
         self._applied(offsets)
+
+    def _pool_event(self, told: PoolChanged) -> Event:
+        """Return an event that is not in the journal: within one bar a pool may go and come back."""
+        event, said = self._pool_told(told, 0), 0
+        while self.journal.find(event.event_id) is not None:
+            said += 1
+            event = self._pool_told(told, said)
+        return event
+
+    def _pool_told(self, told: PoolChanged, occurrence: int) -> Event:
+        return envelope(
+            told,
+            stream="ensemble",
+            ts_recorded=self.clock.now_ns(),
+            trace_id="models",
+            occurrence=occurrence,
+        )
 
     def keep_cycle(self, messages: Sequence[object]) -> None:
         """Write down what a cycle of the engine has concluded, before it shows it."""
