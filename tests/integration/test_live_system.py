@@ -458,6 +458,28 @@ for again in (log, CandleLog(log.folder)):
     assert done.stdout.splitlines() == ["full", "full", *kept, *kept], done.stderr[-1000:]
 
 
+def test_a_restart_reads_the_newest_candles_and_not_all_that_were_ever_kept(tmp_path: Path) -> None:
+    panel = simulate(symbols=2, bars=200, seed=1).series
+    log = CandleLog(tmp_path)
+    closes = next(iter(panel.values())).ts_close.tolist()
+    log.begin({"feed": "x"}, [series.candle(t) for t in range(100) for series in panel.values()])
+    for t in range(100, 200, 5):
+        log.keep(closes[t], [series.candle(k) for k in range(t, t + 5) for series in panel.values()])
+    log.close()
+    every = list(log.newest(tuple(panel), 1_000, closes[-1]))
+    assert every == [series.candle(t) for t in range(200) for series in panel.values()]
+    assert log.newest(tuple(panel), 10, 0)[-20:] == every[180:200]
+    oldest = min(tmp_path.glob("*.csv"))
+    oldest.write_bytes(oldest.read_bytes().replace(b",SIM", b",SIM,", 1).replace(b"SIM00,", b"SIM00,,", 1))
+    with pytest.raises(DataProblem, match="kept candles must be whole"):
+        log.newest(tuple(panel), 1_000, closes[-1])
+    found = log.newest(tuple(panel), 50, closes[150])
+    ended = every.index(panel[every[0].symbol].candle(155))
+    assert len(found) < 250
+    assert found == every[ended - len(found) : ended]
+    assert [log.newest((symbol,), 50, closes[150])[-2:] for symbol in panel] == [found[-2:]] * 2
+
+
 def test_a_step_that_fails_half_way_is_done_again_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

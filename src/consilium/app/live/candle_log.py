@@ -7,7 +7,7 @@ What a full disk took of a step is taken back.
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -108,7 +108,30 @@ class CandleLog:
 
     def warm_up(self) -> list[Candle]:
         """Return the candles from before the first step."""
-        return [candle for step, candle in self._read() if step == WARM_UP]
+        return _warm_up(self.folder)
+
+    def newest(self, symbols: Collection[str], limit: int, until: int) -> list[Candle]:
+        """Return candles of the steps up to one: at least the newest of each symbol, oldest first.
+
+        Files are read from the newest backwards, until they hold enough of every symbol.
+
+        Parameters
+        ----------
+        symbols, limit
+            Whose candles, and how many of each.
+        until
+            Close of the last step; 0 for what came before the first one.
+        """
+        missing = dict.fromkeys(symbols, limit)
+        by_day: list[list[Candle]] = []
+        for path in reversed(_days(self.folder)):
+            of_day = [candle for step, candle in _lines(path) if step <= until]
+            by_day.append(of_day)
+            for candle in of_day:
+                missing[candle.symbol] = missing.get(candle.symbol, 0) - 1
+            if max(missing.values(), default=0) <= 0:
+                break
+        return [candle for of_day in reversed(by_day) for candle in of_day]
 
     def steps(self, after: int = WARM_UP) -> Iterator[tuple[int, list[Candle]]]:
         """Yield the steps later than one, each with its candles, oldest first."""
@@ -226,7 +249,7 @@ class CandleReader:
 
     def warm_up(self) -> list[Candle]:
         """Return the candles from before the first step."""
-        return [candle for path in _days(self.folder) for step, candle in _lines(path) if step == WARM_UP]
+        return _warm_up(self.folder)
 
     def newest(self, symbol: str, limit: int) -> list[Candle]:
         """Return the newest candles of a symbol, oldest first."""
@@ -284,6 +307,16 @@ def read_terms(folder: Path) -> dict[str, Any] | None:
 
 def _days(folder: Path) -> list[Path]:
     return sorted(folder.glob("????-??-??.csv"))
+
+
+def _warm_up(folder: Path) -> list[Candle]:
+    taken: list[Candle] = []
+    for path in _days(folder):
+        for step, candle in _lines(path):
+            if step != WARM_UP:
+                return taken  # steps come later than all of it
+            taken.append(candle)
+    return taken
 
 
 def digest_of(candles: Iterable[Candle]) -> str:

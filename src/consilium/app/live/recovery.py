@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from consilium.app.live.candle_log import CandleLog, digest_of
-from consilium.app.live.feeds import LiveFeed
+from consilium.app.live.candle_log import WARM_UP, CandleLog, digest_of
+from consilium.app.live.feeds import WARM_UP_BARS, LiveFeed
 from consilium.app.live.followed import Followed
 from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.records import (
@@ -224,7 +224,9 @@ def recovered(
     kept = journal.load_snapshot(pipeline.snapshot)
     if kept is not None:
         try:
-            pipeline.restore(kept[1], _candles_until(log, int(kept[1]["ts"])))
+            until = max(int(kept[1]["ts"]), WARM_UP)
+            # For what is shown, and for models that come later.
+            pipeline.restore(kept[1], log.newest(pipeline.terms.symbols, WARM_UP_BARS, until))
             offset = kept[0]
         except (ConsiliumError, KeyError, TypeError, ValueError) as error:
             _log.warning("the snapshot is of other settings, all is replayed: %s", error)
@@ -253,13 +255,3 @@ def end_of_a_killed_training(journal: Journal, now_ns: int) -> TrainingEnded | N
         by="service",
         ts_event=now_ns,
     )
-
-
-def _candles_until(log: CandleLog, ts: int) -> list[Candle]:
-    """Return the kept candles up to a close, for what is shown and for models that come later."""
-    taken = log.warm_up()
-    for step, candles in log.steps():
-        if step > ts:
-            break
-        taken += candles
-    return taken
