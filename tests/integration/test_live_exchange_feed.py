@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from consilium.app.live.exchange_feed import ExchangeFeed
-from consilium.domain import UnknownName, UsageError
+from consilium.domain import Candle, UnknownName, UsageError
 from consilium.domain.time import HOUR_NS
+from consilium.market.exchange import ExchangeClient
 from consilium.market.simulator import START_TS
 from fake_exchange import MS_NS, FakeExchange, listings
 
@@ -102,6 +103,40 @@ def test_a_symbol_that_is_slow_is_waited_for_and_then_left_behind(exchange: Fake
         ]  # fmt: skip
     finally:
         following.end()
+
+
+def test_a_symbol_that_lags_loses_no_bar_where_its_feed_is_taken_up_again(exchange: FakeExchange) -> None:
+    exchange.now_ms += 2 * 3_600_000
+    stop, last = Flag(), FIRST + HOUR_NS
+    held = {"AAAUSDT": last, "BBBUSDT": FIRST}
+    steps = feed_of(exchange).steps(last, stop, held)
+    found = [(candle.symbol, candle.ts_close) for step in (next(steps), next(steps)) for candle in step]
+    stop.set()
+    assert found == [
+        ("BBBUSDT", last), ("AAAUSDT", last + HOUR_NS), ("BBBUSDT", last + HOUR_NS),
+    ]  # fmt: skip
+
+
+def test_only_a_symbol_that_is_slow_is_asked_for_again(
+    exchange: FakeExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    fetched = ExchangeFeed._fetched
+
+    def counted(
+        feed: ExchangeFeed, client: ExchangeClient, symbol: str, since: int, until: int
+    ) -> list[Candle]:
+        asked.append(symbol)
+        return fetched(feed, client, symbol, since, until)
+
+    monkeypatch.setattr(ExchangeFeed, "_fetched", counted)
+    slow = exchange.pairs[1]
+    slow.bars = slow.bars[:1_100]
+    exchange.now_ms += 3_600_000
+    (candle,) = next(feed_of(exchange, grace_s=1.0).steps(FIRST, Flag()))
+    assert candle.symbol == "AAAUSDT"
+    assert asked.count("AAAUSDT") == 1
+    assert asked.count("BBBUSDT") > 1
 
 
 def test_what_cannot_be_is_told_at_once(exchange: FakeExchange) -> None:

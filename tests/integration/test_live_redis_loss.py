@@ -1,7 +1,7 @@
 """A living system whose Redis is wiped and killed mid-run concludes what it would without one."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from threading import Event as Flag
 
@@ -28,8 +28,8 @@ class Eventful(PanelFeed):
         self._happens = happens
         self.happened: list[int] = []
 
-    def steps(self, after: int, stop: Flag) -> Iterator[Step]:
-        for number, step in enumerate(super().steps(after, stop)):
+    def steps(self, after: int, stop: Flag, held: Mapping[str, int] | None = None) -> Iterator[Step]:
+        for number, step in enumerate(super().steps(after, stop, held)):
             if number in self._happens:
                 self._happens[number]()
                 self.happened.append(number)

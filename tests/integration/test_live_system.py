@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from threading import Event as Flag
@@ -65,8 +65,8 @@ class OddFeed(PanelFeed):
         super().__init__("odd", simulate(symbols=symbols, bars=bars, seed=5).series, speed=0.0)
         self._change = change
 
-    def steps(self, after: int, stop: Flag) -> Iterator[Step]:
-        for number, step in enumerate(super().steps(after, stop)):
+    def steps(self, after: int, stop: Flag, held: Mapping[str, int] | None = None) -> Iterator[Step]:
+        for number, step in enumerate(super().steps(after, stop, held)):
             yield from self._change(number, step)
 
 

@@ -88,9 +88,14 @@ class ExchangeFeed:
         candles = [c for symbol in self.symbols for c in self._fetched(client, symbol, since, end)]
         return sorted(candles, key=lambda c: (c.ts_close, c.symbol))
 
-    def steps(self, after: int, stop: Event) -> Iterator[Step]:
-        """Yield the candles of each close later than ``after``, and go on until stopped."""
-        last, held, pause = after, dict.fromkeys(self.symbols, after), FIRST_PAUSE_S
+    def steps(self, after: int, stop: Event, held: Mapping[str, int] | None = None) -> Iterator[Step]:
+        """Yield the candles of each close later than ``after``, and go on until stopped.
+
+        What a symbol lacks before that comes with the next close, up to 1,000 bars of it.
+        """
+        last, pause, oldest = after, FIRST_PAUSE_S, after - WARM_UP_BARS * self.interval_ns
+        had = held or {}
+        held = {symbol: max(had.get(symbol, after), oldest) for symbol in self.symbols}
         while not stop.is_set():
             due = (last // self.interval_ns + 1) * self.interval_ns
             if stop.wait(max(due - self._clock(), 0) / SECOND_NS):
@@ -139,16 +144,17 @@ class ExchangeFeed:
         """Return what closed after the last step; wait a while for symbols that the venue has not yet."""
         client, begun = self._client(), time.monotonic()
         end = self._finished(client)
+        found: dict[str, list[Candle]] = {}
+        missing = self.symbols
         while end > last:
-            found = [
-                candle
-                for symbol in self.symbols
-                for candle in self._fetched(client, symbol, held[symbol], end)
-            ]
-            closed = {candle.symbol for candle in found if candle.ts_close == end}
+            found |= {symbol: self._fetched(client, symbol, held[symbol], end) for symbol in missing}
+            missing = tuple(s for s in missing if not found[s] or found[s][-1].ts_close < end)
             waited = time.monotonic() - begun > self._grace_s
-            if len(closed) == len(self.symbols) or waited or stop.wait(_AGAIN_S):
-                return sorted(found, key=lambda c: (c.ts_close, c.symbol))
+            if not missing or waited or stop.wait(_AGAIN_S):
+                return sorted(
+                    (candle for candles in found.values() for candle in candles),
+                    key=lambda c: (c.ts_close, c.symbol),
+                )
         return []
 
     def _fetched(self, client: ExchangeClient, symbol: str, since: int, until: int) -> list[Candle]:

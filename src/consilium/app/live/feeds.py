@@ -31,8 +31,11 @@ class LiveFeed(Protocol):
         """Return what is taken in before the first step, in the order of closes."""
         ...
 
-    def steps(self, after: int, stop: Event) -> Iterator[Step]:
-        """Yield the candles of each close later than ``after`` until the feed ends or is stopped."""
+    def steps(self, after: int, stop: Event, held: Mapping[str, int] | None = None) -> Iterator[Step]:
+        """Yield the candles of each close later than ``after`` until the feed ends or is stopped.
+
+        ``held`` has the newest close of each symbol, for a feed where a symbol may lag behind the others.
+        """
         ...
 
     def candles(self) -> Iterator[Candle]:
@@ -59,7 +62,7 @@ class NoFeed:
         """Return nothing."""
         return ()
 
-    def steps(self, after: int, stop: Event) -> Iterator[Step]:  # noqa: ARG002 - the signature is the port's
+    def steps(self, after: int, stop: Event, held: Mapping[str, int] | None = None) -> Iterator[Step]:  # noqa: ARG002 - the port's
         """Yield nothing."""
         return iter(())
 
@@ -125,7 +128,7 @@ class PanelFeed:
         """Return the candles before the first step."""
         return list(self._candles(0, int(np.searchsorted(self._ts, self._begin, side="right"))))
 
-    def steps(self, after: int, stop: Event) -> Iterator[Step]:
+    def steps(self, after: int, stop: Event, held: Mapping[str, int] | None = None) -> Iterator[Step]:  # noqa: ARG002 - no symbol lags
         """Yield the candles of each close later than ``after``, at most ``speed`` closes a second."""
         self._ended = False
         start = int(np.searchsorted(self._ts, max(after, self._begin), side="right"))

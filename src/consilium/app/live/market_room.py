@@ -79,6 +79,11 @@ class MarketRoom:
             for symbol in terms.symbols
         }
 
+    def held(self) -> dict[str, int]:
+        """Return the newest close of each symbol that has one."""
+        closes = {symbol: followed.ts_close for symbol, followed in self.followed.items()}
+        return {symbol: ts for symbol, ts in closes.items() if ts >= 0}
+
     @property
     def newest(self) -> int:
         """The newest close of any symbol; -1 before the first."""

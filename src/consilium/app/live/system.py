@@ -380,7 +380,8 @@ class LiveSystem(Asked):
                 if "engine" in self._run(lambda: dict(self.troubles)):
                     return
                 if self._begun():
-                    for step in self.feed.steps(self.pipeline.market.newest, self._stop):
+                    market = self.pipeline.market
+                    for step in self.feed.steps(market.newest, self._stop, market.held()):
                         self._run(lambda candles=step: self._step(candles))  # type: ignore[misc]
                         pause = FIRST_PAUSE_S
                         self.troubles.pop("feed", None)
