@@ -6,12 +6,19 @@ from typing import Any
 import pytest
 
 from consilium.app.api.schemas import PAYLOADS
+from consilium.app.bootstrap import SystemClock
 from consilium.app.live.assembly import assemble
+from consilium.app.live.candle_log import CandleReader
+from consilium.app.live.mirror import PERFORMANCE, MirrorSystem
 from consilium.app.live.outside import OUTSIDE_TOPICS, ROOMS
+from consilium.app.live.records import Recorder
 from consilium.app.live.recovery import Replayer
+from consilium.app.live.worker_assembly import engine_of
 from consilium.app.settings import Settings
 from consilium.bus.codec import TOPICS, Topic
-from consilium.domain import ConsiliumError, Event
+from consilium.bus.journal import open_journal
+from consilium.bus.transport import open_transport
+from consilium.domain import ArtefactRefused, ConsiliumError, Event
 
 FORGED: list[tuple[str, dict[str, Any]]] = [
     ("ensemble.rule_changed", {"rule": "majority", "by": "x", "ts_event": 1}),
@@ -75,3 +82,37 @@ def test_topics_of_the_outside_and_free_ones_are_kept_once(
             event = publish(system, topic, {"x": 1})
             assert publish(system, topic, {"x": 1}).event_id == event.event_id
             assert [row.event.payload for row in system.journal.read(topics=[topic])] == [{"x": 1}]
+
+
+def test_a_source_and_sequence_say_one_thing_for_ever(tmp_path: Path) -> None:
+    topic = min(OUTSIDE_TOPICS)
+    with assemble(Settings(data_dir=tmp_path)) as system:
+        first = publish(system, topic, {"x": 1})
+        with pytest.raises(ArtefactRefused, match="of one source and sequence must stay the same"):
+            publish(system, topic, {"x": 2})
+        kept = system.journal.find(first.event_id)
+    assert kept is not None
+    assert kept.event.payload == {"x": 1}
+
+
+def test_an_api_worker_does_not_show_figures_of_the_outside_as_its_books(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    journal = open_journal(f"sqlite:///{tmp_path / 'journal.sqlite'}")
+    shown = MirrorSystem(
+        settings,
+        SystemClock(),
+        journal,
+        open_transport(""),
+        engine_of(settings, journal),
+        CandleReader(tmp_path),
+    )
+    try:
+        own = {"model_name": "xgboost", "trades": 3}
+        recorder = Recorder(ts_recorded=1, trace_id="step")
+        journal.append(recorder.events([own | {"ts_event": 1}]))
+        others: list[dict[str, Any]] = [{"model_name": "xgboost", "trades": 9}, {"trades": 9}]
+        for sequence, said in enumerate(others):
+            publish(shown, PERFORMANCE, said, sequence)
+        assert shown.trading_status()["models"] == {"xgboost": own | {"ts_event": 1}}
+    finally:
+        journal.close()

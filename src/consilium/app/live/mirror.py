@@ -10,7 +10,7 @@ from consilium import __version__
 from consilium.app.live import views
 from consilium.app.live.candle_log import CandleReader
 from consilium.app.live.engine import EnsembleEngine
-from consilium.app.live.outside import outside_event
+from consilium.app.live.outside import outside_event, require_same
 from consilium.app.live.records import (
     ACCOUNT,
     CONSENSUS_REACHED,
@@ -156,7 +156,8 @@ class MirrorSystem:
         Raises
         ------
         ConsiliumError
-            An unknown topic, one of our own rooms, or a payload that is no plain JSON.
+            An unknown topic, one of our own rooms, a payload that is no plain JSON, or another
+            one than this source and sequence had before.
         """
         event = outside_event(
             topic,
@@ -168,6 +169,7 @@ class MirrorSystem:
             ts_recorded=self.clock.now_ns(),
         )
         self.journal.append([event])
+        require_same(self.journal, event)
         return event
 
     def on_change(self, callback: Callable[[], None]) -> None:
@@ -245,7 +247,9 @@ class MirrorSystem:
         models: dict[str, Any] = {}
         for row in rows:
             figures: Any = row.event.payload
-            models.setdefault(figures["model_name"], figures)
+            # what others publish under this topic is not of the shadow books
+            if row.event.stream == f"model:{figures.get('model_name')}":
+                models.setdefault(figures["model_name"], figures)
         return {"ts_event": 0, "positions": {}} | snapshot | {"account": "paper", "models": models}
 
     def _newest(self, topic: str, stream: str | None = None) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from consilium.bus.codec import TOPICS, content_id
-from consilium.domain import ConsiliumError, Event, UnknownName
+from consilium.bus.codec import TOPICS, canonical, content_id
+from consilium.bus.journal import Journal
+from consilium.domain import ArtefactRefused, ConsiliumError, Event, UnknownName
 
 OUTSIDE_TOPICS = frozenset(
     {"portfolio.snapshot_updated", "system.health_updated", "model.performance_updated"}
@@ -55,3 +56,22 @@ def outside_event(
         trace_id=f"{by}:{source}:{sequence}"[:200],
         payload=dict(payload),
     )
+
+
+def require_same(journal: Journal, event: Event) -> None:
+    """Refuse another event under a source and sequence that the journal has already.
+
+    Raises
+    ------
+    ArtefactRefused
+        It says something else.
+    """
+    kept = journal.find(event.event_id)
+    if kept is None:
+        return
+    if (kept.event.ts_event, canonical(kept.event.payload)) != (event.ts_event, canonical(event.payload)):
+        raise ArtefactRefused(
+            "an event of one source and sequence must stay the same",
+            "another time or payload",
+            "give it the next sequence",
+        )

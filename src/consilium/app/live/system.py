@@ -18,7 +18,7 @@ from consilium.app.live.candle_log import CandleLog, digest_of
 from consilium.app.live.engine import EnsembleEngine
 from consilium.app.live.feeds import LiveFeed, Step
 from consilium.app.live.members import Members, Shelf
-from consilium.app.live.outside import outside_event
+from consilium.app.live.outside import outside_event, require_same
 from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.records import STEP_TRACE, Recorder
 from consilium.app.live.recovery import end_of_a_killed_training, recovered, terms_of
@@ -239,7 +239,8 @@ class LiveSystem(Asked):
         Raises
         ------
         ConsiliumError
-            An unknown topic, one of our own rooms, or a payload that is no plain JSON.
+            An unknown topic, one of our own rooms, a payload that is no plain JSON, or another
+            one than this source and sequence had before.
         """
         event = outside_event(
             topic,
@@ -307,6 +308,7 @@ class LiveSystem(Asked):
     def _publish(self, event: Event) -> Event:
         self._require_writable()
         self._applied(self.journal.append([event]))
+        require_same(self.journal, event)
         return event
 
     def _require_writable(self) -> None:
