@@ -1,6 +1,7 @@
 """``consilium journal`` and ``consilium audit``, as a user runs them."""
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,20 @@ def test_events_are_shown(journal: Journal) -> None:
     assert [row["offset"] for row in shown] == [40, 39]
     assert shown[0]["hash"] == journal.head().hash
     assert shown[0]["payload"] == event(39, topic="a.1").payload
+
+
+def test_a_journal_and_the_folders_made_for_it_are_their_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        made = open_journal(f"sqlite:///{tmp_path}/data/runs/journal.sqlite")
+        made.append([event(0)])
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+        made.close()
+    finally:
+        os.umask(before)
+    folders = {"data": 0o700, "runs": 0o700}
+    files = dict.fromkeys(("journal.sqlite", "journal.sqlite-wal", "journal.sqlite-shm"), 0o600)
+    assert modes == folders | files
 
 
 def test_a_backup_is_restored_and_old_rows_are_archived(journal: Journal, tmp_path: Path) -> None:

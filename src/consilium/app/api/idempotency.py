@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from consilium.app.api.problems import ApiProblem
 from consilium.domain import Clock, OutputProblem
+from consilium.domain.files import private_file, private_folder
 from consilium.domain.time import DAY_NS
 
 FILE = "answers.sqlite"
@@ -60,7 +61,8 @@ class Answers:
         self._clock = clock
         self._lock = Lock()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder)
+            private_file(folder / FILE)
             self._db = sqlite3.connect(
                 folder / FILE, isolation_level=None, check_same_thread=False, timeout=5
             )

@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Any
 
 from consilium.domain import Clock, InvalidValue, OutputProblem, UnknownName, UsageError
+from consilium.domain.files import private_folder
 
 SCOPES = ("read", "publish", "decide", "override", "vote", "admin")
 """What a key may do; admin includes all others."""
@@ -323,7 +324,7 @@ def _write_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner can ever read: it has these permissions before it has any content."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             out.write(content)
             out.flush()
@@ -340,7 +341,7 @@ def _write_private(path: Path, content: bytes) -> None:
 def _held(path: Path) -> Iterator[None]:
     """Let one process at a time change the file."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise OutputProblem(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from consilium.domain import Candle, DataProblem, OutputProblem
-from consilium.domain.files import whole_file
+from consilium.domain.files import private_folder, whole_file
 from consilium.domain.time import DAY_NS, to_iso
 
 HEADER = "symbol,venue,interval_ns,ts_open,ts_close,open,high,low,close,volume,step\n"
@@ -47,7 +47,7 @@ class CandleLog:
         self._name = ""
         self._half: tuple[Path, int] | None = None
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder)
         except OSError as error:
             raise self._unwritable(error) from None
         self._mend()

@@ -14,6 +14,7 @@ from sqlalchemy.pool import QueuePool
 
 from consilium.bus.journal.chain import Stored
 from consilium.domain import DataProblem, OutputProblem, UsageError
+from consilium.domain.files import private_file, private_folder
 
 _INSERT = "INSERT INTO journal_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _KNOWN = (
@@ -57,7 +58,8 @@ class SqliteBackend:
         if not create:
             raise DataProblem("the journal must exist", f"no file {self.path}", "correct the path")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(self.path.parent)
+            private_file(self.path)  # what SQLite puts beside it takes its permissions
         except OSError as error:
             raise OutputProblem(
                 "the journal's folder must be writable",
