@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,16 @@ def test_events_are_shown(journal: Journal) -> None:
     assert [row["offset"] for row in shown] == [40, 39]
     assert shown[0]["hash"] == journal.head().hash
     assert shown[0]["payload"] == event(39, topic="a.1").payload
+
+
+def test_events_of_a_trace_are_shown_archived_ones_included(journal: Journal) -> None:
+    wanted = ("journal", "show", "--trace", event(6).trace_id)
+    assert [line.split()[0] for line in consilium(*wanted).stdout.splitlines()] == ["7"]
+    assert consilium("journal", "archive", "--keep", "1d").returncode == 0
+    assert journal.append([event(40), replace(event(41), trace_id=event(6).trace_id)]) == (41, 42)
+    for order, rows in (((), ["7", "42"]), (("--newest",), ["42", "7"])):
+        assert [line.split()[0] for line in consilium(*wanted, *order).stdout.splitlines()] == rows
+    assert "No event" in consilium("journal", "show", "--trace", "nobody").stdout
 
 
 def test_a_journal_and_the_folders_made_for_it_are_their_owners_alone(tmp_path: Path) -> None:

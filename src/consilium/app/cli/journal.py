@@ -107,6 +107,9 @@ def show(
         list[str] | None, typer.Option("--topic", help="Of this topic; give it again for more.")
     ] = None,
     stream: Annotated[str | None, typer.Option("--stream", help="Of this stream, such as a symbol.")] = None,
+    trace: Annotated[
+        str | None, typer.Option("--trace", metavar="ID", help="Of this trace, as lines of the log name it.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", help="At most so many.")] = 20,
     newest: Annotated[bool, typer.Option("--newest", help="The newest first.")] = False,
     database: Database = None,
@@ -116,7 +119,9 @@ def show(
     import orjson
 
     with _opened(_url(database)) as journal:
-        rows = journal.read(after, limit, topics=topic, stream=stream, newest_first=newest, before=before)
+        rows = journal.read(
+            after, limit, topics=topic, stream=stream, newest_first=newest, before=before, trace=trace
+        )
     _written(json_file, {"events": [_as_json(row) for row in rows]})
     console = options.told_beside(json_file, soft_wrap=True)
     for row in rows:

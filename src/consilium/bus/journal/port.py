@@ -79,6 +79,7 @@ class Journal(Protocol):
         stream: str | None = None,
         newest_first: bool = False,
         before: int | None = None,
+        trace: str | None = None,
     ) -> list[Recorded]:
         """Return at most ``limit`` rows with ``after < offset < before``, archived ones included."""
         ...

@@ -1,6 +1,6 @@
 """Reading and walking the chain, in the table and in archived segments."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any, cast
 
 from sqlalchemy import Select, select
@@ -10,7 +10,7 @@ from consilium.bus.journal.chain import Stored, event_of, link
 from consilium.bus.journal.head import read_head
 from consilium.bus.journal.port import Head, Progress, Recorded, Verified
 from consilium.bus.journal.schema import archived, events
-from consilium.bus.journal.segments import Shelf
+from consilium.bus.journal.segments import Shelf, Wanted
 from consilium.domain import DataProblem
 
 _PAGE = 5_000
@@ -32,14 +32,13 @@ class Reader:
         self,
         after: int,
         limit: int,
+        wanted: Wanted,
         *,
-        topics: Collection[str] | None,
-        stream: str | None,
         newest_first: bool,
         before: int | None,
     ) -> list[Recorded]:
         """Return what `Journal.read` promises."""
-        query = _filtered(select(events), topics, stream).where(events.c.offset > after)
+        query = _filtered(select(events), wanted).where(events.c.offset > after)
         if before is not None:
             query = query.where(events.c.offset < before)
         order = events.c.offset.desc() if newest_first else events.c.offset
@@ -51,11 +50,11 @@ class Reader:
                 end = min(
                     [moved + 1, *([] if before is None else [before]), *(row.offset for row in rows[-1:])]
                 )
-                old = self.shelf.rows(after, end, topics, stream, limit - len(rows), newest_first=True)
+                old = self.shelf.rows(after, end, wanted, limit - len(rows), newest_first=True)
                 rows += old
         elif moved > after:
             end = moved + 1 if before is None else min(moved + 1, before)
-            old = self.shelf.rows(after, end, topics, stream, limit, newest_first=False)
+            old = self.shelf.rows(after, end, wanted, limit, newest_first=False)
             rows = (old + [row for row in rows if row.offset > moved])[:limit]
         return [recorded(row) for row in rows]
 
@@ -70,7 +69,7 @@ class Reader:
             ).scalar()
         if offset is None:
             return None
-        found = self.shelf.rows(offset - 1, offset + 1, None, None, 1, newest_first=False)
+        found = self.shelf.rows(offset - 1, offset + 1, Wanted(), 1, newest_first=False)
         return recorded(found[0]) if found else None
 
     def newest(self) -> int:
@@ -158,9 +157,11 @@ def recorded(row: Stored) -> Recorded:
     return Recorded(row.offset, event_of(row[1:10]), bytes(row.hash).hex())
 
 
-def _filtered(query: "Select[Any]", topics: Collection[str] | None, stream: str | None) -> "Select[Any]":
-    if topics is not None:
-        query = query.where(events.c.topic.in_(sorted(topics)))
-    if stream is not None:
-        query = query.where(events.c.stream == stream)
+def _filtered(query: "Select[Any]", wanted: Wanted) -> "Select[Any]":
+    if wanted.topics is not None:
+        query = query.where(events.c.topic.in_(sorted(wanted.topics)))
+    if wanted.stream is not None:
+        query = query.where(events.c.stream == wanted.stream)
+    if wanted.trace is not None:
+        query = query.where(events.c.trace_id == wanted.trace)
     return query

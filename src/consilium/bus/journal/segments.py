@@ -22,6 +22,23 @@ _KIND = "consilium journal segment"
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows are asked for: of any of these topics, this stream and this trace; None for all."""
+
+    topics: Collection[str] | None = None
+    stream: str | None = None
+    trace: str | None = None
+
+    def has(self, row: Stored) -> bool:
+        """Whether a row is one of them."""
+        return (
+            (self.topics is None or row.topic in self.topics)
+            and (self.stream is None or row.stream == self.stream)
+            and (self.trace is None or row.trace_id == self.trace)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A file of rows, with the hash of its last one and how many it has of each topic."""
 
@@ -90,8 +107,7 @@ class Shelf:
         self,
         after: int,
         end: int,
-        topics: Collection[str] | None,
-        stream: str | None,
+        wanted: Wanted,
         limit: int,
         *,
         newest_first: bool,
@@ -102,14 +118,14 @@ class Shelf:
         for segment in reversed(known) if newest_first else known:
             if segment.last <= after or segment.first >= end:
                 continue
-            if topics is not None and not set(topics) & set(segment.topics):
+            if wanted.topics is not None and not set(wanted.topics) & set(segment.topics):
                 continue
             lines = self._lines(segment)
             start, stop = max(after + 1, segment.first), min(end - 1, segment.last)
             picked = lines[start - segment.first : stop - segment.first + 1]
             for line in reversed(picked) if newest_first else picked:
                 row = parse(line)
-                if (topics is None or row.topic in topics) and (stream is None or row.stream == stream):
+                if wanted.has(row):
                     found.append(row)
                     if len(found) == limit:
                         return found

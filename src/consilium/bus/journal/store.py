@@ -20,6 +20,7 @@ from consilium.bus.journal.core import Core
 from consilium.bus.journal.head import read_head
 from consilium.bus.journal.port import Head, Progress, Recorded, Verified
 from consilium.bus.journal.schema import snapshots
+from consilium.bus.journal.segments import Wanted
 from consilium.bus.journal.writer import Task, Writer
 from consilium.domain import DataProblem, Event, InvalidValue
 
@@ -91,13 +92,18 @@ class SqlJournal(Core):
         stream: str | None = None,
         newest_first: bool = False,
         before: int | None = None,
+        trace: str | None = None,
     ) -> list[Recorded]:
         """Return a page of rows; see `Journal.read`."""
         if limit < 1:
             raise InvalidValue("limit must be >= 1", limit, "ask for a row or more")
         with told(self.backend, "read"):
             return self.reader.page(
-                after, limit, topics=topics, stream=stream, newest_first=newest_first, before=before
+                after,
+                limit,
+                Wanted(topics, stream, trace),
+                newest_first=newest_first,
+                before=before,
             )
 
     def find(self, event_id: str) -> Recorded | None:
