@@ -5,12 +5,13 @@ from typing import Any
 from consilium.app.bootstrap import SystemClock
 from consilium.app.live.alone import hold
 from consilium.app.live.candle_log import CandleLog
+from consilium.app.live.core import Parts
 from consilium.app.live.engine import OUTSIDE_LABEL, EnsembleEngine, make_live_ensemble
 from consilium.app.live.faults import Faults
 from consilium.app.live.feed_choice import make_feed
 from consilium.app.live.feeds import LiveFeed
 from consilium.app.live.members import Members, Shelf
-from consilium.app.live.system import LiveSystem, Parts
+from consilium.app.live.system import LiveSystem
 from consilium.app.live.training import TrainingDesk
 from consilium.app.settings import Settings
 from consilium.bus.journal import open_journal

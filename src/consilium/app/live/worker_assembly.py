@@ -9,6 +9,7 @@ from consilium.app.bootstrap import SystemClock
 from consilium.app.live.alone import hold
 from consilium.app.live.assembly import question_of, rounds_kept, shelf_of
 from consilium.app.live.candle_log import CandleLog, CandleReader
+from consilium.app.live.core import Parts
 from consilium.app.live.engine import EnsembleEngine, make_live_ensemble
 from consilium.app.live.faults import Faults
 from consilium.app.live.feed_choice import make_feed
@@ -17,7 +18,7 @@ from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.records import Recorder
 from consilium.app.live.room_worker import RoomWorker
 from consilium.app.live.rooms import EnsembleRoom, TradingRoom
-from consilium.app.live.system import LiveSystem, Parts
+from consilium.app.live.system import LiveSystem
 from consilium.app.settings import Settings
 from consilium.bus.journal import Journal, open_journal
 from consilium.bus.journal.alone import Held
