@@ -6,6 +6,7 @@ import pytest
 
 from consilium.domain import HOUR_NS, SECOND_NS, Direction
 from consilium.ensemble.broker import REASONS, Reading, SignalBroker, model_of_key
+from consilium.ensemble.publishing import metrics_body
 from engine_cases import LABEL, START, pure_engine, signal
 
 GOOD = {"action": "BUY", "confidence": 0.8, "timestamp": START // SECOND_NS}
@@ -143,7 +144,7 @@ def test_a_key_names_its_model_by_any_of_its_names(name: str, model: str) -> Non
     assert model_of_key(f"quantum:model:{name}:state") is None
 
 
-def test_rejections_are_counted_once_in_all_and_told_each_cycle() -> None:
+def test_rejections_are_counted_once_however_long_the_values_lie_there() -> None:
     engine = pure_engine()
     lies = {
         "quantum:model:nhits:signal": b"x",
@@ -155,4 +156,6 @@ def test_rejections_are_counted_once_in_all_and_told_each_cycle() -> None:
     assert first.rejected == second.rejected == {"unknown_model": 1, "stale": 1, "not_json": 1}
     assert first.rejected_new == first.rejected
     assert second.rejected_new == {}
+    assert metrics_body(first, 0.1)["rejected"] == first.rejected
+    assert metrics_body(second, 0.1)["rejected"] == {}
     assert first.messages == ()

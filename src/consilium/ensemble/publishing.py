@@ -155,12 +155,12 @@ def status_body(engine: Engine) -> dict[str, Any]:
 
 
 def metrics_body(cycle: Cycle, took_s: float) -> dict[str, Any]:
-    """Return the metrics of a cycle."""
+    """Return the metrics of a cycle; a value that lies there as before is not rejected again."""
     return {
         "cycle": cycle.number,
         "timestamp": seconds(cycle.ts_event),
         "models_used": 0 if cycle.main is None else len(cycle.main.weights),
-        "rejected": dict(cycle.rejected),
+        "rejected": dict(cycle.rejected_new),
         "seconds": round(took_s, 6),
     }
 
