@@ -5,7 +5,7 @@ gives the same state; a cycle's instant travels in the signals that it read.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from consilium.domain import (
@@ -25,23 +25,12 @@ from consilium.domain import (
 from consilium.ensemble.board import Board, Topic
 from consilium.ensemble.broker import SignalBroker, model_of_key
 from consilium.ensemble.configuration import Configuration
-from consilium.ensemble.convening import convene
 from consilium.ensemble.gates import Gates, make_gates
 from consilium.ensemble.records import Records
 from consilium.ensemble.rounds import read_consensus, write_consensus
 from consilium.ensemble.service import EnsembleService
+from consilium.ensemble.standing import ROUND, SIGNALS, Standings
 from consilium.ensemble.trust_log import TrustLog
-
-ROUND, SIGNALS = "round", "signals"
-
-
-class Standing(NamedTuple):
-    """The newest consensus of a topic: what it came of, when each voter spoke, and under which settings."""
-
-    consensus: Consensus
-    by: str
-    voters: dict[str, int]
-    settings: int
 
 
 class Shown(NamedTuple):
@@ -118,7 +107,6 @@ class Engine:
     ) -> None:
         self.service = service
         self.broker = broker
-        self.signal_gates = signal_gates if isinstance(signal_gates, Gates) else make_gates(signal_gates)
         self.most_symbols, self.most_horizons = most_symbols, most_horizons
         self.main = Topic(broker.symbol, broker.horizon_ns, broker.label_id)
         self.configuration = Configuration(service)
@@ -126,15 +114,19 @@ class Engine:
         self.records = Records(service.models)
         self.last: Consensus | None = None
         self._board = Board(broker.freshness_ns)
-        self._standing: dict[Topic, Standing] = {}
+        self._standings = Standings(
+            service,
+            self._board,
+            self.configuration,
+            signal_gates=signal_gates if isinstance(signal_gates, Gates) else make_gates(signal_gates),
+            freshness_ns=broker.freshness_ns,
+        )
         self._pending: dict[Topic, set[str]] = {}
         self._received = 0
-        self._weather: dict[str, int] = {}
         self._symbols: set[str] = {self.main.symbol}
         self._horizons: set[int] = {self.main.horizon_ns}
         # What follows is memory of this process and no part of the state.
         self.cycles = 0
-        self._since: dict[Topic, tuple[int, int]] = {}
         self._looked_at: dict[str, int] = {}
         self._note(self.main, 0, "start")
 
@@ -201,8 +193,7 @@ class Engine:
     def _forget(self) -> None:
         """Forget signals that can vote no more, and what stood by them alone."""
         self._board.forget(self._received - self.broker.freshness_ns - self.broker.horizon_ns)
-        known = set(self._board.topics())
-        self._standing = {of: s for of, s in self._standing.items() if of in known or s.by == ROUND}
+        self._standings.forget(set(self._board.topics()))
 
     def cycle(self, now_ns: int, signals: Mapping[str, bytes]) -> Cycle:
         """Read signals, decide what is new among them, and tell what stands.
@@ -229,7 +220,7 @@ class Engine:
                 fresh.update(reasons)
         self._looked_at = {key: hash(raw) for key, raw in signals.items()}
         messages += self.settle()
-        shown = tuple(Shown(topic, self._shown(topic, now_ns)) for topic in self._topics())
+        shown = tuple(Shown(topic, self._standings.shown(topic, now_ns)) for topic in self._topics())
         return Cycle(self.cycles, now_ns, tuple(messages), shown, dict(rejected), dict(fresh))
 
     def _read(self, key: str, model: str, raw: bytes, now_ns: int) -> tuple[list[SignalReceived], list[str]]:
@@ -277,27 +268,12 @@ class Engine:
 
     def _pool(self, topic: Topic, news: set[str]) -> Consensus | None:
         """Reach and keep the consensus of a topic that signals came in for."""
-        voters = self._voters(topic, self._received)
+        voters = self._standings.voters(topic, self._received)
         if not voters:
             return None
-        consensus = self._convene(topic, voters, [p for p in voters if p.model in news])
+        consensus = self._standings.convene(topic, voters, [p for p in voters if p.model in news])
         self._stands(topic, consensus, SIGNALS, {p.model: p.ts_event for p in voters})
         return consensus
-
-    def _voters(self, topic: Topic, now_ns: int) -> list[Prediction]:
-        members = [model for model, setting in self.service.models.items() if setting.enabled]
-        return self._board.voters(topic, now_ns, members)
-
-    def _convene(
-        self, topic: Topic, voters: Sequence[Prediction], news: Sequence[Prediction] = ()
-    ) -> Consensus:
-        ts_event = self._weather.get(topic.symbol)
-        volatility, regime = None, ""
-        if ts_event is not None and abs(voters[0].ts_event - ts_event) <= 2 * topic.horizon_ns:
-            volatility, regime = self.service.seen(topic.symbol, ts_event)
-        ours = {id(p) for p in self._board.own(topic)}
-        gates = None if all(id(p) in ours for p in voters) else self.signal_gates
-        return convene(self.service, voters, news=news, gates=gates, volatility=volatility, regime=regime)
 
     def _decided(self, consensuses: tuple[Consensus, ...]) -> tuple[Consensus, ...]:
         for consensus in consensuses:
@@ -308,12 +284,12 @@ class Engine:
         return consensuses
 
     def _stands(self, topic: Topic, consensus: Consensus, by: str, voters: dict[str, int]) -> None:
-        self._standing[topic] = Standing(consensus, by, voters, self.configuration.changes)
+        self._standings.put(topic, consensus, by, voters)
         self.last = consensus
 
     def _see(self, window: FeatureWindow) -> None:
         self.service.handle(window)
-        self._weather[window.symbol] = window.ts_event
+        self._standings.weather[window.symbol] = window.ts_event
         for guest in self._board.guests(window.symbol, window.ts_event):
             self.service.invite(guest)
 
@@ -329,30 +305,7 @@ class Engine:
 
     def _topics(self) -> list[Topic]:
         """Return the main topic, then the others that stand, sorted."""
-        return [self.main, *sorted(topic for topic in self._standing if topic != self.main)]
-
-    def _shown(self, topic: Topic, now_ns: int) -> Consensus | None:
-        """Return what stands for a topic: what was decided, or what the rest say where voters went stale."""
-        standing = self._standing.get(topic)
-        voters = self._voters(topic, now_ns)
-        if standing is None:
-            return self._convene(topic, voters) if voters else None
-        if not self._board.fresh(topic, now_ns) and standing.by == ROUND:
-            if not self._lasts(topic, standing.consensus.ts_event, now_ns):
-                return None
-            voters = [p for p in self._board.own(topic) if self.service.models[p.model].enabled]
-            if not voters and not standing.voters:
-                return standing.consensus
-        changes = self.configuration.changes
-        if standing.voters == {p.model: p.ts_event for p in voters} and standing.settings == changes:
-            return standing.consensus
-        return self._convene(topic, voters) if voters else None
-
-    def _lasts(self, topic: Topic, ts_event: int, now_ns: int) -> bool:
-        """Whether a round's consensus still stands: a horizon from the cycle that saw it first."""
-        if self._since.get(topic, (-1, 0))[0] != ts_event:
-            self._since[topic] = ts_event, now_ns
-        return now_ns - self._since[topic][1] <= topic.horizon_ns + self.broker.freshness_ns
+        return [self.main, *(topic for topic in self._standings.topics() if topic != self.main)]
 
     def state(self) -> dict[str, Any]:
         """Return settings, what was heard and what was learned, as JSON values."""
@@ -360,13 +313,10 @@ class Engine:
             "configuration": self.configuration.state(),
             "service": self.service.state(),
             "board": self._board.state(),
-            "standing": [
-                [*topic, write_consensus(of.consensus), of.by, dict(of.voters), of.settings]
-                for topic, of in sorted(self._standing.items(), key=lambda item: item[0])
-            ],
+            "standing": self._standings.state(),
             "pending": [[*topic, sorted(self._pending[topic])] for topic in sorted(self._pending)],
             "received": self._received,
-            "weather": dict(sorted(self._weather.items())),
+            "weather": dict(sorted(self._standings.weather.items())),
             "symbols": sorted(self._symbols),
             "horizons": sorted(self._horizons),
             "trust_log": self.trust_log.state(),
@@ -383,10 +333,7 @@ class Engine:
             The state is damaged, or of other models, trust or options.
         """
         try:
-            standing = {
-                Topic(s, h, label): Standing(read_consensus(c), by, dict(voters), settings)
-                for s, h, label, c, by, voters, settings in state["standing"]
-            }
+            standing = Standings.read(state["standing"])
             pending = {Topic(s, h, label): set(news) for s, h, label, news in state["pending"]}
             weather = {str(symbol): int(ts) for symbol, ts in state["weather"].items()}
             symbols, horizons = set(state["symbols"]), set(state["horizons"])
@@ -403,7 +350,8 @@ class Engine:
             raise InvalidValue(
                 "the state must be one of the engine", type(state).__name__, "restore a whole state"
             ) from None
-        self._standing, self._pending, self._weather = standing, pending, weather
+        self._standings.restore(standing, weather)
+        self._pending = pending
         self._symbols, self._horizons, self.last = symbols, horizons, last
         self._received = received
 
