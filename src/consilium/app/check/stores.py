@@ -66,7 +66,7 @@ def check_keys(settings: Settings) -> Iterator[Finding]:
     from consilium.app.api.keys import ADMIN, KeyStore
     from consilium.app.bootstrap import SystemClock
 
-    given = settings.api_key.get_secret_value() if settings.api_key is not None else None
+    given = settings.api_key.get_secret_value() if settings.api_key else None
     try:
         store = KeyStore(settings.data_dir, SystemClock(), given)
         records = store.records()
