@@ -61,7 +61,7 @@ def measured(models: Path, data: Path, seed: int, workers: int) -> dict[str, lis
     feed = PanelFeed("bench", simulate(symbols=SYMBOLS, bars=2_000 + STEPS, seed=seed).series, speed=0.0)
     steps = iter(feed.steps(0, Event()))
     held = [next(steps) for _ in range(WARM_UP + STEPS)]
-    feed.steps = _no_steps  # type: ignore[method-assign]  # they are sent from here
+    feed.steps = _no_steps  # type: ignore[method-assign, assignment]  # they are sent from here
     system.feed = feed
     to_consensus: list[float] = []
     to_journal: list[float] = []
