@@ -1,5 +1,6 @@
 """What moves the state of the living system, all on one thread: recovery, steps, commands and cycles."""
 
+import gc
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -158,6 +159,7 @@ class Core(Asked):
             self.pipeline.serve(self._members)  # anew, with the rows of the replayed steps
             self._tell_pool()
             self.account = views.trading_status(self.pipeline)
+            self._age()
             del self.troubles["engine"]
             log.info("recovered %d steps, %d differing", found.steps, found.differing)
         except Exception as error:
@@ -176,6 +178,17 @@ class Core(Asked):
                 self._applied(self.journal.append([recorder.event(ended)]))
         except ConsiliumError as error:
             log.warning("a training's end could not be written: %s", error)
+
+    def _warm_up(self, history: Sequence[Candle]) -> None:
+        """Take in candles from before the first step."""
+        self.pipeline.warm_up(history)
+        self._age()
+
+    def _age(self) -> None:
+        """Spare the collector what stays: a full pass over a warm market takes longer than a step."""
+        if self.feed.name:
+            gc.collect()
+            gc.freeze()
 
     def _progress(self, ts: int) -> None:
         self.troubles["engine"] = f"replaying the journal, at {ts}"

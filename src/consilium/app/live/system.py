@@ -1,5 +1,6 @@
 """The living system: its threads, its feed, its watch on the models, and what others bring to it."""
 
+import gc
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -98,6 +99,7 @@ class LiveSystem(Core):
         self._thread.shutdown(wait=True)
         self._runtime.close()
         self._candle_log.close()
+        gc.unfreeze()
         for part in (self.transport, self.store, self.journal, self._held):
             close = getattr(part, "close", None)
             if close is not None:
@@ -223,7 +225,7 @@ class LiveSystem(Core):
         if self._candle_log.terms() is None:
             history = list(self.feed.history())
             self._candle_log.begin(self.pipeline.terms.as_dict(), history)
-            self._run(lambda: self.pipeline.warm_up(history))
+            self._run(lambda: self._warm_up(history))
         return True
 
     def _watch(self) -> None:

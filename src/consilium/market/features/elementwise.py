@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from math import sqrt
-from operator import add, mul, sub, truediv
+from operator import add, itemgetter, mul, sub, truediv
 from typing import Any
 
 import numpy as np
@@ -50,8 +51,7 @@ class Affine:
 
     def stepper(self) -> Step:
         """It keeps no state."""
-        gain, offset = self.gain, self.offset
-        return lambda x: x * gain + offset
+        return _affine(self.gain, self.offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,7 @@ class Pick:
 
     def stepper(self) -> Step:
         """It keeps no state."""
-        position = self.position
-        return lambda several: several[position]
+        return _pick(self.position)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +102,7 @@ class Ratio:
 
     def stepper(self) -> Step:
         """It keeps no state."""
-        floor, logarithm = self.floor, self.logarithm
-
-        def divide(x: float, y: float, scale: float = 1.0) -> float:
-            bound = floor * scale
-            if not y > bound:
-                return 0.0
-            if not logarithm:
-                return x / y
-            return _log(x / y) if x > bound else 0.0
-
-        return divide
+        return _ratio(self.floor, self.logarithm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +122,38 @@ class Above:
 
     def stepper(self) -> Step:
         """It keeps no state."""
-        floor = self.floor
-        return lambda x, y, scale: 1.0 if x - y > floor * scale else 0.0
+        return _above(self.floor)
+
+
+# One function for all streams: each with its own would find none of them in the cache.
+
+
+@cache
+def _affine(gain: float, offset: float) -> Step:
+    return lambda x: x * gain + offset
+
+
+@cache
+def _pick(position: int) -> Step:
+    return itemgetter(position)
+
+
+@cache
+def _above(floor: float) -> Step:
+    return lambda x, y, scale: 1.0 if x - y > floor * scale else 0.0
+
+
+@cache
+def _ratio(floor: float, logarithm: bool) -> Step:
+    def divide(x: float, y: float, scale: float = 1.0) -> float:
+        bound = floor * scale
+        return x / y if y > bound else 0.0
+
+    def divide_log(x: float, y: float, scale: float = 1.0) -> float:
+        bound = floor * scale
+        return _log(x / y) if y > bound and x > bound else 0.0
+
+    return divide_log if logarithm else divide
 
 
 def _log(x: float) -> float:

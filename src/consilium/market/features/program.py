@@ -35,6 +35,9 @@ class Program:
         Lead of each wanted term: rows before its first value.
     sources
         How many sources there are.
+    plan
+        Of each line the row of its first input and the places of its inputs, -1 for none: a step of two is
+        called in half the time of one with a list unpacked, and all streams of a program share it.
 
     Examples
     --------
@@ -48,6 +51,7 @@ class Program:
     outputs: tuple[int, ...]
     leads: tuple[int, ...]
     sources: int = len(SOURCES)
+    plan: tuple[tuple[int, int, int, int], ...] = ()
 
     def run(self, sources: Sequence[FloatArray]) -> FloatArray:
         """Return the wanted terms of all rows, shape (n, F), NaN before the first value of each."""
@@ -104,4 +108,10 @@ def compiled(terms: Sequence[Term], sources: Sequence[Term] = SOURCES) -> Progra
         tuple(place[id(term)] for term in terms),
         tuple(term.lead for term in terms),
         len(sources),
+        tuple(_planned(line) for line in lines),
     )
+
+
+def _planned(line: Line) -> tuple[int, int, int, int]:
+    first, second, third = (*line.inputs, -1, -1)[:3]
+    return line.start, first, second, third

@@ -52,6 +52,8 @@ class Smooth:
 class SmoothStep:
     """An exponential mean, bar by bar."""
 
+    __slots__ = ("alpha", "bars", "carried", "first", "keep")
+
     def __init__(self, smooth: Smooth) -> None:
         self.bars = smooth.bars
         self.alpha = smooth.alpha

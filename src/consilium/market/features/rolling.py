@@ -11,9 +11,11 @@ References
    statistical moments, Sandia report SAND2008-6212 (2008), eqs 1.1-1.2 and 3.1-3.2.
 """
 
+from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -129,6 +131,8 @@ class WindowStep:
 class JoinStep:
     """A window of one number that moves bar by bar: `WindowStep` without its tuples, to the same bits.
 
+    All rings lie in one array: with many symbols a bar finds none of it in the cache, and pays by the place.
+
     Parameters
     ----------
     join
@@ -137,57 +141,65 @@ class JoinStep:
         Length of the window, >= 1.
     """
 
+    __slots__ = ("_held", "_join", "_last", "_levels", "_recent", "_time", "bars")
+
     def __init__(self, join: Callable[[float, float], float], bars: int) -> None:
-        self.join = join
         self.bars = bars
+        self._join = join
+        *self._levels, self._last = levels_of(bars)
         self._begin()
 
     def _begin(self) -> None:
-        bars = self.bars
-        self.recent: deque[float] = deque(maxlen=max(bars - 1, 1))
-        # Of each level its ring, the mask of a place in it, and the bars of the window that lower levels
-        # cover, -1 where this one covers none.
-        sizes = [1 << j for j in range(bars.bit_length())]
-        levels: list[tuple[list[Any], int, int]] = [
-            ([None] * size, size - 1, bars & (size - 1) if bars & size else -1) for size in sizes
-        ]
-        self.levels, self.last = levels[:-1], levels[-1]
-        self.time = 0
+        self._held = array("d", [0.0]) * (2 * (1 << self.bars.bit_length() - 1) - 1)
+        self._recent = array("d", [0.0]) * max(self.bars - 1, 1)
+        self._time = 0
 
-    def __call__(self, x: float) -> Any:
-        """Take one bar; the value is None until the window is full."""
-        self.recent.append(x)
-        join, time, level = self.join, self.time, x
-        self.time = time + 1
-        done: Any = None
-        for ring, mask, covered in self.levels:
-            if not covered:
+    def __call__(self, x: float) -> float:
+        """Take one bar; until the window is full the value means nothing."""
+        held, join, time, recent = self._held, self._join, self._time, self._recent
+        self._time = time + 1
+        recent[time % len(recent)] = x
+        level = done = x
+        for base, mask, covered in self._levels:
+            if covered > 0:
+                done = join(held[base + (time - covered & mask)], done)
+            elif not covered:
                 done = level
-            elif covered > 0:
-                older = ring[(time - covered) & mask]
-                done = None if older is None else join(older, done)
-            place = time & mask
-            neighbour = ring[place]
-            ring[place] = level
-            if neighbour is None:
-                return None  # a longer block needs more bars than have come
+            place = base + (time & mask)
+            neighbour = held[place]
+            held[place] = level
             level = join(neighbour, level)
-        ring, mask, covered = self.last
-        older = ring[(time - covered) & mask]
-        ring[time & mask] = level
-        if not covered:
-            return level
-        return None if older is None else join(older, done)
+        base, mask, covered = self._last
+        older = held[base + (time - covered & mask)]
+        held[base + (time & mask)] = level
+        return join(older, done) if covered else level
 
     def state(self) -> list[Any]:
         """Return the last w - 1 bars, from which the blocks are made again."""
-        return [[bar] for bar in self.recent]
+        size = len(self._recent)
+        times = range(max(self._time - size, 0), self._time)
+        return [[self._recent[time % size]] for time in times]
 
     def restore(self, state: list[Any]) -> None:
         """Take the bars again."""
         self._begin()
         for (bar,) in state:
             self(bar)
+
+
+@cache
+def levels_of(bars: int) -> tuple[tuple[int, int, int], ...]:
+    """Return of each level of a window where its ring begins, the mask of a place in it, and what is covered.
+
+    The last are the bars of the window that lower levels cover, -1 where this level covers none itself.
+
+    Examples
+    --------
+    >>> levels_of(6)
+    ((0, 0, -1), (1, 1, 0), (3, 3, 2))
+    """
+    sizes = [1 << j for j in range(bars.bit_length())]
+    return tuple((size - 1, size - 1, bars & (size - 1) if bars & size else -1) for size in sizes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +318,8 @@ class TapStep:
 
 class LagStep:
     """The first of the last w values."""
+
+    __slots__ = ("taps",)
 
     def __init__(self, bars: int) -> None:
         self.taps: deque[float] = deque(maxlen=bars)

@@ -57,12 +57,7 @@ class FeatureStream:
         self._program = program_of(self.names)
         self._warm_up = warm_up(self.names)
         self._steps: list[Step] = [line.operation.stepper() for line in self._program.lines]
-        lines = self._program.lines
-        # Inputs apart, -1 for none: a step of two is called in half the time of one with a list unpacked.
-        self._plan: list[tuple[Step, int, int, int, int]] = []
-        for step, line in zip(self._steps, lines, strict=True):
-            first, second, third = (*line.inputs, -1, -1)[:3]
-            self._plan.append((step, line.start, first, second, third))
+        self._plan = self._program.plan
         self._outputs = list(zip(self._program.outputs, self._program.leads, strict=True))
         self._bars = 0
         self._symbol = ""
@@ -91,7 +86,7 @@ class FeatureStream:
         columns = (candle.open, candle.high, candle.low, candle.close, candle.volume, self._root)
         values: list[Any] = [float(value) for value in columns]
         append = values.append
-        for step, start, first, second, third in self._plan:
+        for step, (start, first, second, third) in zip(self._steps, self._plan, strict=True):
             if row < start:
                 append(None)
             elif second < 0:
