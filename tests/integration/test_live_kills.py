@@ -52,7 +52,7 @@ def prepared(folder: Path, models: Path) -> Path:
 @pytest.mark.parametrize(
     "kills",
     [
-        2,
+        1,
         pytest.param(30 if FULL else 8, marks=pytest.mark.long),
     ],
 )
@@ -92,7 +92,8 @@ def last_snapshot(events: list[Event]) -> dict[str, object]:
     return found[-1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_service_goes_on_from_its_snapshot(
     tmp_path: Path, models: Path, undisturbed: list[Event], number: int
 ) -> None:
