@@ -22,7 +22,7 @@ from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from consilium.app.live.members import Member
@@ -49,7 +49,7 @@ def trained(folder: Path, names: Sequence[str] = TREES) -> Path:
     dataset = build_dataset(panel, "candle62", LabelSpec())
     registry = ModelRegistry(folder)
     for name in names:
-        short = {"epochs": 1} if name in NETWORKS else {}
+        short: dict[str, Any] = {"epochs": 1} if name in NETWORKS else {}
         factory = partial(make_forecaster, name, n_threads=1, **short)
         made = train_final(
             dataset, factory, name=name, seed=7, max_fit_rows=256 if name in NETWORKS else None
