@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+import consilium.app.live.records  # noqa: F401 - it adds its topics to the table
 from consilium.bus.codec import TOPICS, Topic
 from consilium.domain import (
     Consensus,
@@ -21,6 +22,7 @@ from consilium.domain import (
     OrderStatus,
     Outcome,
     PerformanceReported,
+    PoolChanged,
     PortfolioSnapshot,
     Position,
     Prediction,
@@ -176,6 +178,14 @@ BY_TYPE: dict[type, st.SearchStrategy[Any]] = {
         source=name,
         ts_received=when,
         **_about,
+    ),
+    PoolChanged: st.builds(
+        PoolChanged,
+        models=st.dictionaries(name, name, max_size=3),
+        missing=st.dictionaries(name, text, max_size=3),
+        label=st.dictionaries(name, st.integers(0, 9), max_size=3),
+        means=st.dictionaries(name, number, max_size=3),
+        ts_event=when,
     ),
     StepDone: st.builds(StepDone, feed=name, ts_event=when, digest=name, candles=st.integers(0, 9)),
     TrainingEnded: st.builds(

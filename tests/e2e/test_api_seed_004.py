@@ -10,7 +10,7 @@ import pytest
 
 from served import ADMIN, served
 
-FEED = ("--feed", "simulate:symbols=1,bars=1500,kind=garch", "--speed", "20")
+FEED = ("--feed", "simulate:symbols=1,bars=2000,kind=garch", "--speed", "0")
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +18,10 @@ def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     rule = {"ENSEMBLE__RULE": "weighted_voting", "TRAINING__FEATURES": "core14", "TRAINING__FOLDS": "2"}
     with served(tmp_path_factory.mktemp("seed"), *FEED, **rule) as client:
         client.headers.update(ADMIN)
+        until = time.monotonic() + 60.0
+        while "feed has ended" not in client.get("/readyz").text:  # what was not played is not learned from
+            assert time.monotonic() < until
+            time.sleep(0.2)
         yield client
 
 
