@@ -3,11 +3,12 @@
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -81,6 +82,15 @@ class Served:
         """Wait until the feed has no more candles."""
         self.wait_for("/readyz", lambda answer: "feed has ended" in answer.text, seconds)
 
+    def wait_for_steps(self, folder: Path, count: int, seconds: float = 60.0) -> None:
+        """Wait until the journal has at least so many steps."""
+        until = time.monotonic() + seconds
+        while steps_in(folder) < count:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the service ended with {self.process.returncode}: {self.errors()}")
+            assert time.monotonic() < until, f"{steps_in(folder)} of {count} steps after {seconds} s"
+            time.sleep(0.01)
+
     def wait_for(self, path: str, good: Callable[[httpx.Response], bool], seconds: float) -> None:
         until = time.monotonic() + seconds
         told = ""
@@ -138,3 +148,13 @@ def steps_done(folder: Path) -> int:
         return 0
     with journal_of(folder) as journal:
         return len(journal.read(0, 1_000_000, topics=["market.step_done"]))
+
+
+def steps_in(folder: Path) -> int:
+    """Count the steps of a journal that another process writes, quickly and without opening it as ours."""
+    try:
+        with closing(sqlite3.connect(f"file:{folder / 'journal.sqlite'}?mode=ro", uri=True)) as rows:
+            found = rows.execute("SELECT count(*) FROM journal_events WHERE topic = 'market.step_done'")
+            return int(found.fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0  # it is being made

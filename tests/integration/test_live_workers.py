@@ -29,6 +29,8 @@ from live_process import KEY, concluded, free_port, journal_of, serving, told
 
 FEED = ("--feed", "simulate:symbols=2,bars=520,seed=5")
 STEPS = 260
+LAST_KILL = 180
+"""Steps before the last kill."""
 ENVIRONMENT = {
     "CONSILIUM_API_KEY": KEY,
     "CONSILIUM_LOG__LEVEL": "warning",
@@ -83,15 +85,17 @@ def snapshots(folder: Path) -> int:
         return 0  # it is being made
 
 
-def until_done(folder: Path, *processes: subprocess.Popen[str], seconds: float = 180.0) -> None:
+def until_done(
+    folder: Path, *processes: subprocess.Popen[str], steps: int = STEPS, seconds: float = 180.0
+) -> None:
     end = time.monotonic() + seconds
-    while snapshots(folder) < STEPS:
+    while snapshots(folder) < steps:
         for process in processes:
             if process.poll() is not None:
                 assert process.stderr is not None
                 raise AssertionError(process.stderr.read())
-        assert time.monotonic() < end, f"{snapshots(folder)} of {STEPS} steps were traded"
-        time.sleep(0.2)
+        assert time.monotonic() < end, f"{snapshots(folder)} of {steps} steps were traded"
+        time.sleep(0.05 if steps < STEPS else 0.2)
 
 
 def by_topic(events: list[Event]) -> dict[str, list[tuple[str, str, object]]]:
@@ -129,12 +133,14 @@ def test_killed_workers_leave_every_effect_once(
     shutil.copytree(models, tmp_path / "models")
     rng = np.random.default_rng(11)
     with working("market", tmp_path, fresh_valkey, "--speed", "12") as market:
-        for _ in range(3):
+        for target in sorted(rng.integers(1, LAST_KILL, 3).tolist()):
             with (
                 working("ensemble", tmp_path, fresh_valkey) as ensemble,
                 working("trading", tmp_path, fresh_valkey) as trading,
             ):
-                time.sleep(float(rng.uniform(3.0, 6.0)))
+                # what is traded is waited for, not seconds: the kills fall on work on any machine
+                until_done(tmp_path, market, ensemble, trading, steps=max(target, snapshots(tmp_path) + 1))
+                time.sleep(float(rng.uniform(0.0, 0.1)))
                 for process in (ensemble, trading):
                     process.kill()
                     assert process.wait() == -signal.SIGKILL
