@@ -147,7 +147,8 @@ class CouncilCommanded:
     action
         ``mode``, ``risk``, ``profile``, ``allocation``, ``universe``: place or loosen a hold. ``role``:
         switch one on or off. ``approve``: the second person of an approval. ``review``: of a freeze,
-        of reduce-only, or a rebase of the peak. ``release``: of an operator's hold. ``retire``: of a silent source.
+        of reduce-only, or a rebase of the peak. ``release``: of an operator's hold.
+        ``retire``: of a silent source.
         ``acknowledge``: of a page.
     payload
         By action; see `consilium.council.commands`.
