@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from command_line import environment
+from consilium import models
+from consilium.app.api.problems import status_of
 from consilium.app.bootstrap import SystemClock
 from consilium.app.live.assembly import assemble
 from consilium.app.live.feed_choice import make_feed
@@ -27,6 +29,7 @@ from consilium.domain import (
     TrainingStarted,
     UnknownName,
     UsageError,
+    missing_package,
 )
 
 FEED = "simulate:symbols=2,bars=1200,kind=garch"
@@ -128,6 +131,24 @@ def test_what_cannot_be_trained_is_refused_before_any_process_begins(
     with pytest.raises(refused, match=told):
         begun(desk, model)
     assert desk.status()["is_training"] is False
+
+
+@pytest.mark.parametrize(("model", "package"), [("cnn_lstm", "torch"), ("xgboost", "onnxruntime")])
+def test_a_training_without_its_libraries_is_refused_before_it_is_journaled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, package: str
+) -> None:
+    journal = Journal()
+    monkeypatch.setattr(models, "find_spec", lambda name: None if name == package else find_spec(name))
+    monkeypatch.setitem(models.LIBRARIES, model, (package,))
+    desk = TrainingDesk(settings_in(tmp_path), SystemClock(), journal.submit)
+    cure = missing_package("it", ModuleNotFoundError(name=package)).cure
+    with pytest.raises(UsageError) as refused:
+        begun(desk, model)
+    assert (
+        str(refused.value) == f"training {model} needs the package {package}; got nothing installed: {cure}"
+    )
+    assert status_of(refused.value) == 422
+    assert (journal.messages, desk.status()["is_training"]) == ([], False)
 
 
 def test_a_cancelled_training_ends_and_is_journaled_as_cancelled(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ from consilium.models import (
     BASELINES,
     DEFAULT_POOL,
     FORECASTERS,
+    LIBRARIES,
     load_forecaster,
     make_forecaster,
     model_names,
+    require_libraries,
 )
 
 
@@ -75,3 +77,26 @@ def test_a_file_that_is_no_json_object_is_refused(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(ArtefactRefused, match=clue):
             load_forecaster(tmp_path)
+
+
+@pytest.mark.parametrize("name", FORECASTERS)
+def test_a_model_that_can_be_made_has_the_libraries_that_it_is_said_to_need(name: str) -> None:
+    missing = [package for package in LIBRARIES[name] if find_spec(package) is None]
+    if not missing:
+        require_libraries(name)
+        assert make_forecaster(name).name == name
+        return
+    with pytest.raises(UsageError, match=rf"training {name} needs the package {missing[0]}; .*pip install"):
+        require_libraries(name)
+
+
+def test_the_libraries_of_a_training_are_looked_for_and_not_imported() -> None:
+    code = (
+        "import sys, consilium.models as m; from consilium.domain import UsageError\n"
+        "for name in m.FORECASTERS:\n"
+        "    try: m.require_libraries(name)\n"
+        "    except UsageError: pass\n"
+        "print(sorted({'xgboost', 'lightgbm', 'torch', 'onnx', 'onnxruntime'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -6,22 +6,23 @@ from typing import TYPE_CHECKING
 from consilium.app.bootstrap import factories
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import DataProblem, UsageError
+from consilium.models import FORECASTERS
 
 if TYPE_CHECKING:
     # Those who serve ask what a model reads and must not carry the readers of files.
     from consilium.app.observe import Observed
 
 BOOK_MODELS = ("tlob",)
-"""Models that are known to read books, whether their library is there or not."""
+"""Those of our models that read books."""
 
 NO_BOOKS = "it reads windows of order-book snapshots, and no books were given"
 """Why a model of books is left out; see decision 011."""
 
 
 def reads_books(name: str) -> bool:
-    """Tell whether a model reads windows of books; one whose library is missing is asked by its name."""
-    if name in BOOK_MODELS:
-        return True
+    """Tell whether a model reads windows of books; only one of another package is imported for it."""
+    if name in FORECASTERS:
+        return name in BOOK_MODELS
     try:
         return int(getattr(factories([name], ())[name](), "book_levels", 0)) > 0
     except UsageError:

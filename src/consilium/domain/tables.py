@@ -10,6 +10,7 @@ from consilium.domain.errors import UnknownName, UsageError
 _EXTRA_OF = {
     "xgboost": "models",
     "lightgbm": "models",
+    "onnx": "models",
     "onnxruntime": "models",
     "ccxt": "exchange",
     "aiohttp": "exchange",

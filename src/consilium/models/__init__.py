@@ -1,11 +1,12 @@
 """The forecasters, one per file; listing them imports none of them."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
-from consilium.domain import Forecaster, UnknownName, canonical_model, lookup, names_in
+from consilium.domain import Forecaster, UnknownName, canonical_model, lookup, missing_package, names_in
 
 FORECASTERS = {
     "xgboost": "consilium.models.xgboost:XGBoostForecaster",
@@ -17,6 +18,13 @@ FORECASTERS = {
     "tlob": "consilium.models.tlob:TLOBForecaster",
 }
 """Models of the pool; the networks need the extra ``torch``."""
+
+_NETWORK = ("torch", "safetensors", "onnx", "onnxruntime")
+LIBRARIES = {
+    "xgboost": ("xgboost", "onnx", "onnxruntime"),
+    "lightgbm": ("lightgbm", "onnx", "onnxruntime"),
+} | dict.fromkeys(("nhits", "patchtst", "cnn_lstm", "mpd_transformer", "tlob"), _NETWORK)
+"""Packages without which a model cannot be trained and written for service."""
 
 DEFAULT_POOL = ("xgboost", "lightgbm")
 """Who speaks where no models are named: what learns without torch, in seconds."""
@@ -95,6 +103,32 @@ def make_forecaster(
     return made
 
 
+def require_libraries(name: str) -> None:
+    """Refuse to train a model whose packages are not installed, without importing any of them.
+
+    Parameters
+    ----------
+    name
+        A canonical name of a model of ours; one of another package is imported.
+
+    Raises
+    ------
+    UsageError
+        One is missing; the error names it and what brings it.
+    UnknownName
+        No such model.
+
+    Examples
+    --------
+    >>> require_libraries("xgboost")
+    """
+    if name not in LIBRARIES:
+        _class_of(name)
+    for package in LIBRARIES.get(name, ()):
+        if find_spec(package) is None:
+            raise missing_package(f"training {name}", ModuleNotFoundError(name=package))
+
+
 def load_forecaster(folder: Path) -> Forecaster:
     """Load whatever forecaster was saved into a folder.
 
@@ -119,7 +153,9 @@ __all__ = [
     "FALLBACKS",
     "FORECASTERS",
     "GROUP",
+    "LIBRARIES",
     "load_forecaster",
     "make_forecaster",
     "model_names",
+    "require_libraries",
 ]

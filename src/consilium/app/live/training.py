@@ -25,7 +25,7 @@ from consilium.domain import (
     digest,
     names_in,
 )
-from consilium.models import FORECASTERS, GROUP
+from consilium.models import FORECASTERS, GROUP, require_libraries
 
 ENDING_S = 10.0
 """How long a training that is to end may take to write down where it was."""
@@ -127,7 +127,7 @@ class TrainingDesk:
         ArtefactRefused
             Another training runs, or these data cannot train this model.
         UsageError
-            There are no candles to learn from.
+            There are no candles to learn from, or a package that the training needs is not installed.
         OutputProblem
             The machine has no process for it.
         """
@@ -137,6 +137,7 @@ class TrainingDesk:
             raise UnknownName("architecture", architecture, known)
         if reads_books(model):
             raise ArtefactRefused(f"{model} must be given what it reads", "candles", NO_BOOKS)
+        require_libraries(model)
         data, bar = self._data(self._settings)
         asked = {
             "architecture": model,
