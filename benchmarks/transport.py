@@ -229,7 +229,7 @@ def main() -> int:
                     client.flushall()
                 return RedisTransport(server.url)
 
-            travel(rows, "memory", MemoryTransport, events)
+            travel(rows, "memory", lambda: MemoryTransport(max_entries=EVENTS), events)
             bare(rows, server.url, events)
             travel(rows, "redis", through_redis, events)
             effects(rows, "memory", MemoryTransport, Path(folder))
