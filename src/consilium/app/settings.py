@@ -16,6 +16,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from consilium.app.council.section import Council
 from consilium.domain import UnknownName, UsageError
 from consilium.training.teaching import AUTO
 
@@ -283,6 +284,7 @@ class Settings(BaseSettings):
     training: Training = Training()
     serving: Serving = Serving()
     paper: Paper = Paper()
+    council: Council = Council()
 
     @property
     def journal_url(self) -> str:

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 import orjson
 
 from consilium.bus.payloads import as_json, clipped, decode, encode, require_encodable
+from consilium.bus.upcasting import decision_of_1
 from consilium.domain import (
+    ConflictResolved,
     Consensus,
+    CouncilCommanded,
     DataProblem,
-    Decision,
     Event,
     FeatureWindow,
     Fill,
@@ -23,13 +25,18 @@ from consilium.domain import (
     ModelConfigured,
     Order,
     OrderEvent,
+    OrderShadowed,
     Outcome,
     PerformanceReported,
+    PolicyChanged,
     PortfolioSnapshot,
     Prediction,
+    ProfitSplit,
+    ReportRefused,
     RuleChanged,
     SignalReceived,
     StepDone,
+    TimePassed,
     TrainingEnded,
     TrainingStarted,
     UnknownName,
@@ -58,9 +65,16 @@ TOPICS: dict[str, Topic] = {
     "ensemble.signal_received": Topic(SignalReceived, 1),
     "trading.order_sent": Topic(Order, 1),
     "trading.order_changed": Topic(OrderEvent, 1),
+    "trading.order_shadowed": Topic(OrderShadowed, 1),
     "trading.filled": Topic(Fill, 1),
+    "trading.profit_split": Topic(ProfitSplit, 1),
     "portfolio.snapshot_updated": Topic(PortfolioSnapshot, 1),
-    "ai.federation.decision_made": Topic(Decision, 1),
+    "ai.federation.decision_made": Topic(dict, 2),
+    "council.commanded": Topic(CouncilCommanded, 1),
+    "council.conflict_resolved": Topic(ConflictResolved, 1),
+    "council.policy_changed": Topic(PolicyChanged, 1),
+    "council.report_refused": Topic(ReportRefused, 1),
+    "council.time_passed": Topic(TimePassed, 1),
     "system.handler_failed": Topic(HandlerFailed, 1),
     "system.health_updated": Topic(dict, 1),
     "training.started": Topic(TrainingStarted, 1),
@@ -72,7 +86,7 @@ _PLAIN = (
     | orjson.OPT_PASSTHROUGH_DATACLASS
     | orjson.OPT_PASSTHROUGH_DATETIME
 )
-UPCASTERS: dict[tuple[str, int], Upcaster] = {}
+UPCASTERS: dict[tuple[str, int], Upcaster] = {("ai.federation.decision_made", 1): decision_of_1}
 """Of (topic, version): makes a payload of the next version of one of this version."""
 
 

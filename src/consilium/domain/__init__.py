@@ -84,9 +84,11 @@ from consilium.domain.trading import (
     Order,
     OrderEvent,
     OrderKind,
+    OrderShadowed,
     OrderStatus,
     PortfolioSnapshot,
     Position,
+    ProfitSplit,
     Side,
 )
 
@@ -138,6 +140,7 @@ __all__ = [
     "Order",
     "OrderEvent",
     "OrderKind",
+    "OrderShadowed",
     "OrderStatus",
     "Outcome",
     "OutcomeUnknown",
@@ -149,6 +152,7 @@ __all__ = [
     "PortfolioSnapshot",
     "Position",
     "Prediction",
+    "ProfitSplit",
     "PublicTrade",
     "ReportRefused",
     "RuleChanged",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from consilium.domain.checks import require_finite, require_name, require_positive
+from consilium.domain.checks import require_at_least, require_finite, require_name, require_positive
 from consilium.domain.errors import InvalidValue
 
 
@@ -170,3 +170,43 @@ class PortfolioSnapshot:
     winning_days: int = 0
     losing_days: int = 0
     consecutive_losses: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderShadowed:
+    """An order that would have been sent, and the mode in which it was not."""
+
+    order: Order
+    mode: str
+    ts_event: int
+
+    def __post_init__(self) -> None:
+        require_name("mode", self.mode)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfitSplit:
+    """Realised profit above the last high, and where it went.
+
+    Parameters
+    ----------
+    profit
+        Quote units, > 0; the sum of the three parts.
+    locked, reserve, reinvested
+        What was locked, what was put into reserve, and what stays to be traded with.
+    high
+        Realised gains, up to which all profit is split now.
+    """
+
+    profit: float
+    locked: float
+    reserve: float
+    reinvested: float
+    high: float
+    ts_event: int
+
+    def __post_init__(self) -> None:
+        require_positive("profit", self.profit)
+        for name in ("locked", "reserve", "reinvested"):
+            require_at_least(name, getattr(self, name), 0.0)
+        require_finite("high", self.high)

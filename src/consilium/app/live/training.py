@@ -148,7 +148,7 @@ class TrainingDesk:
             "bar": bar,
             "until": None if self._until is None else self._until(),
             "settings": self._settings.model_dump(
-                mode="json", exclude={"api_key", "database_url", "redis_url"}
+                mode="json", exclude={"api_key", "council", "database_url", "redis_url"}
             ),
         }
         with self._lock:

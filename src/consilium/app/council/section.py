@@ -1,0 +1,73 @@
+"""Settings of the council: who sits in it, its bounds, and whom it calls."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+Role = Literal["supervisor", "cro", "ceo", "cio", "cfo", "researcher"]
+
+
+class Alerts(BaseModel):
+    """Whom the council calls, besides the log and the dashboard. See docs/council.md.
+
+    Parameters
+    ----------
+    webhook_url
+        Gets each alert as a JSON object, by POST.
+    telegram_url
+        Of a service that speaks like Telegram's bots.
+    telegram_token, telegram_chat
+        Of a bot, and where it writes.
+    smtp_url
+        ``smtp://USER:PASSWORD@HOST:PORT`` or ``smtps://...``.
+    mail_to, mail_from
+        Addresses.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    webhook_url: SecretStr | None = None
+    telegram_url: str = "https://api.telegram.org"
+    telegram_token: SecretStr | None = None
+    telegram_chat: str = ""
+    smtp_url: SecretStr | None = None
+    mail_to: tuple[str, ...] = ()
+    mail_from: str = "consilium@localhost"
+
+
+class Council(BaseModel):
+    """The six officers. See docs/council.md.
+
+    Parameters
+    ----------
+    enabled
+        False: the limits are those of ``paper.profile``, and nobody changes them.
+    roles
+        Officers that sit; the chief risk officer and the supervisor always do.
+    floor_usd
+        Equity below it freezes trading.
+    universe
+        Base symbols of entries, a part of what is followed; empty for all of it.
+    start_profile
+        Capital profile of a fresh start.
+    one_person
+        A desk of one operator: the same person may complete a loosening after 24 hours.
+    tick_s
+        From one look at the clock to the next.
+    disk_gb
+        Free space in the data folder below which the system is degraded; a fifth of it is critical.
+    alerts
+        Whom it calls.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = True
+    roles: tuple[Role, ...] = ("supervisor", "cro", "ceo", "cio", "cfo", "researcher")
+    floor_usd: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1_000.0
+    universe: tuple[str, ...] = ()
+    start_profile: Literal["MICRO", "LOW", "NORMAL", "AGGRESSIVE"] = "MICRO"
+    one_person: bool = False
+    tick_s: Annotated[float, Field(gt=0.0, le=60.0, allow_inf_nan=False)] = 1.0
+    disk_gb: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1.0
+    alerts: Alerts = Alerts()
