@@ -1,0 +1,365 @@
+"""The council's table in the plainest words: slow reference functions that its tests compare against.
+
+Written from the table of rules alone, without a look at the council's code. Everything here is a pure
+function of figures; nothing is remembered. Ratios are fractions, times are UTC nanoseconds.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from consilium.domain import Briefing, Figure, Hold, Missing, Policy
+
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+RANKS = {"supervisor": 1, "cro": 2, "ceo": 3, "cio": 4, "cfo": 5, "researcher": 6}
+TIGHTNESS = ("LIVE", "SHADOW", "PAUSED", "REDUCING", "EMERGENCY", "FROZEN")
+CAPABILITIES = {
+    "LIVE": (True, True, True, True),
+    "SHADOW": (False, True, True, True),
+    "PAUSED": (False, True, True, True),
+    "REDUCING": (False, True, True, True),
+    "EMERGENCY": (False, False, True, True),
+    "FROZEN": (False, False, True, True),
+}
+PROFILES = {
+    "MICRO": (0.005, 0.01, 1),
+    "LOW": (0.01, 0.03, 3),
+    "NORMAL": (0.02, 0.05, 5),
+    "AGGRESSIVE": (0.03, 0.08, 8),
+}
+PROFILE_ORDER = tuple(PROFILES)
+ESS_LEVELS = ("NOMINAL", "CAUTION", "WARNING", "CRITICAL")
+LIMITS = (
+    "max_leverage",
+    "max_position_usd",
+    "max_exposure",
+    "max_drawdown",
+    "stop_multiplier",
+    "ess_caution",
+    "ess_warning",
+    "ess_critical",
+)
+FREEZES = ("F1", "F2", "F3", "F4", "F5", "F6")
+SEVERITY = {"F1": "CRITICAL", "F2": "HIGH", "F3": "MEDIUM", "F4": "CRITICAL", "F5": "CRITICAL", "F6": "HIGH"}
+
+
+def above(figure: Figure, bound: float) -> bool:
+    """Return whether a known figure lies strictly above a bound."""
+    return not isinstance(figure, Missing) and figure > bound
+
+
+def below(figure: Figure, bound: float) -> bool:
+    """Return whether a known figure lies strictly below a bound."""
+    return not isinstance(figure, Missing) and figure < bound
+
+
+def counted(figure: Figure, bound: int) -> bool:
+    """Return whether a known count is at least a bound."""
+    return not isinstance(figure, Missing) and figure >= bound
+
+
+# --- what is in force -------------------------------------------------------------------------------------
+
+
+def tightest_mode(modes: Iterable[str]) -> str:
+    """Return the tightest of modes; LIVE where there is none."""
+    return max(modes, key=TIGHTNESS.index, default="LIVE")
+
+
+def capabilities(modes: Iterable[str]) -> tuple[bool, bool, bool, bool]:
+    """Return (entry, strategy exit, protective stop, operator reduces): what all modes allow."""
+    rows = [CAPABILITIES[mode] for mode in modes] or [CAPABILITIES["LIVE"]]
+    return tuple(all(column) for column in zip(*rows, strict=True))  # type: ignore[return-value]
+
+
+def tightest_profile(profiles: Iterable[str]) -> str:
+    """Return the tightest of profiles."""
+    return min(profiles, key=PROFILE_ORDER.index)
+
+
+def meet(base: Policy, holds: Iterable[Hold]) -> dict[str, object]:
+    """Return the tightest of holds and base, key by key; ``base`` already has what was granted."""
+    listed = list(holds)
+    modes = [str(h.value) for h in listed if h.key == "mode"]
+    profile = tightest_profile([base.profile, *(str(h.value) for h in listed if h.key == "profile")])
+    entry, strategy_exit, protective_stop, operator_reduces = capabilities(modes)
+    risk, daily, positions = PROFILES[profile]
+    result: dict[str, object] = {
+        "mode": tightest_mode(modes),
+        "profile": profile,
+        "max_risk_per_trade": risk,
+        "max_daily_risk": daily,
+        "max_positions": positions,
+        "entry": entry,
+        "strategy_exit": strategy_exit,
+        "protective_stop": protective_stop,
+        "operator_reduces": operator_reduces,
+        "reduce": "REDUCING" in modes,
+        "flatten": "EMERGENCY" in modes,
+    }
+    for name in LIMITS:
+        bounds = [float(h.value) for h in listed if h.key == name]  # type: ignore[arg-type]
+        result[name] = min([getattr(base, name), *bounds])
+    allowed = None if base.symbols is None else set(base.symbols)
+    for hold in listed:
+        if hold.key == "symbols":
+            named = set(hold.value)  # type: ignore[arg-type]
+            allowed = named if allowed is None else allowed & named
+    result["symbols"] = allowed
+    return result
+
+
+def no_looser(policy: Policy, than: Policy) -> list[str]:
+    """Return the keys in which a policy allows more than another."""
+    found = [name for name in LIMITS if getattr(policy, name) > getattr(than, name)]
+    if PROFILE_ORDER.index(policy.profile) > PROFILE_ORDER.index(than.profile):
+        found.append("profile")
+    if than.symbols is not None and (policy.symbols is None or not set(policy.symbols) <= set(than.symbols)):
+        found.append("symbols")
+    return found
+
+
+# --- triggers ---------------------------------------------------------------------------------------------
+
+
+def f1(now: Briefing) -> bool:
+    """Drawdown > 10 %, also measured since the last rebase."""
+    return above(now.portfolio.drawdown_rebased, 0.10)
+
+
+def f2(now: Briefing) -> bool:
+    """Daily loss > 5 %."""
+    return above(now.portfolio.daily_loss, 0.05)
+
+
+def f3(now: Briefing) -> bool:
+    """Five losing closes in a row, or more."""
+    return counted(now.portfolio.consecutive_losses, 5)
+
+
+def f4(now: Briefing, floor: float = 1000.0) -> bool:
+    """Equity below the floor of capital."""
+    return below(now.portfolio.equity, floor)
+
+
+def f5(now: Briefing) -> bool:
+    """The emergency stop is CRITICAL or the system is in EMERGENCY."""
+    return now.ess == "CRITICAL" or now.system == "EMERGENCY"
+
+
+def f6(now: Briefing) -> bool:
+    """Nothing known for long with open positions, or a journal or reconciliation that failed."""
+    return bool(now.faults) or (now.portfolio.lost and above(now.portfolio.positions, 0))
+
+
+def freezes(now: Briefing, floor: float = 1000.0) -> set[str]:
+    """Return the rows of freezes whose trigger is true."""
+    truth = (f1(now), f2(now), f3(now), f4(now, floor), f5(now), f6(now))
+    return {rule for rule, true in zip(FREEZES, truth, strict=True) if true}
+
+
+def may_unfreeze(now: Briefing, floor: float = 1000.0) -> list[str]:
+    """Return what of U1's conditions, dwell and reviews apart, is not fulfilled now."""
+    of = now.portfolio
+    flat = of.positions == 0
+    missing = sorted(freezes(now, floor))
+    if not (flat or of.unprotected == 0):
+        missing.append("positions without a stop")
+    if not (isinstance(of.loss_15m, float | int) and of.loss_15m <= 0.001):
+        missing.append("a loss in 15 minutes")
+    if not below(of.drawdown_rebased, 0.05):
+        missing.append("drawdown")
+    if not above(of.equity, 1.5 * floor):
+        missing.append("equity")
+    if now.ess != "NOMINAL":
+        missing.append("ess")
+    if now.system != "HEALTHY":
+        missing.append("health")
+    if of.late or of.lost:
+        missing.append("late data")
+    return missing
+
+
+def reviewers(severities: Iterable[str]) -> int:
+    """Return how many persons must have reviewed a freeze."""
+    return 2 if set(severities) & {"CRITICAL", "HIGH"} else 1
+
+
+def m1(now: Briefing) -> bool:
+    """The emergency stop is CRITICAL or the system is in EMERGENCY."""
+    return f5(now)
+
+
+def m2(now: Briefing) -> bool:
+    """The system is CRITICAL or the emergency stop warns."""
+    return now.system == "CRITICAL" or now.ess == "WARNING"
+
+
+def m3(now: Briefing) -> bool:
+    """The system is DEGRADED."""
+    return now.system == "DEGRADED"
+
+
+def p1(now: Briefing) -> bool:
+    """Drawdown > 8 %, or the most of 30 days > 10 %."""
+    return above(now.portfolio.drawdown, 0.08) or above(now.portfolio.max_drawdown, 0.10)
+
+
+def p2(now: Briefing) -> bool:
+    """Three loss days, drawdown > 5 %, or win rate < 40 %."""
+    of = now.portfolio
+    return counted(of.losing_days, 3) or above(of.drawdown, 0.05) or below(of.win_rate, 0.40)
+
+
+def p3(now: Briefing) -> bool:
+    """Five profit days, drawdown < 3 %, win rate > 60 % and Sharpe > 1.5."""
+    of = now.portfolio
+    return (
+        counted(of.winning_days, 5)
+        and below(of.drawdown, 0.03)
+        and above(of.win_rate, 0.60)
+        and above(of.sharpe, 1.5)
+    )
+
+
+def r1(now: Briefing) -> bool:
+    """What of R1 is a condition rather than an edge: a rise of drawdown > 2 points, exposure > 85 %."""
+    return above(now.portfolio.drawdown_rise, 0.02) or above(now.portfolio.exposure, 0.85)
+
+
+def r1_onset(before: Briefing, now: Briefing) -> bool:
+    """Return whether R1 sets on: a condition became true, or the emergency stop went up a level."""
+    rise = above(now.portfolio.drawdown_rise, 0.02) and not above(before.portfolio.drawdown_rise, 0.02)
+    full = above(now.portfolio.exposure, 0.85) and not above(before.portfolio.exposure, 0.85)
+    known = before.ess in ESS_LEVELS and now.ess in ESS_LEVELS
+    return rise or full or (known and ESS_LEVELS.index(now.ess) > ESS_LEVELS.index(before.ess))
+
+
+def r1_limits(onsets: int, base: Policy) -> dict[str, float]:
+    """Return R1's limits: base x .5^k with floors, the stop x .75^k, k at most 3."""
+    k = min(onsets, 3)
+    half = 0.5**k
+    return {
+        "max_leverage": max(1.0, base.max_leverage * half),
+        "max_position_usd": max(500.0, base.max_position_usd * half),
+        "max_exposure": max(0.10, base.max_exposure * half),
+        "stop_multiplier": base.stop_multiplier * 0.75**k,
+    }
+
+
+def r2(now: Briefing) -> bool:
+    """Drawdown > 8 %."""
+    return above(now.portfolio.drawdown, 0.08)
+
+
+def r3(now: Briefing) -> bool:
+    """Drawdown < 2 %, win rate > 65 % and Sharpe > 2: the figures of R3 without its time and holds."""
+    of = now.portfolio
+    return below(of.drawdown, 0.02) and above(of.win_rate, 0.65) and above(of.sharpe, 2.0)
+
+
+def e1(now: Briefing) -> bool:
+    """Drawdown > 6 % or the most of 30 days > 8 %, since the last rebase."""
+    of = now.portfolio
+    return above(of.drawdown_rebased, 0.06) or above(of.max_drawdown_rebased, 0.08)
+
+
+def e1_thresholds(level: Figure) -> tuple[float, float, float]:
+    """Return E1's thresholds at a loss: 2 %, 4 %, min(8 %, max(7 %, loss + .5 points))."""
+    loss = 0.0 if isinstance(level, Missing) else level
+    return 0.02, 0.04, min(0.08, max(0.07, loss + 0.005))
+
+
+def c2(now: Briefing) -> bool:
+    """Drawdown > 5 % or win rate < 45 %."""
+    return above(now.portfolio.drawdown, 0.05) or below(now.portfolio.win_rate, 0.45)
+
+
+def split(now: Briefing) -> tuple[float, float, float]:
+    """Return (lock, reinvest, reserve) of B1 to B4."""
+    of = now.portfolio
+    if above(of.drawdown, 0.05):
+        return 0.60, 0.25, 0.15
+    if below(of.reserve, 0.05):
+        return 0.20, 0.50, 0.30
+    if above(of.reserve, 0.15):
+        return 0.25, 0.70, 0.05
+    return 0.30, 0.60, 0.10
+
+
+def ess_level(loss: Figure, policy: Policy) -> str:
+    """Return the level of a loss; at exact equality the lower one."""
+    if isinstance(loss, Missing):
+        return ""
+    if loss > policy.ess_critical:
+        return "CRITICAL"
+    if loss > policy.ess_warning:
+        return "WARNING"
+    return "CAUTION" if loss > policy.ess_caution else "NOMINAL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Most:
+    """The most that may be in force while triggers are true."""
+
+    mode: str
+    profile: str
+    leverage: float
+    position: float
+    exposure: float
+    stop: float
+    caution: float
+    warning: float
+    symbols: int | None
+
+
+def most(now: Briefing, floor: float = 1000.0) -> Most:
+    """Return the loosest policy that figures alone permit; holds from before may be tighter."""
+    modes = ["LIVE"]
+    modes += ["FROZEN"] * bool(freezes(now, floor))
+    modes += ["EMERGENCY"] * m1(now)
+    modes += ["PAUSED"] * (m2(now) or now.portfolio.late or not now.system or not now.ess)
+    modes += ["SHADOW"] * m3(now)
+    once = r1_limits(1, now.base) if r1(now) else r1_limits(0, now.base)
+    return Most(
+        mode=tightest_mode(modes),
+        profile="MICRO" if p1(now) else "AGGRESSIVE",
+        leverage=1.0 if r2(now) else once["max_leverage"],
+        position=once["max_position_usd"],
+        exposure=once["max_exposure"],
+        stop=once["stop_multiplier"],
+        caution=0.02 if e1(now) else now.base.ess_caution,
+        warning=0.04 if e1(now) else now.base.ess_warning,
+        symbols=3 if c2(now) else None,
+    )
+
+
+def allocation(scores: Sequence[float]) -> list[float]:
+    """Return C1's weights: scores above 0 normalised, at least 2 %, at most max(50 %, 1/n), by bisection."""
+    n = len(scores)
+    positive = [max(score, 0.0) for score in scores]
+    if sum(positive) <= 0:
+        return [1.0 / n] * n
+    low, high = 0.02, max(0.5, 1.0 / n)
+    least, most_ = 0.0, 1e12
+
+    def filled(scale: float) -> list[float]:
+        return [min(max(scale * score, low), high) for score in positive]
+
+    if n * low >= 1.0:
+        return [1.0 / n] * n
+    for _ in range(400):
+        middle = 0.5 * (least + most_)
+        if sum(filled(middle)) < 1.0:
+            least = middle
+        else:
+            most_ = middle
+    return filled(most_)
+
+
+def shrunk_score(sharpe: float, win_rate: float, days: int) -> float:
+    """Return C1's score of a model's shadow book."""
+    return sharpe * days / (days + 365) + 2 * (win_rate - 0.5)
