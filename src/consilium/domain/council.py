@@ -12,6 +12,7 @@ def _require_head(message: "AccountReported | HealthReported | ModelReported") -
     require_name("source", message.source)
     require_at_least("sequence", message.sequence, 0)
     require_at_least("ts_event", message.ts_event, 0)
+    require_at_least("received_at", message.received_at, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,9 @@ class AccountReported:
         Who says it, and its running number there: an older or repeated one changes nothing.
     ts_event
         When it was so; UTC nanoseconds.
+    received_at
+        When it came, by the council's clock: a report from the future is known by it. 0 where the source
+        keeps that clock itself.
     interval_ns
         How often the source speaks; 0 if unknown.
     equity
@@ -60,6 +64,7 @@ class AccountReported:
     locked: float = 0.0
     reserve: float = 0.0
     profit: float | None = None
+    received_at: int = 0
 
     def __post_init__(self) -> None:
         _require_head(self)
@@ -78,6 +83,8 @@ class HealthReported:
         Level that the source itself claims; empty if it says none. The worse of it and our own counts.
     faults
         Demands of a freeze: ``journal`` or ``reconciliation`` with a reason.
+    received_at
+        As of `AccountReported`.
     """
 
     source: str
@@ -87,6 +94,7 @@ class HealthReported:
     ess_state: str = ""
     detail: str = ""
     faults: Mapping[str, str] = field(default_factory=dict)
+    received_at: int = 0
 
     def __post_init__(self) -> None:
         _require_head(self)
@@ -95,7 +103,10 @@ class HealthReported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReported:
-    """A model's figures by one source; None where there is too little behind them."""
+    """A model's figures by one source; None where there is too little behind them.
+
+    Its sequence runs by source and model. ``received_at`` is as of `AccountReported`.
+    """
 
     source: str
     sequence: int
@@ -106,6 +117,7 @@ class ModelReported:
     days: int = 0
     trades: int | None = None
     staleness_days: float | None = None
+    received_at: int = 0
 
     def __post_init__(self) -> None:
         _require_head(self)
