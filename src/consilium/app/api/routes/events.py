@@ -12,6 +12,7 @@ from consilium.app.api.answers import Page, Published
 from consilium.app.api.cached import JsonBytes, as_json
 from consilium.app.api.paging import LARGEST_OFFSET, After, Limit, page_of
 from consilium.app.api.problems import ApiProblem
+from consilium.app.api.reading import read
 from consilium.app.api.schemas import PAYLOADS, OutsideEvent
 from consilium.app.api.streams import EventHub, EventStream, event_body
 from consilium.domain import UnknownName
@@ -78,7 +79,7 @@ async def follow(
     given = last_event_id if last_event_id is not None else after
     place = hub.end() if given is None else given
     if place > hub.end():
-        head = (await run_in_threadpool(request.app.state.system.journal.head)).offset
+        head = (await read(request.app.state.system.journal.head)).offset
         if place > head:
             raise ApiProblem(
                 409, f"the place must be in the journal, which ends at {head}; got {place}: begin anew"
@@ -94,7 +95,7 @@ async def history(
     """Return events of the journal, page by page: oldest first, or newest first where `before` is given."""
     system = system_of(request)
     chosen = topics.split(",") if topics else None
-    found = await run_in_threadpool(
+    found = await read(
         system.journal.read, after, limit, topics=chosen, newest_first=before is not None, before=before
     )
     return JsonBytes(as_json(page_of([event_body(recorded) for recorded in found], limit)))

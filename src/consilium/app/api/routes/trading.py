@@ -3,13 +3,13 @@
 from collections.abc import Collection
 
 from fastapi import Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from consilium.app.api.access import needs, router, system_of
 from consilium.app.api.answers import Account, Page, Positions
 from consilium.app.api.cached import JsonBytes, as_json
 from consilium.app.api.paging import After, Limit, page_of
+from consilium.app.api.reading import read
 from consilium.app.api.streams import event_body
 
 routes = router("/api/trading", "trading")
@@ -21,13 +21,13 @@ FILLS = ("trading.filled",)
 @routes.get("/status", response_model=Account, **needs("read"))
 async def account(request: Request) -> Response:
     """Return what the account is worth, and its positions."""
-    return JsonBytes(as_json(await run_in_threadpool(request.app.state.system.trading_status)))
+    return JsonBytes(as_json(await read(request.app.state.system.trading_status)))
 
 
 @routes.get("/positions", response_model=Positions, **needs("read"))
 async def positions(request: Request) -> Response:
     """Return what is held."""
-    found = (await run_in_threadpool(request.app.state.system.trading_status)).get("positions", [])
+    found = (await read(request.app.state.system.trading_status)).get("positions", [])
     rows = list(found.values()) if isinstance(found, dict) else list(found)
     return JsonBytes(as_json({"positions": rows}))
 
@@ -46,5 +46,5 @@ async def fills(request: Request, after: After = 0, limit: Limit = 100) -> Respo
 
 async def _events(request: Request, topics: Collection[str], after: int, limit: int) -> Response:
     system = system_of(request)
-    found = await run_in_threadpool(system.journal.read, after, limit, topics=topics)
+    found = await read(system.journal.read, after, limit, topics=topics)
     return JsonBytes(as_json(page_of([event_body(recorded) for recorded in found], limit)))
