@@ -5,12 +5,19 @@ from typing import Any
 
 from consilium.domain import UnknownName, UsageError
 from consilium.market.candles import CandleSeries
-from consilium.market.simulator import KINDS, SimulatedBooks, simulate
+from consilium.market.simulator import KINDS, SimulatedBooks, simulate, simulate_falls
+from consilium.market.simulator.falls import FALLS, shortest
+from consilium.market.simulator.falls import KIND as DRAWDOWN
 
 WORD = "simulate"
 BOOK = "book"
 CANDLE_KEYS = {"symbols": int, "bars": int, "signal_ic": float, "kind": str, "seed": int}
+FALL_KEYS = {"symbols": int, "bars": int, "falls": str, "kind": str, "seed": int}
 BOOK_KEYS = {"symbols": int, "bars": int, "strength": float, "kind": str, "seed": int}
+
+
+AFTERWARDS = 2_016
+"""Bars after the last fall, where none are asked for: twelve weeks of hours."""
 
 
 def is_simulated(data: str) -> bool:
@@ -45,11 +52,34 @@ def simulated_candles(data: str, seed: int) -> Mapping[str, CandleSeries]:
     UnknownName
         A setting that is not there.
     """
+    if _given(data).get("kind") == DRAWDOWN:
+        return _falling(data, seed)
     settings: dict[str, object] = {"symbols": 4, "bars": 4000, "seed": seed}
     found = settings | _read(data, CANDLE_KEYS)
     if found.get("kind", KINDS[0]) not in KINDS:
-        raise UnknownName("kind", str(found["kind"]), (*KINDS, BOOK))
+        raise UnknownName("kind", str(found["kind"]), (*KINDS, DRAWDOWN, BOOK))
     return simulate(**found).series  # type: ignore[arg-type]  # read by CANDLE_KEYS
+
+
+def _falling(data: str, seed: int) -> Mapping[str, CandleSeries]:
+    """Simulate the market whose falls are given, as shares with a slash between them."""
+    found = _read(data, FALL_KEYS)
+    falls = _shares(str(found["falls"])) if "falls" in found else FALLS
+    return simulate_falls(
+        symbols=int(found.get("symbols", 1)),
+        bars=int(found.get("bars", shortest(falls) + AFTERWARDS)),
+        seed=int(found.get("seed", seed)),
+        falls=falls,
+    )
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split("/"))
+    except ValueError:
+        raise UsageError(
+            "falls must be shares with a slash between them", repr(text), "write for example falls=0.03/0.02"
+        ) from None
 
 
 def simulated_books(data: str, seed: int, interval_ns: int) -> SimulatedBooks:

@@ -2,6 +2,7 @@
 
 from consilium.market.simulator.books import SimulatedBook, simulate_book
 from consilium.market.simulator.candles import KINDS, START_TS, Habits, Simulation, simulate
+from consilium.market.simulator.falls import simulate_falls
 from consilium.market.simulator.habits import BookHabits
 from consilium.market.simulator.recordings import SimulatedBooks
 
@@ -15,4 +16,5 @@ __all__ = [
     "Simulation",
     "simulate",
     "simulate_book",
+    "simulate_falls",
 ]
