@@ -37,10 +37,17 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruling:
-    """What an officer concludes: proposals, and all that it wants to remember, as JSON values."""
+    """What an officer concludes: proposals, and all that it wants to remember, as JSON values.
+
+    Parameters
+    ----------
+    due_at
+        When the clock alone may change its mind next; None if only other facts can. UTC nanoseconds.
+    """
 
     proposals: tuple[Proposal, ...] = ()
     memory: Mapping[str, Any] = field(default_factory=dict)
+    due_at: int | None = None
 
 
 class Role(Protocol):

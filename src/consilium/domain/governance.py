@@ -280,6 +280,10 @@ class Briefing:
         By followed symbol, its 30-day volume in quote units.
     started_at
         When the council began to sit; UTC nanoseconds.
+    floor_usd
+        Least equity, below which trading is frozen (F4).
+    disabled_rules
+        Rows of the table that never fire: for a comparison with and without them.
     """
 
     snapshot_id: str
@@ -295,6 +299,8 @@ class Briefing:
     reviews: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     volumes: Mapping[str, float] = field(default_factory=dict)
     started_at: int = 0
+    floor_usd: float = 1000.0
+    disabled_rules: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
