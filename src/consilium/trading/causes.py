@@ -2,9 +2,10 @@
 
 ``cause_id`` is ``<cause>:<the rest>``; the cause is what stands before the first colon, and nothing else of
 it is ever read. The service writes ``consensus`` (entries), ``horizon``, ``opposite`` and ``stop`` (exits),
-and ``protect`` (the resting stop), each followed by the symbol and the time. A person's order has
-``operator`` and the command's id, as in ``operator:42``. The cause chooses which capability a reduce-only
-order needs; it never loosens anything for an order that opens or adds.
+and ``protect`` (the resting stop), and where the council asks for it ``flatten``, ``reduce`` and
+``unprotected`` (a position that no stop can be placed for), each followed by the symbol and the time. A
+person's order has ``operator`` and the command's id, as in ``operator:42``. The cause chooses which
+capability a reduce-only order needs; it never loosens anything for an order that opens or adds.
 """
 
 from consilium.domain import Order
@@ -12,6 +13,9 @@ from consilium.domain import Order
 CONSENSUS = "consensus"
 PROTECT = "protect"
 OPERATOR = "operator"
+FLATTEN = "flatten"
+REDUCE = "reduce"
+UNPROTECTED = "unprotected"
 
 
 def cause_id(cause: str, symbol: str, ts: int) -> str:
@@ -25,6 +29,17 @@ def cause_id(cause: str, symbol: str, ts: int) -> str:
     return f"{cause}:{symbol}:{ts}"
 
 
+def cause_of(order: Order) -> str:
+    """Return what stands before the first colon.
+
+    Examples
+    --------
+    >>> cause_of(Order(order_id="1", symbol="X", side="SELL", quantity=1.0, ts_event=0, cause_id="stop:X:7"))
+    'stop'
+    """
+    return order.cause_id.partition(":")[0]
+
+
 def by_operator(order: Order) -> bool:
     """Whether a person wants an order: its cause is exactly ``operator``.
 
@@ -35,4 +50,4 @@ def by_operator(order: Order) -> bool:
     >>> by_operator(order), by_operator(replace(order, cause_id="operators:42"))
     (True, False)
     """
-    return order.cause_id.partition(":")[0] == OPERATOR
+    return cause_of(order) == OPERATOR

@@ -5,7 +5,7 @@ from dataclasses import fields
 from math import isfinite
 from typing import Any, ClassVar
 
-from consilium.domain import InvalidValue, Order
+from consilium.domain import InvalidValue, Order, Policy
 
 
 def plain(value: Any) -> Any:
@@ -64,3 +64,23 @@ def order_state(order: Order) -> dict[str, Any]:
 def read_order(state: Mapping[str, Any]) -> Order:
     """Return the order that ``order_state`` wrote."""
     return Order(**{name: scalar(value) for name, value in state.items()})
+
+
+def policy_state(policy: Policy) -> dict[str, Any]:
+    """Return a policy as JSON values."""
+    state = {field.name: getattr(policy, field.name) for field in fields(policy)}
+    symbols = None if policy.symbols is None else list(policy.symbols)
+    return state | {"symbols": symbols, "weights": dict(policy.weights)}
+
+
+def read_policy(state: Mapping[str, Any]) -> Policy:
+    """Return the policy that ``policy_state`` wrote.
+
+    Examples
+    --------
+    >>> policy = Policy(symbols=("A", "B"), weights={"m": 1.0})
+    >>> read_policy(policy_state(policy)) == policy
+    True
+    """
+    symbols = state["symbols"]
+    return Policy(**{**state, "symbols": None if symbols is None else tuple(symbols)})

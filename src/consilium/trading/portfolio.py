@@ -259,6 +259,11 @@ class Portfolio(Kept):
         self._units -= (locked + reserve) / self.nav
 
     @property
+    def realised(self) -> float:
+        """Gains of all that was sold, less all fees and funding, in quote units."""
+        return self._realised - self.fees
+
+    @property
     def free_cash(self) -> float:
         """Cash that is neither locked nor in reserve."""
         return self.cash - self.locked - self.reserve

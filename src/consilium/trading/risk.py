@@ -2,16 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import inf
 from typing import Any
 
 from consilium.domain import Order, OrderKind, Policy
 from consilium.domain.checks import require_fraction
-from consilium.trading.causes import by_operator
+from consilium.trading.causes import FLATTEN, OPERATOR, REDUCE, UNPROTECTED, cause_of
 from consilium.trading.days import day_of_close
 from consilium.trading.holdings import Holding
-from consilium.trading.kept import Kept
+from consilium.trading.kept import Kept, policy_state, read_policy
 from consilium.trading.portfolio import Portfolio
 from consilium.trading.tape import Tape
 
@@ -71,7 +71,7 @@ class RiskGate(Kept):
     def state(self) -> dict[str, Any]:
         """Return policy, refusals and halts as JSON values."""
         return super().state() | {
-            "policy": asdict(self.policy),
+            "policy": policy_state(self.policy),
             "refusals": dict(self.refusals),
             "halts": list(self.halts),
         }
@@ -79,7 +79,7 @@ class RiskGate(Kept):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up what ``state`` returned."""
         super().restore(state)
-        self.policy = Policy(**state["policy"])
+        self.policy = read_policy(state["policy"])
         self.refusals = Counter(state["refusals"])
         self.halts = list(state["halts"])
 
@@ -101,16 +101,22 @@ class RiskGate(Kept):
         """Whether the drawdown limit holds entries back now."""
         return self._halt_day is not None
 
+    def follows(self, symbol: str) -> bool:
+        """Whether a symbol is in the universe of entries."""
+        return self.policy.symbols is None or symbol in self.policy.symbols
+
     def refuse(self, reason: str) -> bool:
         """Count a refusal; always False."""
         self.refusals[reason] += 1
         return False
 
-    def admits(self, portfolio: Portfolio, *, waiting: int) -> bool:
-        """Whether any entry may be made now; ``waiting`` entries are on their way."""
+    def admits(self, portfolio: Portfolio, *, waiting: int, symbol: str = "") -> bool:
+        """Whether an entry may be made now; ``waiting`` entries are on their way."""
         policy = self.policy
         if not policy.entry:
             return self.refuse("entry_not_allowed")
+        if symbol and not self.follows(symbol):
+            return self.refuse("not_in_universe")
         if not self.limits:
             return True
         if self.halted:
@@ -187,15 +193,14 @@ class RiskGate(Kept):
         """
         policy = self.policy
         if order.reduce_only:
-            if by_operator(order):
-                return policy.operator_reduces or self.refuse("operator_reduce_not_allowed")
-            if order.kind is OrderKind.STOP:
-                return policy.protective_stop or self.refuse("protective_stop_not_allowed")
-            return policy.strategy_exit or self.refuse("strategy_exit_not_allowed")
+            allowed, reason = _reducing(order, policy)
+            return allowed or self.refuse(reason)
         if entry is None:
             return self.refuse("entry_without_stop")
         if not policy.entry:
             return self.refuse("entry_not_allowed")
+        if not self.follows(order.symbol):
+            return self.refuse("not_in_universe")
         if not self.limits:
             return True
         broken = self._broken(portfolio, entry, waiting)
@@ -220,16 +225,31 @@ class RiskGate(Kept):
         return "max_daily_risk" if risk > policy.max_daily_risk * equity * SLACK else ""
 
 
+def _reducing(order: Order, policy: Policy) -> tuple[bool, str]:
+    """Return whether a reduce-only order may be sent, and what it is refused for if not."""
+    cause = cause_of(order)
+    if cause == OPERATOR:
+        return policy.operator_reduces, "operator_reduce_not_allowed"
+    if order.kind is OrderKind.STOP or cause == UNPROTECTED:
+        return policy.protective_stop, "protective_stop_not_allowed"
+    if cause == FLATTEN:
+        return policy.flatten or policy.strategy_exit, "flatten_not_in_force"
+    if cause == REDUCE:
+        return policy.reduce or policy.strategy_exit, "reduce_not_in_force"
+    return policy.strategy_exit, "strategy_exit_not_allowed"
+
+
 def open_risk(portfolio: Portfolio) -> float:
     """Return what all positions lose if every stop is hit, ``sum (entry - stop) q``, in quote units.
 
     A position without a stop risks its whole entry value; a stop above the entry risks nothing. A stranded
     one is left out: no stop works without bars, and it must not hold all other symbols back.
     """
-    return sum(_at_stake(holding) for holding in portfolio.holdings.values() if not holding.stranded)
+    return sum(at_stake(holding) for holding in portfolio.holdings.values() if not holding.stranded)
 
 
-def _at_stake(holding: Holding) -> float:
+def at_stake(holding: Holding) -> float:
+    """Return what a position loses if its stop is hit, in quote units."""
     if holding.stop is None:
         return holding.entry * abs(holding.quantity)
     return max((holding.entry - holding.stop) * holding.quantity, 0.0)

@@ -12,28 +12,25 @@ from consilium.domain import (
     Instrument,
     InvalidValue,
     Order,
-    OrderEvent,
     OrderStatus,
     Policy,
-    PortfolioSnapshot,
     Side,
 )
 from consilium.trading.broker import Happening, PaperBroker
 from consilium.trading.desk import Desk
+from consilium.trading.messages import Message
 from consilium.trading.patience import Strandings, Waiting
+from consilium.trading.policy_in_force import PolicyInForce
 from consilium.trading.portfolio import ConservationBroken, Portfolio
 from consilium.trading.risk import Entry, RiskGate
-from consilium.trading.service_state import ServiceState
 from consilium.trading.strategy import BASE_STOP_ATR, Intent, Strategy
 from consilium.trading.tape import Tape
 
 if TYPE_CHECKING:
     from consilium.trading.holdings import Trade
 
-Message = Order | OrderEvent | Fill | PortfolioSnapshot
 
-
-class TradingService(ServiceState):
+class TradingService(PolicyInForce):
     """Trades one account: a pure function over its state, the same in backtest, paper and live.
 
     An instant is a close: its candles come first, then its consensuses; ``finish`` ends it. ``handle`` does
@@ -98,7 +95,8 @@ class TradingService(ServiceState):
         self._sent: dict[str, Order] = {}
         self._waiting = Waiting()
         self._due: set[str] = set()
-        self._last_id = 0
+        self._last_id = self._shadowed = 0
+        self._split_high = 0.0
         self._now = -1
         self._open = False
         self._settled = True
@@ -158,6 +156,7 @@ class TradingService(ServiceState):
         if not self._settled:
             self.settle(self._now)
         self.leave(self._now)
+        self._carry_out(self._now)
         self.out.append(self.portfolio.snapshot(self._now))
         self._open = False
 
@@ -253,44 +252,45 @@ class TradingService(ServiceState):
         for order_id in self.broker.open_orders():
             self.out.extend(self.broker.cancel(order_id, ts))
 
-    def set_policy(self, policy: Policy) -> None:
-        """Put a policy in force; a tighter stop multiplier moves live stops up, never down."""
-        self.gate.policy = policy
-        for desk in self._desks.values():
-            if desk.holding is not None and desk.stance.distance > 0.0:
-                moved = self.strategy.stop_price(
-                    desk.holding.entry, desk.stance.distance, policy.stop_multiplier
-                )
-                desk.holding.stop = max(desk.holding.stop or 0.0, moved)
-                self._tend(desk, self._now)
-
     # orders
 
     def _enter(self, desk: Desk, ts: int) -> None:
-        tape, gate, stance = desk.tape, self.gate, desk.stance
-        if not gate.admits(self.portfolio, waiting=len(self._waiting)):
+        if self._shadows:
+            self._shadow(desk, ts)
             return
+        drafted = self._draft(desk, ts, f"o{self._last_id + 1}")
+        if drafted is None:
+            return
+        stance, (draft, entry) = desk.stance, drafted
+        self._last_id += 1
+        stance.distance = entry.distance
+        stance.deadline = desk.tape.count + self.strategy.horizon
+        stance.entry_id = self._send(desk, draft, entry)
+        if stance.entry_id:
+            self._waiting.add(
+                desk.tape, value=entry.quantity * entry.price, risk=entry.quantity * entry.stop_distance
+            )
+
+    def _draft(self, desk: Desk, ts: int, order_id: str) -> tuple[Order, Entry] | None:
+        """Write the order that opens, and what the gate wants to know of it; None if there is none."""
+        tape, gate = desk.tape, self.gate
+        if not gate.admits(self.portfolio, waiting=len(self._waiting), symbol=desk.symbol):
+            return None
         price = tape.close[tape.i]
         distance = BASE_STOP_ATR * tape.atr[tape.i]
         if not 0.0 < distance < price:
             gate.refuse("no_stop_distance")
-            return
-        waiting = self._waiting.total
-        quantity = self._quantity(desk, price, distance, waiting)
+            return None
+        quantity = self._quantity(desk, price, distance, self._waiting.total)
         if quantity <= 0.0:
-            return
+            return None
         entry = Entry(
             quantity=quantity,
             price=price,
             distance=distance,
             stop_distance=distance * gate.policy.stop_multiplier,
         )
-        order = desk.entry(self._next_id(), quantity, ts)
-        stance.distance = distance
-        stance.deadline = tape.count + self.strategy.horizon
-        stance.entry_id = self._send(desk, order, entry)
-        if stance.entry_id:
-            self._waiting.add(tape, value=quantity * price, risk=quantity * entry.stop_distance)
+        return desk.entry(order_id, quantity, ts), entry
 
     def _quantity(self, desk: Desk, price: float, distance: float, waiting: tuple[float, float]) -> float:
         notional = self.strategy.notional

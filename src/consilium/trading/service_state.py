@@ -17,7 +17,7 @@ from consilium.trading.tape import Tape
 class ServiceState(Kept):
     """The memory of a `TradingService`: account, orders, stances and, unless shared, the tapes."""
 
-    kept = ("_last_id", "_now", "_open", "_settled")
+    kept = ("_last_id", "_now", "_open", "_settled", "_shadowed", "_split_high")
     broker: PaperBroker
     portfolio: Portfolio
     gate: RiskGate
@@ -27,6 +27,9 @@ class ServiceState(Kept):
     _sent: dict[str, Order]
     _waiting: Waiting
     _due: set[str]
+    _now: int
+    _shadowed: int
+    _split_high: float
 
     def open_desk(self, tape: Tape) -> Desk:
         """Start to follow a symbol."""

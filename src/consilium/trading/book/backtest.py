@@ -241,7 +241,7 @@ class _Run:
 
     def _enter(self, ts: int, bid: float, ask: float) -> None:
         gate, notional = self.gate, self.strategy.notional
-        if notional is None or not gate.admits(self.portfolio, waiting=0):
+        if notional is None or not gate.admits(self.portfolio, waiting=0, symbol=self._symbol):
             return
         limit = bid if self._kind is OrderKind.LIMIT else None
         price = bid if limit is not None else ask

@@ -161,7 +161,7 @@ class BookTrading:
         bid, ask = desk.market.view.touch(ts)
         price = (bid + ask) / 2.0
         waiting = [d.entry for d in self.desks.values() if d.entry is not None]
-        if not gate.admits(self.portfolio, waiting=len(waiting)):
+        if not gate.admits(self.portfolio, waiting=len(waiting), symbol=desk.symbol):
             return
         if price != price:
             gate.refuse("no_price")
