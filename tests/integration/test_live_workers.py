@@ -1,13 +1,15 @@
 """The rooms in processes of their own, over a real Valkey: the same history as in one process."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
@@ -20,10 +22,13 @@ from consilium.app.live import room_worker
 from consilium.app.live.engine import EnsembleEngine, make_live_ensemble
 from consilium.app.live.records import CONSENSUS_REACHED, STEP_DECIDED, Recorder
 from consilium.app.live.rooms import EnsembleRoom
+from consilium.app.live.terms import Terms
 from consilium.app.settings import Settings
 from consilium.bus.journal import open_journal
+from consilium.bus.state_store import open_state_store
 from consilium.bus.transport import MemoryTransport
-from consilium.domain import DataProblem, Event, FeatureWindow, PoolChanged, Prediction, StepDone
+from consilium.domain import DataProblem, Event, FeatureWindow, PoolChanged, Prediction, RuleChanged, StepDone
+from consilium.training.labels import LabelSpec
 from live_cases import store_models
 from live_process import KEY, concluded, free_port, journal_of, serving, told
 
@@ -60,8 +65,9 @@ def in_one_process(models: Path, tmp_path_factory: pytest.TempPathFactory) -> li
 @contextmanager
 def working(room: str, folder: Path, redis: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CONSILIUM_")}
+    feed = FEED if room == "market" else ()
     process = subprocess.Popen(
-        [sys.executable, "-m", "consilium", "worker", room, "--data-dir", str(folder), *FEED, *arguments],
+        [sys.executable, "-m", "consilium", "worker", room, "--data-dir", str(folder), *feed, *arguments],
         cwd=folder,
         env=kept | ENVIRONMENT | {"CONSILIUM_REDIS_URL": redis},
         stderr=subprocess.PIPE,
@@ -184,6 +190,42 @@ def test_an_api_worker_shows_what_the_others_conclude_and_takes_commands(
         ):
             assert time.monotonic() < end
             time.sleep(0.2)
+        health = httpx.get(f"{url}/health", timeout=20.0).json()
+        assert (health["coverage"], health["feed"]["ts_event"]) == ("full", status["ts_event"])
+        assert health["model_federation"]["status"] == "active"
+        assert health["model_federation"]["consensus_signal"]["models_used"] == 2
+        assert "quantum:federation:metrics" in keys_of(fresh_valkey)
+        told = json.loads(keys_of(fresh_valkey)["quantum:consensus:signal"])
+        assert (told["symbol"], told["models_used"]) == ("SIM00", 2)
+        workers = until_told(url, lambda why: "no sign of life" not in why)
+        assert workers == "warn: market: the feed has ended"
+        trading.kill()
+        workers = until_told(url, lambda why: "no sign of life" in why)
+        assert workers.endswith("no sign of life from trading: start consilium worker trading")
+        assert httpx.get(f"{url}/readyz", timeout=20.0).status_code == 200
+
+
+def keys_of(redis: str) -> dict[str, str]:
+    """Return the texts under the keys of the ensemble."""
+    store = open_state_store(redis)
+    try:
+        found = {key: store.get(key) for key in store.scan("quantum:")}
+    finally:
+        store.close()
+    return {key: value.decode() for key, value in found.items() if value is not None}
+
+
+def until_told(url: str, true: Callable[[str], bool], seconds: float = 40.0) -> str:
+    """Wait until what an API worker says of the other workers is so."""
+    import httpx
+
+    end, told = time.monotonic() + seconds, ""
+    while time.monotonic() < end:
+        told = str(httpx.get(f"{url}/readyz", timeout=20.0).json()["checks"].get("workers", ""))
+        if true(told):
+            return told
+        time.sleep(0.2)
+    raise AssertionError(told)
 
 
 POOL = PoolChanged(
@@ -259,6 +301,37 @@ def test_a_restarted_ensemble_worker_holds_consensuses_to_the_gates_of_the_pool(
     for _, payload in unbroken:
         assert isinstance(payload, dict)
         assert not payload["gates"]["break_even"].startswith("not evaluated")
+
+
+def test_an_ensemble_worker_asks_what_the_market_worker_has_begun_with(tmp_path: Path) -> None:
+    settings = Settings.model_validate({"training": {"horizon": 2}})
+    clock = SystemClock()
+    begun: list[dict[str, object]] = []
+    service = make_live_ensemble(settings)
+    engine = EnsembleEngine(service, settings=settings, clock=clock)
+    room = EnsembleRoom(settings, engine, clock, begun=lambda: begun[0] if begun else None)
+
+    def take(messages: Sequence[object]) -> None:
+        for event in Recorder(ts_recorded=1, trace_id="t").events(messages):
+            room.handle(event)
+
+    take([RuleChanged(rule="majority", by="ann", ts_event=1), POOL])
+    assert engine.pure.main.symbol == "BTCUSDT"
+    symbols = [f"SYM{i:03}" for i in range(1_000)]
+    terms = Terms(feed="f", interval_ns=50, symbols=tuple(symbols), bars_per_day=dict.fromkeys(symbols, 24.0))
+    begun.append(terms.as_dict())
+    take([StepDone(feed="f", ts_event=5, digest="d")])
+    spec = LabelSpec(horizon=2)
+    assert engine.pure.main == ("SYM000", 100, spec.label_id(50))
+    assert engine.pure.service.capacity == 2 * 1_000 * (2 + 4)
+    assert engine.status()["strategy"] == "majority"
+    assert engine.pure.service.loaded == set(POOL.models)
+    again = EnsembleRoom(settings, engine, clock, begun=lambda: begun[0])
+    kept = room.state()
+    again.restore(kept)
+    assert again.state() == kept
+    take([replace(POOL, label=LabelSpec(horizon=3).as_dict(), ts_event=6)])
+    assert engine.pure.main.horizon_ns == 150
 
 
 def test_a_worker_without_redis_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -223,6 +223,10 @@ class Engine:
         shown = tuple(Shown(topic, self._standings.shown(topic, now_ns)) for topic in self._topics())
         return Cycle(self.cycles, now_ns, tuple(messages), shown, dict(rejected), dict(fresh))
 
+    def stands(self, now_ns: int) -> Consensus | None:
+        """Return what stands for the main topic at an instant, as a cycle would show it."""
+        return self._standings.shown(self.main, now_ns)
+
     def _read(self, key: str, model: str, raw: bytes, now_ns: int) -> tuple[list[SignalReceived], list[str]]:
         setting = self.service.models.get(model)
         if setting is None:

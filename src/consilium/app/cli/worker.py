@@ -62,9 +62,9 @@ def _work(room: str, settings: "Settings") -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, ask)
     if room == "market":
-        with worker_assembly.market_worker(settings):
+        with worker_assembly.market_worker(settings) as system:
             sys.stderr.write(f"working: market (feed: {settings.live.feed or 'none'})\n")
-            stop.wait()
+            worker_assembly.show_life(settings, room, lambda: worker_assembly.worries(system), stop)
         return
     make = worker_assembly.ensemble_worker if room == "ensemble" else worker_assembly.trading_worker
     hired = make(settings)

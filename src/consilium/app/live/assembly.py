@@ -1,16 +1,15 @@
 """What a living system is made of, by its settings: the one place where its concrete classes meet."""
 
-from typing import Any
-
 from consilium.app.bootstrap import SystemClock
 from consilium.app.live.alone import hold
 from consilium.app.live.candle_log import CandleLog
 from consilium.app.live.core import Parts
-from consilium.app.live.engine import OUTSIDE_LABEL, EnsembleEngine, make_live_ensemble
+from consilium.app.live.engine import EnsembleEngine, make_live_ensemble
 from consilium.app.live.faults import Faults
 from consilium.app.live.feed_choice import make_feed
 from consilium.app.live.feeds import LiveFeed
-from consilium.app.live.members import Members, Shelf
+from consilium.app.live.members import Shelf
+from consilium.app.live.question import question_of
 from consilium.app.live.system import LiveSystem
 from consilium.app.live.training import TrainingDesk
 from consilium.app.settings import Settings
@@ -18,13 +17,6 @@ from consilium.bus.journal import open_journal
 from consilium.bus.state_store import open_state_store
 from consilium.bus.transport import open_transport
 from consilium.domain import Clock
-from consilium.training.labels import LabelSpec
-
-FEWEST_ROUNDS = 4_096
-"""Rounds that are kept for their outcome in any case."""
-
-SPARE_BARS = 4
-"""Bars beyond the horizon by which an outcome may come late: a gap delays it."""
 
 
 def assemble(settings: Settings, *, clock: Clock | None = None, faults: Faults | None = None) -> LiveSystem:
@@ -69,19 +61,22 @@ def assemble(settings: Settings, *, clock: Clock | None = None, faults: Faults |
     feed, journal, candle_log = faults.need(feed), faults.need(journal), faults.need(candle_log)
     shelf = shelf_of(settings, feed)
     members = shelf.load(clock.now_ns())
+    question = question_of(settings, feed.symbols, feed.interval_ns, members.spec)
     # The engine keeps its messages through the system, which is made of the engine.
     made: list[LiveSystem] = []
     engine = EnsembleEngine(
         make_live_ensemble(
             settings,
             (*members.models, *members.missing),
-            capacity=rounds_kept(settings, feed, members),
+            capacity=question.rounds,
         ),
         store,
         settings=settings,
         clock=clock,
         publish=lambda messages: made[0].keep_cycle(messages),
-        **question_of(settings, feed, members),
+        symbol=question.symbol,
+        label_id=question.label_id,
+        horizon_ns=question.horizon_ns,
     )
     parts = Parts(
         settings=settings,
@@ -113,29 +108,3 @@ def shelf_of(settings: Settings, feed: LiveFeed) -> Shelf:
         interval_ns=feed.interval_ns,
         max_age_days=settings.serving.max_age_days,
     )
-
-
-def rounds_kept(settings: Settings, feed: LiveFeed, members: Members) -> int:
-    """Return how many rounds wait for their outcome at most: all symbols over the horizon, and as many again.
-
-    Examples
-    --------
-    >>> from consilium.app.live.feeds import NoFeed
-    >>> rounds_kept(Settings(), NoFeed(), Members())
-    4096
-    """
-    horizon = settings.training.horizon if members.spec is None else members.spec.horizon
-    return max(FEWEST_ROUNDS, 2 * len(feed.symbols) * (horizon + SPARE_BARS))
-
-
-def question_of(settings: Settings, feed: LiveFeed, members: Members) -> dict[str, Any]:
-    """Return what our models forecast, which signals from outside take too: symbol, label and horizon."""
-    symbol = settings.engine.symbol or next(iter(feed.symbols), "")
-    if not feed.interval_ns:
-        return {"symbol": symbol, "label_id": OUTSIDE_LABEL}
-    spec = members.spec or LabelSpec(horizon=settings.training.horizon)
-    return {
-        "symbol": symbol,
-        "label_id": spec.label_id(feed.interval_ns),
-        "horizon_ns": spec.horizon * feed.interval_ns,
-    }

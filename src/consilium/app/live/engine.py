@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from consilium.app.bootstrap import require_members, trip_cost
+from consilium.app.live.question import OUTSIDE_LABEL, Question
 from consilium.app.settings import Settings
 from consilium.bus.state_store import Delete, HashSet, Push, Set, StateStore
 from consilium.bus.state_store import Write as StoreWrite
@@ -25,9 +26,6 @@ from consilium.ensemble.publishing import (
     writes_of,
 )
 from consilium.ensemble.trust_log import KEPT
-
-OUTSIDE_LABEL = "outside"
-"""Label of signals where no model of our own has one."""
 
 _SEARCH_SHARE = 0.02
 """Most of the time that may go into a search for unknown models: a store may hold millions of keys."""
@@ -184,6 +182,29 @@ class EnsembleEngine:
             service.loaded = frozenset(change.models).intersection(service.models)
             service.gates = gates
 
+    def ask(self, question: Question, service: EnsembleService) -> None:
+        """Make another question the main one, and go on with all that was heard and learned.
+
+        Parameters
+        ----------
+        question
+            Signals from outside take it from now on, and the keys show it.
+        service
+            Of the same models and settings, with room for the question's rounds.
+        """
+        with self._lock:
+            before = self._engine
+            broker = SignalBroker(
+                symbol=question.symbol,
+                horizon_ns=question.horizon_ns,
+                label_id=question.label_id,
+                freshness_ns=before.broker.freshness_ns,
+            )
+            service.loaded, service.gates = before.service.loaded, before.service.gates
+            self._engine = Engine(service, broker)
+            self._engine.restore(before.state())
+            self.last_cycle, self._pushed = None, {}
+
     def flush(self, until: int | None = None) -> tuple[Consensus, ...]:
         """Decide the open rounds with ``ts_event <= until`` (None: all) by who has spoken."""
         with self._lock:
@@ -265,7 +286,10 @@ class EnsembleEngine:
     def federation(self) -> dict[str, Any]:
         """Return ``model_federation`` of the health endpoint."""
         with self._lock:
-            return federation_body(self._engine, self.last_cycle.main if self.last_cycle else None)
+            if self.last_cycle is not None:
+                return federation_body(self._engine, self.last_cycle.main)
+            # Before the first cycle, and in a copy that does none.
+            return federation_body(self._engine, self._engine.stands(self._clock.now_ns()))
 
     def state(self) -> dict[str, Any]:
         """Return settings, what was heard and what was learned, as JSON values."""

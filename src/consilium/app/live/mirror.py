@@ -6,8 +6,8 @@ from threading import Event as Flag
 from threading import Thread
 from typing import Any
 
-from consilium import __version__
 from consilium.app.live import views
+from consilium.app.live.alone import ROOMS_OF_ONE
 from consilium.app.live.candle_log import CandleReader
 from consilium.app.live.engine import EnsembleEngine
 from consilium.app.live.outside import outside_event, require_same
@@ -25,8 +25,9 @@ from consilium.app.live.terms import Terms
 from consilium.app.live.training import TrainingDesk
 from consilium.app.settings import Settings
 from consilium.bus.journal import Journal
+from consilium.bus.signs import Signs
 from consilium.bus.transport import Transport
-from consilium.domain import Candle, Clock, Event, UnknownName, to_iso
+from consilium.domain import Candle, Clock, Event, UnknownName, coverage, to_iso
 
 SNAPSHOT = "portfolio.snapshot_updated"
 PERFORMANCE = "model.performance_updated"
@@ -47,6 +48,8 @@ class MirrorSystem:
         Of this process; the engine is a copy that writes nothing.
     candles
         The folder that the market worker writes.
+    signs
+        The signs of life of the other workers; None where nobody leaves any.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class MirrorSystem:
         transport: Transport,
         engine: EnsembleEngine,
         candles: CandleReader,
+        signs: Signs | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock
@@ -65,9 +69,10 @@ class MirrorSystem:
         self.engine = engine
         self.training = TrainingDesk(settings, clock, self.submit, until=self._played_until)
         self._candles = candles
+        self._signs = signs
         self._stop = Flag()
         self._callbacks: list[Callable[[], None]] = []
-        self._room = EnsembleRoom(settings, engine, clock, silent=True)
+        self._room = EnsembleRoom(settings, engine, clock, silent=True, begun=candles.terms)
         self._worker = RoomWorker(self._room, journal, transport)
         self._threads = [
             Thread(target=self._follow, name="consilium-mirror", daemon=True),
@@ -86,6 +91,8 @@ class MirrorSystem:
         self._stop.set()
         for thread in self._threads:
             thread.join(10.0)
+        if self._signs is not None:
+            self._signs.close()
         self.transport.close()
         self.journal.close()
 
@@ -178,17 +185,13 @@ class MirrorSystem:
 
     def health(self) -> dict[str, Any]:
         """Return the body of /health."""
-        found = self.ready()
-        broken = any(why and not why.startswith("warn") for why in found.values())
-        worried = any(why.startswith("warn") for why in found.values())
-        return {
-            "status": "unhealthy" if broken else "degraded" if worried else "healthy",
-            "service": "federation-ai",
-            "version": __version__,
-            "roles_active": 0,
-            "checks": found,
-            "model_federation": self.engine.federation(),
-        }
+        status = self.market_status()
+        return views.health_body(
+            self.ready(),
+            coverage=status["coverage"],
+            feed={"name": status["feed"], "ts_event": status["ts_event"]},
+            federation=self.engine.federation(),
+        )
 
     def ready(self) -> dict[str, str]:
         """Return by part: nothing if it is ready, ``warn: ...``, or why not."""
@@ -201,21 +204,35 @@ class MirrorSystem:
             "feed": views.warned([] if self._newest(STEP_DONE) else ["no step is done yet"]),
             "models": views.warned(missing if pool.get("models") else [*missing, "no model is loaded"]),
             "engine": self._worker.trouble or ("" if self._worker.begun else "catching up with the journal"),
+            "workers": views.warned(self._absent()),
         }
+
+    def _absent(self) -> list[str]:
+        """Return which workers do not live, or what troubles them."""
+        seen = None if self._signs is None else self._signs.seen(ROOMS_OF_ONE)
+        if seen is None:
+            return []  # where Redis is away, the bus says so
+        absent = [name for name, trouble in seen.items() if trouble is None]
+        told = [f"{name}: {trouble}" for name, trouble in seen.items() if trouble]
+        if absent:
+            told.append(f"no sign of life from {', '.join(absent)}: start consilium worker {absent[0]}")
+        return told
 
     def market_status(self) -> dict[str, Any]:
         """Return what is followed, and how far."""
         kept, step, pool = self._candles.terms(), self._newest(STEP_DONE), self._newest(POOL_CHANGED)
         terms = Terms.of(kept) if kept else Terms(bars_per_day={})
         ts = int(step.get("ts_event", 0))
+        models, missing = pool.get("models", {}), pool.get("missing", {})
         return {
             "feed": terms.feed,
             "interval_ns": terms.interval_ns,
             "symbols": list(terms.symbols),
             "ts_event": ts,
             "time": to_iso(ts),
-            "models": pool.get("models", {}),
-            "missing": pool.get("missing", {}),
+            "coverage": coverage(len(models), len(models) + len(missing)) if models or missing else "none",
+            "models": models,
+            "missing": missing,
         }
 
     def candles(self, symbol: str, limit: int) -> list[dict[str, Any]]:

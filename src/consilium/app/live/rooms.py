@@ -1,15 +1,16 @@
 """The ensemble and the trading room as workers: what each hears, and what follows from it."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from threading import Event as Flag
 from typing import Any
 
 from consilium.app.live.account import Accounts
 from consilium.app.live.candle_log import CandleReader, digest_of
-from consilium.app.live.engine import EnsembleEngine
+from consilium.app.live.engine import EnsembleEngine, make_live_ensemble
 from consilium.app.live.pipeline import NOBODY, gates_of, read_change
+from consilium.app.live.question import Question, question_of
 from consilium.app.live.records import (
     CONSENSUS_REACHED,
     FEED,
@@ -54,6 +55,8 @@ class EnsembleRoom:
         Dates what is written down.
     silent
         Whether nothing follows: a copy that only shows what the worker of this room says.
+    begun
+        Returns what the market worker has begun with, None before; never if not given.
     """
 
     topics: tuple[str, ...] = (
@@ -67,13 +70,22 @@ class EnsembleRoom:
     )
 
     def __init__(
-        self, settings: Settings, engine: EnsembleEngine, clock: Clock, *, silent: bool = False
+        self,
+        settings: Settings,
+        engine: EnsembleEngine,
+        clock: Clock,
+        *,
+        silent: bool = False,
+        begun: Callable[[], Mapping[str, Any] | None] = lambda: None,
     ) -> None:
         self.name = "api" if silent else "ensemble"
         self._settings = settings
         self._engine = engine
         self._clock = clock
         self._silent = silent
+        self._begun = begun
+        self._terms: Terms | None = None
+        self._asked: Question | None = None
         self._change: PoolChanged | None = None
         self.torn = False
         self.taken = Flag()
@@ -86,6 +98,8 @@ class EnsembleRoom:
         message = message_of(event)
         if event.topic in COMMANDS and not self._possible(message):
             return ()
+        if self._terms is None and event.topic not in COMMANDS:
+            self._ask()  # the market worker may have begun since
         self.torn = True
         said: Sequence[Consensus] = ()
         if isinstance(message, PoolChanged):
@@ -114,6 +128,22 @@ class EnsembleRoom:
     def _pool(self, change: PoolChanged) -> None:
         self._change = change
         self._engine.pool_changed(change, gates_of(self._settings, change))
+        self._ask()
+
+    def _ask(self) -> None:
+        """Ask what the market worker's models are asked: this process has no feed of its own."""
+        if self._terms is None:
+            kept = self._begun()
+            if kept is None:
+                return
+            self._terms = Terms.of(kept)
+        terms, label = self._terms, {} if self._change is None else self._change.label
+        question = question_of(self._settings, terms.symbols, terms.interval_ns, label_of(label))
+        if question != self._asked:
+            models = tuple(self._engine.pure.service.models)
+            service = make_live_ensemble(self._settings, models, capacity=question.rounds)
+            self._engine.ask(question, service)
+            self._asked = question
 
     def cycle(self) -> None:
         """Let the engine collect, decide and show; what it concludes counts when its rows come back."""
@@ -190,9 +220,8 @@ class TradingRoom:
             self._accounts.models(change, self._horizon())
 
     def _horizon(self) -> int:
-        label: Any = self._change.label
-        spec = spec_from_dict(label) if label else None
-        return spec.horizon if isinstance(spec, LabelSpec) else self._settings.training.horizon
+        spec = label_of(self._change.label)
+        return self._settings.training.horizon if spec is None else spec.horizon
 
     def _step(self, step: StepDone, event: Event) -> list[Event]:
         candles = self._candles.step(step.ts_event)
@@ -266,6 +295,12 @@ class TradingRoom:
             accounts, _ = self._begun()
             accounts.restore(state["accounts"])
         self.torn = False
+
+
+def label_of(fields: Mapping[str, Any]) -> LabelSpec | None:
+    """Read the label of a pool; None without one, or where it is of another kind."""
+    spec = spec_from_dict(dict(fields)) if fields else None
+    return spec if isinstance(spec, LabelSpec) else None
 
 
 def _fresh(candles: Sequence[Candle], ts: int, accounts: Accounts, terms: Terms) -> list[Candle]:

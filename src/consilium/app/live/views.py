@@ -32,18 +32,29 @@ __all__ = ["CONSENSUS_REACHED", "PREDICTED"]
 
 def health(system: Seen) -> dict[str, Any]:
     """Return the body of /health, as the seeds have it."""
-    found = ready(system)
-    broken = any(why and not why.startswith("warn") for why in found.values())
-    worried = any(why.startswith("warn") for why in found.values())
+    return health_body(
+        ready(system),
+        coverage=system.pipeline.market.coverage,
+        feed={"name": system.feed.name, "ts_event": max(system.pipeline.ts, 0)},
+        federation=system.engine.federation(),
+    )
+
+
+def health_body(
+    checks: Mapping[str, str], *, coverage: str, feed: Mapping[str, Any], federation: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the body of /health of these parts."""
+    broken = any(why and not why.startswith("warn") for why in checks.values())
+    worried = any(why.startswith("warn") for why in checks.values())
     return {
         "status": "unhealthy" if broken else "degraded" if worried else "healthy",
         "service": "federation-ai",
         "version": __version__,
         "roles_active": 0,
-        "coverage": system.pipeline.market.coverage,
-        "feed": {"name": system.feed.name, "ts_event": max(system.pipeline.ts, 0)},
-        "checks": found,
-        "model_federation": system.engine.federation(),
+        "coverage": coverage,
+        "feed": dict(feed),
+        "checks": dict(checks),
+        "model_federation": dict(federation),
     }
 
 

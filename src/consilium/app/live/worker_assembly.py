@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from consilium.app.bootstrap import SystemClock
 from consilium.app.live.alone import hold
-from consilium.app.live.assembly import question_of, rounds_kept, shelf_of
+from consilium.app.live.assembly import shelf_of
 from consilium.app.live.candle_log import CandleLog, CandleReader
 from consilium.app.live.core import Parts
 from consilium.app.live.engine import EnsembleEngine, make_live_ensemble
@@ -15,6 +15,7 @@ from consilium.app.live.faults import Faults
 from consilium.app.live.feed_choice import make_feed
 from consilium.app.live.mirror import MirrorSystem
 from consilium.app.live.pipeline import Pipeline
+from consilium.app.live.question import question_of
 from consilium.app.live.records import Recorder
 from consilium.app.live.room_worker import RoomWorker
 from consilium.app.live.rooms import EnsembleRoom, TradingRoom
@@ -22,6 +23,7 @@ from consilium.app.live.system import LiveSystem
 from consilium.app.settings import Settings
 from consilium.bus.journal import Journal, open_journal
 from consilium.bus.journal.alone import Held
+from consilium.bus.signs import LASTS_S, Signs
 from consilium.bus.state_store import open_state_store
 from consilium.bus.transport import Transport, open_transport
 from consilium.domain import PoolChanged, UsageError
@@ -104,11 +106,34 @@ def market_worker(settings: Settings) -> LiveSystem:
     )
 
 
+def worries(system: LiveSystem) -> str:
+    """Return what troubles a market worker, in one line; models that are missing are told in the journal."""
+    found = system.ready()
+    told = (found[part].removeprefix("warn:").strip() for part in ("journal", "feed", "engine"))
+    return "; ".join(text for text in told if text)
+
+
+def show_life(settings: Settings, room: str, trouble: Callable[[], str], stop: Flag) -> None:
+    """Leave a sign of life now and then until told to stop."""
+    signs = Signs(settings.redis_url)
+    try:
+        signs.give(room, trouble())
+        while not stop.wait(LASTS_S / 4.0):
+            signs.give(room, trouble())
+    finally:
+        signs.take_back(room)
+        signs.close()
+
+
 class Hired:
     """A room's worker with what it is made of.
 
     Parameters
     ----------
+    settings
+        Of the process.
+    worker
+        Of its room.
     journal, transport
         Closed at the end.
     work
@@ -118,8 +143,16 @@ class Hired:
     """
 
     def __init__(
-        self, journal: Journal, transport: Transport, work: Callable[[Flag], None], held: Held
+        self,
+        settings: Settings,
+        worker: RoomWorker,
+        journal: Journal,
+        transport: Transport,
+        work: Callable[[Flag], None],
+        held: Held,
     ) -> None:
+        self._settings = settings
+        self._worker = worker
         self._held = held
         self._journal = journal
         self._transport = transport
@@ -127,9 +160,17 @@ class Hired:
 
     def run(self, stop: Flag) -> None:
         """Work until told to stop, then close everything."""
+        ended = Flag()  # also where the work ends by a fault: then there is no life to show
+        room, trouble = self._worker.room.name, lambda: self._worker.trouble
+        living = Thread(
+            target=show_life, args=(self._settings, room, trouble, ended), name="consilium-life", daemon=True
+        )
+        living.start()
         try:
             self._work(stop)
         finally:
+            ended.set()
+            living.join(10.0)
             self._transport.close()
             self._journal.close()
             self._held.close()
@@ -141,7 +182,7 @@ def ensemble_worker(settings: Settings) -> Hired:
     clock = SystemClock()
     store = open_state_store(settings.redis_url)
     engine = engine_of(settings, journal, store=store)
-    room = EnsembleRoom(settings, engine, clock)
+    room = EnsembleRoom(settings, engine, clock, begun=_candles_of(settings).terms)
     worker = RoomWorker(room, journal, transport)
 
     def work(stop: Flag) -> None:
@@ -156,14 +197,15 @@ def ensemble_worker(settings: Settings) -> Hired:
         beating.join(10.0)
         store.close()
 
-    return Hired(journal, transport, work, held)
+    return Hired(settings, worker, journal, transport, work, held)
 
 
 def trading_worker(settings: Settings) -> Hired:
     """Make the worker that trades on paper."""
     journal, transport, held = _shared(settings, "trading")
-    room = TradingRoom(settings, CandleReader(settings.data_dir / "live" / "candles"), SystemClock())
-    return Hired(journal, transport, RoomWorker(room, journal, transport).run, held)
+    room = TradingRoom(settings, _candles_of(settings), SystemClock())
+    worker = RoomWorker(room, journal, transport)
+    return Hired(settings, worker, journal, transport, worker.run, held)
 
 
 def mirror(settings: Settings) -> MirrorSystem:
@@ -175,8 +217,14 @@ def mirror(settings: Settings) -> MirrorSystem:
         journal,
         transport,
         engine_of(settings, journal),
-        CandleReader(settings.data_dir / "live" / "candles"),
+        _candles_of(settings),
+        Signs(settings.redis_url),
     )
+
+
+def _candles_of(settings: Settings) -> CandleReader:
+    """Return what reads the folder that the market worker writes."""
+    return CandleReader(settings.data_dir / "live" / "candles")
 
 
 def engine_of(settings: Settings, journal: Journal, *, store: Any = None) -> EnsembleEngine:
@@ -191,6 +239,8 @@ def engine_of(settings: Settings, journal: Journal, *, store: Any = None) -> Ens
     feed = make_feed(settings.live, seed=settings.training.seed, clock=clock.now_ns)
     members = shelf_of(settings, feed).load(clock.now_ns())
 
+    question = question_of(settings, feed.symbols, feed.interval_ns, members.spec)
+
     def keep(messages: Any) -> None:
         recorder = Recorder(ts_recorded=clock.now_ns(), trace_id=f"cycle-{clock.now_ns()}")
         journal.append(recorder.events(messages))
@@ -199,13 +249,15 @@ def engine_of(settings: Settings, journal: Journal, *, store: Any = None) -> Ens
         make_live_ensemble(
             settings,
             (*members.models, *members.missing),
-            capacity=rounds_kept(settings, feed, members),
+            capacity=question.rounds,
         ),
         store,
         settings=settings,
         clock=clock,
         publish=keep,
-        **question_of(settings, feed, members),
+        symbol=question.symbol,
+        label_id=question.label_id,
+        horizon_ns=question.horizon_ns,
     )
 
 
