@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from consilium.app.check.candles import check_candles
 from consilium.app.check.finding import Finding
 from consilium.app.check.folders import check_data_dir, check_log, check_models
 from consilium.app.check.network import check_address, check_tls
@@ -44,6 +45,7 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "data_dir": check_data_dir,
     "log": check_log,
     "database_url": check_journal,
+    "candles": check_candles,
     "redis_url": check_redis,
     "api_key": check_keys,
     "port": check_address,

@@ -80,7 +80,7 @@ class CandleLog:
         """
         if step <= self.last:
             return
-        path = self.folder / _day(step)
+        path = self.folder / day_of(step)
         try:
             self._cut_half()
             self._half = path, path.stat().st_size if path.exists() else 0
@@ -157,7 +157,7 @@ class CandleLog:
         lines: dict[str, list[str]] = {}
         for c in candles:
             # A late candle lies in the file of its step, so that files are in the order of steps.
-            lines.setdefault(_day(step or c.ts_close), []).append(
+            lines.setdefault(day_of(step or c.ts_close), []).append(
                 f"{c.symbol},{c.venue},{c.interval_ns},{c.ts_open},{c.ts_close},"
                 f"{c.open!r},{c.high!r},{c.low!r},{c.close!r},{c.volume!r},{step}\n"
             )
@@ -205,7 +205,7 @@ class CandleLog:
         """
         self.close()
         for path in _days(self.folder):
-            if path.name >= _day(step or DAY_NS):
+            if path.name >= day_of(step or DAY_NS):
                 lines = path.read_bytes().splitlines(keepends=True)[1:]
                 kept = [HEADER.encode(), *(line for line in lines if _step(line) <= step)]
                 if len(kept) == len(lines) + 1:
@@ -219,7 +219,7 @@ class CandleLog:
 
     def _read(self, after: int = WARM_UP) -> Iterator[tuple[int, Candle]]:
         for path in _days(self.folder):
-            if not after or path.name >= _day(after):
+            if not after or path.name >= day_of(after):
                 yield from _lines(path)
 
     def _unwritable(self, error: OSError) -> OutputProblem:
@@ -263,7 +263,7 @@ class CandleReader:
 
     def step(self, ts: int) -> list[Candle]:
         """Return the candles of a step; later calls must be for this or later steps."""
-        name = _day(ts)
+        name = day_of(ts)
         if name != self._name:
             self._name, self._place = name, len(HEADER)
         path, found = self.folder / name, list[Candle]()
@@ -328,7 +328,8 @@ def digest_of(candles: Iterable[Candle]) -> str:
     return state.hexdigest()[:32]
 
 
-def _day(ts: int) -> str:
+def day_of(ts: int) -> str:
+    """Return the file of a step."""
     return f"{to_iso(ts - 1)[:10]}.csv"
 
 

@@ -162,6 +162,9 @@ class Core(Asked):
             self._age()
             del self.troubles["engine"]
             log.info("recovered %d steps, %d differing", found.steps, found.differing)
+        except ConsiliumError as error:
+            self.troubles["engine"] = f"cannot recover: {' '.join(str(error).split())}"
+            log.error("%s", self.troubles["engine"])  # noqa: TRY400 - a user's to cure, in one line
         except Exception as error:
             self.troubles["engine"] = f"cannot recover: {' '.join(str(error).split())}"
             log.exception("recovery failed")

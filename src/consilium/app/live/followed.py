@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilium.app.live.feeds import WARM_UP_BARS
-from consilium.domain import Candle, Outcome
+from consilium.domain import Candle, DataProblem, Outcome
 from consilium.market.candles import COLUMNS, CandleSeries
 from consilium.market.features import FeatureStream, compute_features
 from consilium.training.label_stream import LabelStream
@@ -144,7 +144,14 @@ class Followed:
         ------
         ArtefactRefused
             The state is of other features or another label.
+        DataProblem
+            The newest candle that it had taken is not among them.
         """
+        newest = int(state["ts_close"])
+        if newest >= 0 and all(candle.ts_close != newest for candle in candles):
+            raise DataProblem(
+                f"the candle of {self.symbol} that closed at {newest} must be kept", "none", "restore it"
+            )
         self.labels.restore(state["labels"])
         if self._read is not None:
             self._read.restore(state["read"] or {})
@@ -155,7 +162,7 @@ class Followed:
         self.rows.extend((int(ts), _unpacked(row)) for ts, row in state["rows"])
         self.candles.clear()
         self.candles.extend(candles)
-        self.ts_close = int(state["ts_close"])
+        self.ts_close = newest
 
 
 def _packed(row: Floats) -> str:

@@ -19,7 +19,12 @@ REVISIONS = ("0001",)
 
 
 def open_journal(
-    url: str, *, create: bool = True, read_only: bool = False, patience_s: float = 5.0
+    url: str,
+    *,
+    create: bool = True,
+    read_only: bool = False,
+    untouched: bool = False,
+    patience_s: float = 5.0,
 ) -> Journal:
     """Open a journal, make it if it is not there, and bring its tables up to this version.
 
@@ -31,6 +36,8 @@ def open_journal(
         Whether to make one that is not there.
     read_only
         Nothing is written, the tables are not brought up.
+    untouched
+        To read only, and for a moment: SQLite leaves no files beside one that nobody has open.
     patience_s
         Seconds to wait for another process that writes, and for a server to answer.
 
@@ -55,7 +62,10 @@ def open_journal(
     ({'x': 1}, 1)
     >>> journal.close()
     """
+    read_only = read_only or untouched
     backend = backend_of(url, create=create, read_only=read_only, patience_s=patience_s)
+    if untouched and isinstance(backend, SqliteBackend):
+        backend.as_it_lies()
     try:
         with told(backend, "read" if read_only else "opened", writing=not read_only):
             with backend.engine.connect() as connection:
