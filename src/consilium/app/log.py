@@ -232,14 +232,22 @@ def _hidden(value: Any) -> Any:
 def _secrets_of(settings: Settings) -> tuple[str, ...]:
     """Return the secrets of the settings as they could stand in a line, longest first."""
     found = set()
-    for url in (settings.database_url, settings.redis_url):
+    mail = settings.council.alerts.smtp_url
+    for url in (settings.database_url, settings.redis_url, mail.get_secret_value() if mail else ""):
         try:
             password = urlsplit(url).password
         except ValueError:
             password = None
         found |= {password, unquote(password)} if password else set()
-    if settings.api_key is not None:
-        found.add(settings.api_key.get_secret_value())
+    alerts = settings.council.alerts
+    given = (
+        settings.api_key,
+        alerts.webhook_url,
+        alerts.webhook_secret,
+        alerts.telegram_token,
+        alerts.smtp_url,
+    )
+    found |= {secret.get_secret_value() for secret in given if secret is not None}
     found |= {orjson.dumps(secret).decode()[1:-1] for secret in found}
     return tuple(sorted((s for s in found if len(s) >= _SHORTEST_SECRET), key=len, reverse=True))
 

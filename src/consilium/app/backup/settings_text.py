@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import BaseModel, SecretStr
+
 from consilium.app.settings import Settings
 from consilium.bus.redis_link import shown_url
 
@@ -19,6 +21,10 @@ def settings_toml(settings: Settings) -> str:
     >>> print(settings_toml(Settings(port=9000, redis_url="redis://:secret@cache:6379/0")), end="")
     # redis_url was set (cache:6379/0): give it by the environment
     port = 9000
+    >>> made = settings_toml(Settings(api_key="0123456789abcdef", council={"alerts": {"smtp_url": "smtp://u:p@h"}}))
+    >>> print(made, end="")
+    # api_key was set: give it by the environment
+    # council.alerts.smtp_url was set: give it by the environment
     """
     found = settings.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
     lines = [
@@ -26,10 +32,24 @@ def settings_toml(settings: Settings) -> str:
         for name in ("database_url", "redis_url")
         if found.pop(name, "")
     ]
-    if found.pop("api_key", None) is not None:
-        lines.append("# api_key was set: give it by the environment")
+    lines += [f"# {name} was set: give it by the environment" for name in _without_secrets(found, settings)]
     lines += _table(found, ())
     return "\n".join(lines) + "\n" if lines else ""
+
+
+def _without_secrets(found: dict[str, Any], section: BaseModel, path: tuple[str, ...] = ()) -> list[str]:
+    """Take out what is secret, however deep; return its names."""
+    gone = []
+    for name in list(found):
+        value = getattr(section, name)
+        if isinstance(value, SecretStr):
+            del found[name]
+            gone.append(".".join((*path, name)))
+        elif isinstance(value, BaseModel):
+            gone += _without_secrets(found[name], value, (*path, name))
+            if not found[name]:
+                del found[name]
+    return gone
 
 
 def _table(values: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:

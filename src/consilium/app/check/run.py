@@ -41,6 +41,20 @@ def check_feed(settings: Settings) -> Iterator[Finding]:
         yield Finding("live.feed", "ok", feed)
 
 
+def check_alerts(settings: Settings) -> Iterator[Finding]:
+    """Look whether whom the council calls can be called at all; nobody is called."""
+    from consilium.app.council.senders import senders_of
+
+    try:
+        found = senders_of(settings.council.alerts, lambda: 0)
+    except ConsiliumError as error:
+        yield Finding("council.alerts", "wrong", str(error))
+        return
+    for sender in found:
+        sender.close()
+    yield Finding("council.alerts", "ok", ", ".join(s.name for s in found) or "log and dashboard only")
+
+
 CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "data_dir": check_data_dir,
     "log": check_log,
@@ -52,6 +66,7 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "api.tls": check_tls,
     "live.feed": check_feed,
     "ensemble": check_ensemble,
+    "council.alerts": check_alerts,
     "models": check_models,
 }
 

@@ -14,25 +14,34 @@ class Alerts(BaseModel):
     ----------
     webhook_url
         Gets each alert as a JSON object, by POST.
+    webhook_secret
+        Signs what the webhook gets (HMAC-SHA256); no signature without it.
     telegram_url
         Of a service that speaks like Telegram's bots.
     telegram_token, telegram_chat
         Of a bot, and where it writes.
     smtp_url
-        ``smtp://USER:PASSWORD@HOST:PORT`` or ``smtps://...``.
+        ``smtp+starttls://USER:PASSWORD@HOST:PORT``, ``smtps://...``, or ``smtp://...`` in the clear.
     mail_to, mail_from
         Addresses.
+    page_every_s
+        From one reminder of a halt to the next, until it is acknowledged.
+    timeout_s
+        How long a webhook, chat or mail server may take.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     webhook_url: SecretStr | None = None
+    webhook_secret: SecretStr | None = None
     telegram_url: str = "https://api.telegram.org"
     telegram_token: SecretStr | None = None
     telegram_chat: str = ""
     smtp_url: SecretStr | None = None
     mail_to: tuple[str, ...] = ()
     mail_from: str = "consilium@localhost"
+    page_every_s: Annotated[float, Field(gt=0.0, le=86_400.0, allow_inf_nan=False)] = 900.0
+    timeout_s: Annotated[float, Field(gt=0.0, le=120.0, allow_inf_nan=False)] = 10.0
 
 
 class Council(BaseModel):

@@ -1,0 +1,125 @@
+"""What the council has done, counted from the journal; a pure function of its rows."""
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Any
+
+from consilium.domain import Event, Mode
+from consilium.domain.time import HOUR_NS
+
+DECISION, CONFLICT = "ai.federation.decision_made", "council.conflict_resolved"
+POLICY, COMMAND = "council.policy_changed", "council.commanded"
+HALTED = frozenset({Mode.FROZEN.value, Mode.EMERGENCY.value})
+"""Modes in which nothing is opened and somebody must look."""
+
+
+class Tally:
+    """Decisions by kind and officer, conflicts, overrides, freezes, and how long trading was halted.
+
+    Times are those of the council: of a replayed market, the market's.
+
+    Examples
+    --------
+    >>> tally = Tally()
+    >>> tally.take(Event(event_id="e", topic=CONFLICT, stream="council", ts_event=5, ts_recorded=5,
+    ...                  payload={}))
+    >>> tally.conflicts, tally.conflicts_in_the_hour()
+    (1, 1)
+    """
+
+    def __init__(self) -> None:
+        self.decisions: Counter[tuple[str, str]] = Counter()
+        self.conflicts = 0
+        self.mode = ""
+        self.profile = ""
+        self.last_ts = 0
+        self._now = 0
+        self._recent: deque[int] = deque()
+        self._conflicts: deque[int] = deque()
+        self._halted_ns = 0
+        self._halted_since: int | None = None
+
+    @property
+    def total(self) -> int:
+        """All decisions."""
+        return self.decisions.total()
+
+    def of_kind(self, kind: str) -> int:
+        """Count the decisions of one kind."""
+        return sum(count for (found, _), count in self.decisions.items() if found == kind)
+
+    def take(self, event: Event) -> None:
+        """Count one row of the journal."""
+        ts, payload = event.ts_event, event.payload
+        if not isinstance(payload, Mapping):
+            return
+        self._now = max(self._now, ts)
+        if event.topic == DECISION:
+            self.decisions[str(payload.get("decision_type")), str(payload.get("role_source"))] += 1
+            self.last_ts = max(self.last_ts, ts)
+            self._recent.append(ts)
+        elif event.topic == CONFLICT:
+            self.conflicts += 1
+            self._conflicts.append(ts)
+        elif event.topic == POLICY:
+            self._policy(payload.get("policy"), ts)
+        self._forget()
+
+    def _policy(self, policy: object, ts: int) -> None:
+        if not isinstance(policy, Mapping):
+            return
+        self.mode, self.profile = str(policy.get("mode", "")), str(policy.get("profile", ""))
+        halted = self.mode in HALTED
+        if halted and self._halted_since is None:
+            self._halted_since = ts
+        elif not halted and self._halted_since is not None:
+            self._halted_ns += max(0, ts - self._halted_since)
+            self._halted_since = None
+
+    def _forget(self) -> None:
+        for recent in (self._recent, self._conflicts):
+            while recent and recent[0] <= self._now - HOUR_NS:
+                recent.popleft()
+
+    def decisions_in_the_hour(self, now: int = 0) -> int:
+        """Count the decisions of the hour that ends now; with the newest row, if that is later."""
+        return sum(ts > max(now, self._now) - HOUR_NS for ts in self._recent)
+
+    def conflicts_in_the_hour(self, now: int = 0) -> int:
+        """Count the conflicts of the hour that ends now."""
+        return sum(ts > max(now, self._now) - HOUR_NS for ts in self._conflicts)
+
+    def share(self, count: int) -> float | None:
+        """Return a count over all decisions; None where there are none."""
+        return count / self.total if self.total else None
+
+    def halted_s(self, now: int = 0) -> float:
+        """Return for how many seconds trading was halted in all."""
+        running = 0 if self._halted_since is None else max(0, max(now, self._now) - self._halted_since)
+        return (self._halted_ns + running) / 1e9
+
+    def state(self) -> dict[str, Any]:
+        """Return all of it as JSON values."""
+        return {
+            "decisions": [[kind, officer, count] for (kind, officer), count in self.decisions.items()],
+            "conflicts": self.conflicts,
+            "mode": self.mode,
+            "profile": self.profile,
+            "last_ts": self.last_ts,
+            "now": self._now,
+            "recent": list(self._recent),
+            "recent_conflicts": list(self._conflicts),
+            "halted_ns": self._halted_ns,
+            "halted_since": self._halted_since,
+        }
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> "Tally":
+        """Take up what `state` returned."""
+        made = cls()
+        made.decisions = Counter({(kind, officer): count for kind, officer, count in state["decisions"]})
+        made.conflicts, made.last_ts = state["conflicts"], state["last_ts"]
+        made.mode, made.profile, made._now = state["mode"], state["profile"], state["now"]
+        made._recent, made._conflicts = deque(state["recent"]), deque(state["recent_conflicts"])
+        made._halted_ns, made._halted_since = state["halted_ns"], state["halted_since"]
+        return made
