@@ -16,8 +16,7 @@ def drawdown(reports: Sequence[AccountReported], now: int, window: int = 30 * DA
     last = reports[-1]
     if last.drawdown is not None:
         return last.drawdown
-    peak = max([nav_of(r) for r in reports if r.ts_event >= now - window] + [nav_of(last)])
-    return 1.0 - nav_of(last) / peak
+    return fall(reports, now, window)
 
 
 def fall(reports: Sequence[AccountReported], now: int, window: int) -> float:
@@ -25,6 +24,13 @@ def fall(reports: Sequence[AccountReported], now: int, window: int) -> float:
     last = nav_of(reports[-1])
     peak = max([nav_of(r) for r in reports if r.ts_event >= now - window] + [last])
     return max(0.0, 1.0 - last / peak)
+
+
+def fall_of_marks(reports: Sequence[AccountReported], now: int, window: int) -> float:
+    """As `fall`; the nav that stood when the window began counts too."""
+    before = [r for r in reports if r.ts_event < now - window]
+    first = before[-1].ts_event if before else now - window
+    return fall(reports, now, max(window, now - first))
 
 
 def daily_loss(reports: Sequence[AccountReported], now: int) -> Figure:

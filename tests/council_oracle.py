@@ -7,43 +7,26 @@ function of figures; nothing is remembered. Ratios are fractions, times are UTC 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from consilium.domain import Briefing, Figure, Hold, Missing, Policy
+from consilium.domain import Briefing, Figure, Missing, Policy
+from council_meet import tightest_mode
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
-RANKS = {"supervisor": 1, "cro": 2, "ceo": 3, "cio": 4, "cfo": 5, "researcher": 6}
-TIGHTNESS = ("LIVE", "SHADOW", "PAUSED", "REDUCING", "EMERGENCY", "FROZEN")
-CAPABILITIES = {
-    "LIVE": (True, True, True, True),
-    "SHADOW": (False, True, True, True),
-    "PAUSED": (False, True, True, True),
-    "REDUCING": (False, True, True, True),
-    "EMERGENCY": (False, False, True, True),
-    "FROZEN": (False, False, True, True),
-}
-PROFILES = {
-    "MICRO": (0.005, 0.01, 1),
-    "LOW": (0.01, 0.03, 3),
-    "NORMAL": (0.02, 0.05, 5),
-    "AGGRESSIVE": (0.03, 0.08, 8),
-}
-PROFILE_ORDER = tuple(PROFILES)
 ESS_LEVELS = ("NOMINAL", "CAUTION", "WARNING", "CRITICAL")
-LIMITS = (
-    "max_leverage",
-    "max_position_usd",
-    "max_exposure",
-    "max_drawdown",
-    "stop_multiplier",
-    "ess_caution",
-    "ess_warning",
-    "ess_critical",
-)
-FREEZES = ("F1", "F2", "F3", "F4", "F5", "F6")
-SEVERITY = {"F1": "CRITICAL", "F2": "HIGH", "F3": "MEDIUM", "F4": "CRITICAL", "F5": "CRITICAL", "F6": "HIGH"}
+FREEZES = ("F0", "F1", "F2", "F3", "F4", "F5", "F6")
+"""F0 is an operator's."""
+SEVERITY = {
+    "F0": "HIGH",
+    "F1": "CRITICAL",
+    "F2": "HIGH",
+    "F3": "MEDIUM",
+    "F4": "CRITICAL",
+    "F5": "CRITICAL",
+    "F6": "HIGH",
+}
 
 
 def above(figure: Figure, bound: float) -> bool:
@@ -61,73 +44,10 @@ def counted(figure: Figure, bound: int) -> bool:
     return not isinstance(figure, Missing) and figure >= bound
 
 
-# --- what is in force -------------------------------------------------------------------------------------
-
-
-def tightest_mode(modes: Iterable[str]) -> str:
-    """Return the tightest of modes; LIVE where there is none."""
-    return max(modes, key=TIGHTNESS.index, default="LIVE")
-
-
-def capabilities(modes: Iterable[str]) -> tuple[bool, bool, bool, bool]:
-    """Return (entry, strategy exit, protective stop, operator reduces): what all modes allow."""
-    rows = [CAPABILITIES[mode] for mode in modes] or [CAPABILITIES["LIVE"]]
-    return tuple(all(column) for column in zip(*rows, strict=True))  # type: ignore[return-value]
-
-
-def tightest_profile(profiles: Iterable[str]) -> str:
-    """Return the tightest of profiles."""
-    return min(profiles, key=PROFILE_ORDER.index)
-
-
-def meet(base: Policy, holds: Iterable[Hold]) -> dict[str, object]:
-    """Return the tightest of holds and base, key by key; ``base`` already has what was granted."""
-    listed = list(holds)
-    modes = [str(h.value) for h in listed if h.key == "mode"]
-    profile = tightest_profile([base.profile, *(str(h.value) for h in listed if h.key == "profile")])
-    entry, strategy_exit, protective_stop, operator_reduces = capabilities(modes)
-    risk, daily, positions = PROFILES[profile]
-    result: dict[str, object] = {
-        "mode": tightest_mode(modes),
-        "profile": profile,
-        "max_risk_per_trade": risk,
-        "max_daily_risk": daily,
-        "max_positions": positions,
-        "entry": entry,
-        "strategy_exit": strategy_exit,
-        "protective_stop": protective_stop,
-        "operator_reduces": operator_reduces,
-        "reduce": "REDUCING" in modes,
-        "flatten": "EMERGENCY" in modes,
-    }
-    for name in LIMITS:
-        bounds = [float(h.value) for h in listed if h.key == name]  # type: ignore[arg-type]
-        result[name] = min([getattr(base, name), *bounds])
-    allowed = None if base.symbols is None else set(base.symbols)
-    for hold in listed:
-        if hold.key == "symbols":
-            named = set(hold.value)  # type: ignore[arg-type]
-            allowed = named if allowed is None else allowed & named
-    result["symbols"] = allowed
-    return result
-
-
-def no_looser(policy: Policy, than: Policy) -> list[str]:
-    """Return the keys in which a policy allows more than another."""
-    found = [name for name in LIMITS if getattr(policy, name) > getattr(than, name)]
-    if PROFILE_ORDER.index(policy.profile) > PROFILE_ORDER.index(than.profile):
-        found.append("profile")
-    if than.symbols is not None and (policy.symbols is None or not set(policy.symbols) <= set(than.symbols)):
-        found.append("symbols")
-    return found
-
-
-# --- triggers ---------------------------------------------------------------------------------------------
-
-
-def f1(now: Briefing) -> bool:
-    """Drawdown > 10 %, also measured since the last rebase."""
-    return above(now.portfolio.drawdown_rebased, 0.10)
+def f1(now: Briefing, before: Briefing | None = None) -> bool:
+    """Drawdown > 10 % since the last rebase, or as it is where that is new."""
+    was = before is not None and above(before.portfolio.drawdown, 0.10)
+    return above(now.portfolio.drawdown_rebased, 0.10) or (not was and above(now.portfolio.drawdown, 0.10))
 
 
 def f2(now: Briefing) -> bool:
@@ -135,9 +55,11 @@ def f2(now: Briefing) -> bool:
     return above(now.portfolio.daily_loss, 0.05)
 
 
-def f3(now: Briefing) -> bool:
-    """Five losing closes in a row, or more."""
-    return counted(now.portfolio.consecutive_losses, 5)
+def f3(now: Briefing, before: Briefing | None = None) -> bool:
+    """A losing close that makes, or keeps, a run of five or more; a run that stands still is none."""
+    of = now.portfolio.consecutive_losses
+    was = Missing.INSUFFICIENT if before is None else before.portfolio.consecutive_losses
+    return counted(of, 5) and (isinstance(was, Missing) or above(of, was))
 
 
 def f4(now: Briefing, floor: float = 1000.0) -> bool:
@@ -155,17 +77,17 @@ def f6(now: Briefing) -> bool:
     return bool(now.faults) or (now.portfolio.lost and above(now.portfolio.positions, 0))
 
 
-def freezes(now: Briefing, floor: float = 1000.0) -> set[str]:
+def freezes(now: Briefing, before: Briefing | None, floor: float = 1000.0) -> set[str]:
     """Return the rows of freezes whose trigger is true."""
-    truth = (f1(now), f2(now), f3(now), f4(now, floor), f5(now), f6(now))
-    return {rule for rule, true in zip(FREEZES, truth, strict=True) if true}
+    truth = (f1(now, before), f2(now), f3(now, before), f4(now, floor), f5(now), f6(now))
+    return {rule for rule, true in zip(FREEZES[1:], truth, strict=True) if true}
 
 
-def may_unfreeze(now: Briefing, floor: float = 1000.0) -> list[str]:
+def may_unfreeze(now: Briefing, before: Briefing | None, floor: float = 1000.0) -> list[str]:
     """Return what of U1's conditions, dwell and reviews apart, is not fulfilled now."""
     of = now.portfolio
     flat = of.positions == 0
-    missing = sorted(freezes(now, floor))
+    missing = sorted(freezes(now, before or now, floor))
     if not (flat or of.unprotected == 0):
         missing.append("positions without a stop")
     if not (isinstance(of.loss_15m, float | int) and of.loss_15m <= 0.001):
@@ -316,10 +238,10 @@ class Most:
     symbols: int | None
 
 
-def most(now: Briefing, floor: float = 1000.0) -> Most:
+def most(now: Briefing, before: Briefing | None, floor: float = 1000.0) -> Most:
     """Return the loosest policy that figures alone permit; holds from before may be tighter."""
     modes = ["LIVE"]
-    modes += ["FROZEN"] * bool(freezes(now, floor))
+    modes += ["FROZEN"] * bool(freezes(now, before, floor))
     modes += ["EMERGENCY"] * m1(now)
     modes += ["PAUSED"] * (m2(now) or now.portfolio.late or not now.system or not now.ess)
     modes += ["SHADOW"] * m3(now)
@@ -327,7 +249,7 @@ def most(now: Briefing, floor: float = 1000.0) -> Most:
     return Most(
         mode=tightest_mode(modes),
         profile="MICRO" if p1(now) else "AGGRESSIVE",
-        leverage=1.0 if r2(now) else once["max_leverage"],
+        leverage=once["max_leverage"],
         position=once["max_position_usd"],
         exposure=once["max_exposure"],
         stop=once["stop_multiplier"],

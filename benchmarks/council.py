@@ -1,0 +1,134 @@
+"""How long the council takes, and what it keeps: `python benchmarks/council.py`.
+
+Messages to a council of six officers one after another: quiet minutes of an account, and accounts whose
+random figures set rules on and off; microseconds a message, from the report to its decisions. Then a year of
+minute reports: the memory that the council takes and the size of its state. Exit code 1 if a threshold of
+thresholds.toml is missed.
+"""
+
+import gc
+import json
+import sys
+import time
+import tomllib
+import tracemalloc
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from consilium.council.rules import CouncilRules
+from consilium.council.service import CouncilService
+
+import council_random as randomly
+from consilium.domain import AccountReported, HealthReported
+
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+START = 1_700_006_400 * SECOND
+RUNS, COUNT = 5, 2_000
+YEAR = 365 * 24 * 60
+
+
+def council() -> CouncilService:
+    return CouncilService(rules=CouncilRules(universe=randomly.SYMBOLS[:5]), started_at=START)
+
+
+def minutes(count: int, seed: int = 1, first: int = 0) -> list[Any]:
+    """Return a year's walk of an account, a report a minute, with its health."""
+    rng = np.random.default_rng([seed, first])
+    navs = 10_000.0 * np.exp(np.cumsum(rng.normal(3e-7, 3e-4, count)))
+    made: list[Any] = []
+    for number, nav in enumerate(navs.tolist(), start=first):
+        now = START + number * MINUTE
+        made += [
+            HealthReported(source="system", sequence=number, ts_event=now, system_status="HEALTHY"),
+            AccountReported(
+                source="paper",
+                sequence=number,
+                ts_event=now,
+                interval_ns=MINUTE,
+                equity=nav,
+                exposure=0.2,
+                leverage=0.5,
+                margin_ratio=0.1,
+                positions=2,
+                unprotected=0,
+                win_rate=0.55,
+                sharpe=1.2,
+                consecutive_losses=1,
+                winning_days=2,
+                losing_days=1,
+            ),
+        ]
+    return made
+
+
+def microseconds(messages: Sequence[Any]) -> tuple[list[float], int]:
+    """Return the processor's time of each account report, and how many decisions there were."""
+    service = council()
+    times, decided = [], 0
+    gc.disable()
+    for message in messages:
+        start = time.perf_counter()
+        outputs = service.handle(message)
+        took = (time.perf_counter() - start) * 1e6
+        if isinstance(message, AccountReported):
+            times.append(took)
+        decided += len(outputs)
+    gc.enable()
+    return times, decided
+
+
+def year() -> tuple[float, float, float]:
+    """Return MiB taken after a year of minutes, KiB of the state, and seconds that the year took."""
+    service, piece = council(), 24 * 60
+    tracemalloc.start()
+    begun = time.process_time()
+    before = tracemalloc.get_traced_memory()[0]
+    for first in range(0, YEAR, piece):
+        for message in minutes(piece, first=first):
+            service.handle(message)
+    gc.collect()
+    taken = (tracemalloc.get_traced_memory()[0] - before) / 2**20
+    spent = time.process_time() - begun
+    tracemalloc.stop()
+    return taken, len(json.dumps(service.state())) / 2**10, spent
+
+
+def main() -> int:
+    limits = tomllib.loads(Path(__file__).with_name("thresholds.toml").read_text())["council"]
+    found: dict[str, float] = {}
+    print("| messages | p50, us | p99, us | worst of 5 p50 | outputs a message |\n|---|---|---|---|---|")
+    for name, messages in (
+        ("quiet minutes", minutes(COUNT)),
+        ("random figures", randomly.messages(np.random.default_rng(3), COUNT, START)),
+    ):
+        runs = [microseconds(messages) for _ in range(RUNS)]
+        p50 = [float(np.percentile(times, 50)) for times, _ in runs]
+        p99 = [float(np.percentile(times, 99)) for times, _ in runs]
+        found[name] = float(np.median(p50))
+        print(
+            f"| {name} | {np.median(p50):.0f} | {np.median(p99):.0f} | {max(p50):.0f} "
+            f"| {runs[0][1] / len(messages):.2f} |"
+        )
+    memory, state, spent = year()
+    print(f"\nA year of minutes: {memory:.1f} MiB, state {state:.0f} KiB, {spent:.0f} s of processor time.")
+    missed = [
+        f"{name}: {value:.1f}, limit {limit}"
+        for name, value, limit in (
+            *((f"p50 of {n}", v, limits["handle_p50_microseconds"]) for n, v in found.items()),
+            ("memory after a year, MiB", memory, limits["year_mebibytes"]),
+            ("state after a year, KiB", state, limits["year_state_kibibytes"]),
+        )
+        if value > limit
+    ]
+    print("\n".join(missed), file=sys.stderr)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

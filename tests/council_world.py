@@ -1,0 +1,336 @@
+"""A council in a world where everything goes wrong: sources, clocks, operators, restarts and replays."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from consilium.council.service import CouncilService
+
+from consilium.domain import (
+    AccountReported,
+    CouncilCommanded,
+    HealthReported,
+    InvalidValue,
+    ModelReported,
+    ReportRefused,
+    TimePassed,
+    VolumesReported,
+)
+from council_laws import Laws, Output, Seen, _law
+from council_oracle import DAY, HOUR, MINUTE, SECOND
+
+START = 1_700_006_400 * SECOND  # a day's open
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "DOGEUSDT", "LTCUSDT", "BNBUSDT", "DOTUSDT")
+MODELS = ("xgboost", "lightgbm", "nhits")
+PERSONS = ("ann", "bob", "cay")
+
+Maker = Callable[[], CouncilService]
+
+
+@dataclass
+class Source:
+    """One that reports accounts, as it sees itself."""
+
+    name: str
+    interval_ns: int = 60 * SECOND
+    sequence: int = 0
+    nav: float = 10_000.0
+    peak: float = 10_000.0
+    said: list[AccountReported] = field(default_factory=list)
+
+
+class World:
+    """Drives one council, and holds it to its laws after each message."""
+
+    def __init__(self, make: Maker) -> None:
+        self.make = make
+        self.council = make()
+        self.laws = Laws()
+        self.now = START
+        self.sources = {"paper": Source("paper")}
+        self.heard: list[Any] = []
+        self.told: list[Output] = []
+        self.numbers: dict[str, int] = {}
+        self.refused = 0
+
+    # --- hearing ------------------------------------------------------------------------------------------
+
+    def hear(self, message: Any) -> list[Output]:
+        """Let the council handle a message, and check every law."""
+        before = Seen.of(self.council)
+        outputs = list(self.council.handle(message))
+        self.refused += any(isinstance(one, ReportRefused) for one in outputs)
+        if not (isinstance(message, TimePassed) and not self.council.changed):
+            self.heard.append(message)
+            self.told += outputs
+        self.laws.after(before, outputs, self.council)
+        return outputs
+
+    def refuse(self, message: Any, why: str) -> None:
+        """Let the council hear what it must refuse without a trace."""
+        state = self.council.state_hash()
+        outputs = self.hear(message)
+        said = [one for one in outputs if isinstance(one, ReportRefused)]
+        _law(f"{why} is refused and explained", said and len(said) == len(outputs), message, outputs)
+        _law(f"I7 {why} changes nothing", self.council.state_hash() == state, message)
+
+    def number(self, stream: str) -> int:
+        self.numbers[stream] = self.numbers.get(stream, 0) + 1
+        return self.numbers[stream]
+
+    # --- facts --------------------------------------------------------------------------------------------
+
+    def tick(self, seconds: float) -> list[Output]:
+        """Let time pass, and nothing else happen."""
+        self.now += int(seconds * SECOND)
+        return self.hear(TimePassed(ts_event=self.now))
+
+    def report(self, source: str = "paper", move: float = 0.0, **figures: Any) -> list[Output]:
+        """Report an account whose nav moved by a fraction."""
+        one = self.sources.setdefault(source, Source(source))
+        one.nav = max(1.0, one.nav * (1.0 + move))
+        one.sequence += 1
+        said: dict[str, Any] = {
+            "equity": one.nav,
+            "exposure": 0.2,
+            "leverage": 1.0,
+            "margin_ratio": 0.05,
+            "positions": 1,
+            "unprotected": 0,
+        }
+        message = AccountReported(
+            source=source,
+            sequence=one.sequence,
+            ts_event=self.now,
+            interval_ns=one.interval_ns,
+            **(said | figures),
+        )
+        one.said.append(message)
+        return self.hear(message)
+
+    def health(self, status: str = "HEALTHY", source: str = "system", **more: Any) -> list[Output]:
+        sequence = self.number(f"health:{source}")
+        return self.hear(
+            HealthReported(source=source, sequence=sequence, ts_event=self.now, system_status=status, **more)
+        )
+
+    def model(self, model: str, sharpe: float | None, win_rate: float | None, days: int, age: float) -> None:
+        self.hear(
+            ModelReported(
+                source="books",
+                sequence=self.number("books"),
+                ts_event=self.now,
+                model=model,
+                sharpe=sharpe,
+                win_rate=win_rate,
+                days=days,
+                trades=100,
+                staleness_days=age,
+            )
+        )
+
+    def volumes(self, order: Sequence[int]) -> None:
+        said = {symbol: 1e6 * (1 + rank) for symbol, rank in zip(SYMBOLS, order, strict=False)}
+        self.hear(VolumesReported(ts_event=self.now, volumes=said))
+
+    def calm(self, span: int, pieces: int = 6, **figures: Any) -> None:
+        """Report good news from all sources until a span has passed."""
+        step = max(1, span // pieces)
+        for one in self.sources.values():
+            one.interval_ns = step
+        for _ in range(pieces):
+            self.now += step
+            self.health()
+            for name in list(self.sources):
+                self.report(name, 0.0, **({"positions": 0, "exposure": 0.0} | figures))
+            self.hear(TimePassed(ts_event=self.now))
+
+    # --- operators ----------------------------------------------------------------------------------------
+
+    def command(self, action: str, payload: dict[str, Any], person: str = "ann") -> list[Output]:
+        waiting = set(self.council.approvals)
+        message = CouncilCommanded(
+            command_id=f"c{self.number('commands')}",
+            action=action,
+            payload=payload,
+            reason="a test asks",
+            person=person,
+            authenticated_at=self.now,
+            ts_event=self.now,
+        )
+        approval = self.council.approvals.get(str(payload.get("approval_id")))
+        outputs = self.hear(message)
+        refused = any(isinstance(one, ReportRefused) for one in outputs)
+        if action == "review" and not refused:
+            self.laws.reviewed.setdefault(str(payload["what"]), set()).add(person)
+        if action == "approve" and approval is not None and not refused:
+            _law("a second person approves", approval.person != person, approval, person)
+            for key in self._loosened(approval):
+                self.laws.waived[key] = self.now + DAY
+        new = set(self.council.approvals) - waiting
+        _law("an approval waits without effect", not new or not self._moved(outputs), outputs)
+        return outputs
+
+    def approve(self, person: str) -> None:
+        """Let a person approve the newest that waits."""
+        waiting = list(self.council.approvals)
+        if not waiting:
+            return
+        one = self.council.approvals[waiting[-1]]
+        if one.person == person:
+            state = self.council.state_hash()
+            self.command("approve", {"approval_id": waiting[-1]}, person)
+            _law("the same person approves nothing", self.council.state_hash() == state, one)
+        else:
+            self.command("approve", {"approval_id": waiting[-1]}, person)
+
+    def review(self, what: str, persons: int) -> None:
+        for person in PERSONS[:persons]:
+            self.command("review", {"what": what, "note": "seen"}, person)
+
+    @staticmethod
+    def _loosened(approval: Any) -> set[str]:
+        keys = {
+            "mode": {"mode"},
+            "profile": {"profile"},
+            "universe": {"symbols"},
+            "risk": {
+                "max_leverage",
+                "max_position_usd",
+                "max_exposure",
+                "max_drawdown",
+                "stop_multiplier",
+                "mode",
+            },
+        }
+        return keys.get(approval.action, set())
+
+    @staticmethod
+    def _moved(outputs: Sequence[Output]) -> bool:
+        return any(type(one).__name__ == "PolicyChanged" for one in outputs)
+
+    # --- failures -----------------------------------------------------------------------------------------
+
+    def replay(self, back: int) -> None:
+        """Say again what a source said some reports ago."""
+        for one in self.sources.values():
+            if one.said:
+                self.refuse(one.said[-1 - back % len(one.said)], "a replay")
+                return
+
+    def from_the_future(self, seconds: float) -> None:
+        one = self.sources["paper"]
+        self.hear(TimePassed(ts_event=self.now))
+        message = AccountReported(
+            source=one.name,
+            sequence=one.sequence + 1,
+            ts_event=self.now + int((5 + seconds) * SECOND),
+            interval_ns=one.interval_ns,
+            equity=one.nav,
+        )
+        self.refuse(message, "a report from the future")
+
+    def nonsense(self, figure: str, value: float) -> None:
+        """Report a figure that is no number: refused by the report itself, or by the council."""
+        one = self.sources["paper"]
+        try:
+            figures: dict[str, Any] = {"equity": one.nav} | {figure: value}
+            message = AccountReported(
+                source=one.name, sequence=one.sequence + 1, ts_event=self.now, **figures
+            )
+        except InvalidValue as problem:
+            _law("a refusal names the figure", figure in str(problem), problem)
+        else:
+            self.refuse(message, "nonsense")
+
+    def clock_back(self, seconds: float) -> None:
+        """Set the clock back: what is then said of the past changes nothing that was in force."""
+        now = self.council.briefing.ts_event
+        past = now - int(seconds * SECOND)
+        if past < START:
+            return
+        policy, holds = self.council.policy, dict(self.council.holds)
+        self.hear(TimePassed(ts_event=past))
+        _law("a clock that goes back changes nothing", self.council.policy == policy, policy)
+        _law("a clock that goes back lifts nothing", dict(self.council.holds) == holds, holds)
+        _law("time does not go back", self.council.briefing.ts_event >= now, self.council.briefing.ts_event)
+
+    def switch(self, role: str, on: bool) -> None:
+        holds = dict(self.council.holds)
+        outputs = self.command("role", {"role": role, "enabled": on})
+        refused = any(isinstance(one, ReportRefused) for one in outputs)
+        fixed = role in {"cro", "supervisor"} and not on
+        _law("the CRO and the supervisor stay", refused or not fixed, role)
+        _law("an unknown role is refused", refused or role != "nobody")
+        if not on:
+            kept = all(n in self.council.holds or h.expires_at is not None for n, h in holds.items())
+            _law("an officer switched off keeps its holds", kept, holds)
+
+    def release(self, index: int, person: str) -> None:
+        """Ask for the end of any hold: an operator may end an operator's only."""
+        names = sorted(self.council.holds)
+        if not names:
+            return
+        name = names[index % len(names)]
+        owner = self.council.holds[name].owner
+        self.command("release", {"hold_id": name}, person)
+        _law(
+            "I6 an operator releases operators' holds",
+            owner == "operator" or name in self.council.holds,
+            name,
+        )
+
+    def retire(self, source: str) -> None:
+        """Retire a source; only a silent one may go."""
+        outputs = self.command("retire", {"source": source})
+        if not any(isinstance(one, ReportRefused) for one in outputs) and source != "paper":
+            self.sources.pop(source, None)
+
+    def restore(self) -> None:
+        """Go on in a council made anew from the state."""
+        state, mark = self.council.state(), self.council.state_hash()
+        policy, holds = self.council.policy, dict(self.council.holds)
+        fresh = self.make()
+        fresh.restore(state)
+        _law("I4 a restore gives the same state", fresh.state_hash() == mark)
+        _law("I4 a restore gives the same policy", fresh.policy == policy, fresh.policy, policy)
+        _law("I4 a restore gives the same holds", dict(fresh.holds) == holds)
+        self.council = fresh
+
+    def from_zero(self) -> None:
+        """Let a new council hear all that was heard: it must come to the same, and say the same."""
+        fresh = self.make()
+        told: list[Output] = []
+        for message in self.heard:
+            told += fresh.handle(message)
+        _law("I9 a replay from zero gives the same state", fresh.state_hash() == self.council.state_hash())
+        _law("I9 a replay from zero says the same", told == self.told)
+
+    # --- the way back -------------------------------------------------------------------------------------
+
+    def recover(self, days: int = 75) -> None:
+        """Walk the path back of ordinary events and permitted reviews; LIVE and NORMAL must be at its end."""
+        for name in list(self.sources)[1:]:
+            self.command("retire", {"source": name})
+            del self.sources[name]
+        for role in ("ceo", "cio", "cfo", "researcher"):
+            if not self.council.roles[role]:
+                self.command("role", {"role": role, "enabled": True})
+        one = self.sources["paper"]
+        one.nav = max(one.nav, 10_000.0)
+        for day in range(days):
+            self.calm(
+                DAY - HOUR, 4, winning_days=6, losing_days=0, consecutive_losses=0, win_rate=0.7, sharpe=2.5
+            )
+            self.review("freeze", 2)
+            self.calm(
+                40 * MINUTE, 40, winning_days=6, losing_days=0, consecutive_losses=0, win_rate=0.7, sharpe=2.5
+            )
+            if (
+                day > 2
+                and self.council.policy.mode == "LIVE"
+                and self.council.policy.profile in ("NORMAL", "AGGRESSIVE")
+            ):
+                return
+        policy = self.council.policy
+        raise AssertionError(f"I14 no way back: {policy.mode} {policy.profile} after {days} good days")
