@@ -53,3 +53,21 @@ def test_a_browser_shows_health_consensus_and_weights_live_without_a_complaint(t
     assert 'class="DOWN">DOWN' in text
     assert "up to place 2" in text
     assert ADMIN_KEY not in text
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs a browser: chromium or google-chrome")
+def test_a_browser_without_a_key_is_told_to_enter_one(tmp_path: Path) -> None:
+    assert BROWSER is not None
+    with World(tmp_path / "data") as world:
+        done = subprocess.run(
+            [
+                *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=1000"),
+                *(f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", f"{world.url}/ui"),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60.0,
+            check=True,
+        )
+    text = re.sub(r"<script.*?</script>", "", done.stdout, flags=re.DOTALL)
+    assert text.count("enter an API key above to see them") == 3

@@ -142,12 +142,12 @@ def test_a_training_without_its_libraries_is_refused_before_it_is_journaled(
     monkeypatch.setitem(models.LIBRARIES, model, (package,))
     desk = TrainingDesk(settings_in(tmp_path), SystemClock(), journal.submit)
     cure = missing_package("it", ModuleNotFoundError(name=package)).cure
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises(ArtefactRefused) as refused:
         begun(desk, model)
     assert (
         str(refused.value) == f"training {model} needs the package {package}; got nothing installed: {cure}"
     )
-    assert status_of(refused.value) == 422
+    assert status_of(refused.value) == 409
     assert (journal.messages, desk.status()["is_training"]) == ([], False)
 
 

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from api_world import ADMIN, ADMIN_KEY, World, problem
+from consilium.app.live.views import health_body
 from consilium.domain import OutcomeUnknown
 from small_system import HOUR, said
 
@@ -272,6 +273,29 @@ def test_an_idempotency_key_has_bounds(reading: World, key: str) -> None:
         "/api/ensemble/strategy", headers=ADMIN | {"Idempotency-Key": key}, json={"strategy": "adaptive"}
     )
     problem(refused, 422)
+
+
+def test_a_check_that_is_in_order_reads_ok_in_readyz_and_in_health() -> None:
+    body = health_body({"journal": "", "bus": "warn: x"}, coverage="none", feed={}, federation={})
+    assert body["checks"] == {"journal": "ok", "bus": "warn: x"}
+    assert body["status"] == "degraded"
+
+
+def test_broken_json_is_told_where_it_breaks_and_what_to_send(world: World) -> None:
+    answer = world.http.post(
+        "/api/ensemble/strategy",
+        content=b'{"strategy": }',
+        headers={"X-API-Key": ADMIN_KEY, "Content-Type": "application/json"},
+    )
+    told = "body: must be JSON of finite numbers; got something else at byte 13: send a whole object"
+    assert problem(answer, 422)["detail"] == told
+
+
+def test_the_description_says_which_number_is_which_direction(reading: World) -> None:
+    schemas = reading.http.get("/openapi.json", headers=ADMIN).json()["components"]["schemas"]
+    assert (
+        schemas["ConsensusRow"]["properties"]["direction"]["description"] == "0 is DOWN, 1 is FLAT, 2 is UP."
+    )
 
 
 def test_readyz_tells_warnings_and_says_503_when_a_part_is_broken(world: World) -> None:

@@ -176,7 +176,7 @@ class MemoryStore:
         elif isinstance(write, Push):
             held = self._values.setdefault(write.key, [])
             if not isinstance(held, list):
-                self._problem = f"{write.key} holds another kind of value: delete it"
+                self._problem = _foreign(write.key)
                 return
             held.insert(0, _bytes(write.value))
             del held[write.keep :]
@@ -269,9 +269,17 @@ class RedisStore:
                 self._owed = owed
                 return False
             self._owed = []
-            refused = [str(answer) for answer in answers if isinstance(answer, Exception)]
-            self._refused = f"redis at {self._link.where} refuses: {refused[0]}" if refused else ""
+            self._refused = next((why for why in map(self._refusal, owed, answers) if why), "")
         return True
+
+    def _refusal(self, write: Write, answer: Any) -> str:
+        """Return why Redis did not do a write, with the key and what to do; empty if it did."""
+        if not isinstance(answer, Exception):
+            return ""
+        told = str(answer)
+        if told.startswith("WRONGTYPE"):
+            return f"redis at {self._link.where}: {_foreign(write.key)}"
+        return f"redis at {self._link.where} refuses {write.key}: {told}"
 
     def healthy(self) -> str:
         """Return nothing, or in one line why it does not work."""
@@ -299,7 +307,21 @@ def _transaction(client: Any, writes: Sequence[Write]) -> list[Any]:
             if isinstance(write, HashSet) and write.mapping:
                 pipe.hset(write.key, mapping=dict(write.mapping))
     answers: list[Any] = pipe.execute(raise_on_error=False)
-    return answers
+    told = iter(answers)
+    return [_worst([next(told, None) for _ in range(_commands(write))]) for write in writes]
+
+
+def _commands(write: Write) -> int:
+    """Return in how many commands a write goes."""
+    return 2 if isinstance(write, Push) or (isinstance(write, HashSet) and write.mapping) else 1
+
+
+def _worst(answers: Sequence[Any]) -> Any:
+    return next((answer for answer in answers if isinstance(answer, Exception)), answers[-1])
+
+
+def _foreign(key: str) -> str:
+    return f"{key} holds another kind of value: delete it"
 
 
 def _bytes(value: bytes | str) -> bytes:

@@ -145,6 +145,17 @@ class Positions(BaseModel):
     positions: list[dict[str, Any]]
 
 
+class ConsensusRow(BaseModel):
+    """A consensus as it is in the journal."""
+
+    model_config = TOLD
+
+    offset: int = Field(description="Its place in the journal.")
+    symbol: str
+    direction: int = Field(ge=0, le=2, description="0 is DOWN, 1 is FLAT, 2 is UP.")
+    probabilities: list[float] = Field(default=[], description="Of DOWN, FLAT and UP, in this order.")
+
+
 class Page(BaseModel):
     """Some rows in the order of the journal, and where to go on."""
 
@@ -152,3 +163,9 @@ class Page(BaseModel):
 
     items: list[dict[str, Any]]
     next: int | None = Field(description="`after` of the next page; null where this is the last.")
+
+
+class ConsensusPage(Page):
+    """Some consensuses in the order of the journal, and where to go on."""
+
+    items: list[ConsensusRow]  # type: ignore[assignment]  # rows of one kind

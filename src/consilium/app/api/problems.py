@@ -139,7 +139,12 @@ def fault_of(fault: Mapping[str, Any]) -> dict[str, str]:
     {'where': 'body.weight', 'message': 'Input should be a finite number'}
     >>> fault_of({"loc": ("body", "weight"), "msg": "Input should be <= 1", "input": 3})
     {'where': 'body.weight', 'message': 'Input should be <= 1; got 3'}
+    >>> fault_of({"type": "json_invalid", "loc": ("body", 3), "msg": ""})["message"]
+    'must be JSON of finite numbers; got something else at byte 3: send a whole object'
     """
+    if fault.get("type") == "json_invalid":
+        got = f"something else at byte {fault['loc'][-1]}"
+        return {"where": "body", "message": f"must be JSON of finite numbers; got {got}: send a whole object"}
     told = ".".join(str(part) for part in fault["loc"])[:LONGEST_TEXT]
     message = str(fault["msg"])[:LONGEST_TEXT]
     value = fault.get("input")

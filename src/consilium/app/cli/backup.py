@@ -31,7 +31,7 @@ def backup(folder: Folder, quiet: options.Quiet = False, json_file: options.Json
             load_settings(),
             folder,
             clock=SystemClock(),
-            progress=lambda done, total: tell("events checked", done, total),
+            progress=lambda done, total: tell("checking events of the copy", done, total),
         )
     _show(manifest, f"{folder}: ", json_file)
 
@@ -46,7 +46,9 @@ def restore(folder: Taken, quiet: options.Quiet = False, json_file: options.Json
 
     settings = load_settings()
     with progress_bar(quiet=quiet) as tell:
-        manifest = restored(folder, settings, progress=lambda done, total: tell("events", done, total))
+        manifest = restored(
+            folder, settings, progress=lambda done, total: tell("restoring events", done, total)
+        )
     _show(manifest, f"{settings.data_dir}: ", json_file)
     typer.echo(f"settings are not taken over: compare {folder / SETTINGS} with consilium.toml", err=True)
 

@@ -63,7 +63,7 @@ def verify(
 
     noted = _noted(expect)
     with _opened(_url(database)) as journal, progress_bar(quiet=quiet) as tell:
-        found = journal.verify(progress=lambda done, total: tell("rows", done, total))
+        found = journal.verify(progress=lambda done, total: tell("checking rows", done, total))
         if noted is not None:
             _require_noted(journal, *noted)
     _written(json_file, {"rows": found.rows, "head": found.head.hash})
@@ -157,7 +157,7 @@ def backup(file: NewFile, database: Database = None, quiet: options.Quiet = Fals
 
     with _opened(_url(database)) as journal:
         journal.backup(file)
-    with _bar("rows checked", quiet=quiet) as progress:
+    with _bar("checking rows of the copy", quiet=quiet) as progress:
         _tell(file, check(file, progress=progress))
 
 
@@ -167,7 +167,7 @@ def export(file: NewFile, database: Database = None, quiet: options.Quiet = Fals
     from consilium.bus.journal.copies import export_journal
     from consilium.bus.journal.core import Core
 
-    with _opened(_url(database)) as journal, _bar("rows", quiet=quiet) as progress:
+    with _opened(_url(database)) as journal, _bar("writing rows", quiet=quiet) as progress:
         assert isinstance(journal, Core)  # noqa: S101 - every journal that is opened by a URL is one
         _tell(file, export_journal(journal, file, progress=progress))
 
@@ -177,7 +177,7 @@ def restore(file: Backup, database: Database = None, quiet: options.Quiet = Fals
     """Bring a backup or an export into a new journal, or go on with it where that was interrupted."""
     from consilium.bus.journal.restore import restore as restored
 
-    with _bar("rows", quiet=quiet) as progress:
+    with _bar("restoring rows", quiet=quiet) as progress:
         found = restored(file, _url(database), progress=progress)
     _tell(file, found.head)
 

@@ -125,9 +125,10 @@ class TrainingDesk:
         UnknownName
             No such model.
         ArtefactRefused
-            Another training runs, or these data cannot train this model.
+            Another training runs, these data cannot train this model, or a package that it needs is not
+            installed.
         UsageError
-            There are no candles to learn from, or a package that the training needs is not installed.
+            There are no candles to learn from.
         OutputProblem
             The machine has no process for it.
         """
@@ -137,7 +138,7 @@ class TrainingDesk:
             raise UnknownName("architecture", architecture, known)
         if reads_books(model):
             raise ArtefactRefused(f"{model} must be given what it reads", "candles", NO_BOOKS)
-        require_libraries(model)
+        _require_libraries(model)
         data, bar = self._data(self._settings)
         asked = {
             "architecture": model,
@@ -281,6 +282,14 @@ class TrainingDesk:
         state.running = False
         if outcome == "done" and version and self._on_stored is not None:
             self._on_stored(state.architecture)
+
+
+def _require_libraries(model: str) -> None:
+    """Refuse what this machine cannot train as it is."""
+    try:
+        require_libraries(model)
+    except UsageError as missing:
+        raise ArtefactRefused(missing.bound, missing.value, missing.cure) from None
 
 
 class _State:

@@ -53,7 +53,7 @@ def health_body(
         "roles_active": 0,
         "coverage": coverage,
         "feed": dict(feed),
-        "checks": dict(checks),
+        "checks": {part: why or "ok" for part, why in checks.items()},
         "model_federation": dict(federation),
     }
 

@@ -6,7 +6,7 @@ from fastapi import Query, Request
 from starlette.responses import Response
 
 from consilium.app.api.access import needs, router, system_of
-from consilium.app.api.answers import Candles, MarketStatus, Page
+from consilium.app.api.answers import Candles, ConsensusPage, MarketStatus, Page
 from consilium.app.api.cached import JsonBytes, as_json
 from consilium.app.api.paging import After, Limit, page_of
 from consilium.app.api.reading import read
@@ -43,8 +43,8 @@ async def predictions(
     return JsonBytes(as_json(page_of(found, limit)))
 
 
-@consensus_routes.get("", response_model=Page, **needs("read"))
+@consensus_routes.get("", response_model=ConsensusPage, **needs("read"))
 async def consensus(request: Request, symbol: OfAny = None, after: After = 0, limit: Limit = 100) -> Response:
-    """Return the consensuses that were reached, in the order of the journal."""
+    """Return the consensuses that were reached, in the order of the journal; direction 0 is DOWN, 2 is UP."""
     found = await read(system_of(request).consensus_history, symbol, after, limit)
     return JsonBytes(as_json(page_of(found, limit)))
