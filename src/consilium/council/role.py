@@ -1,9 +1,10 @@
 """What an officer is: a pure function of one briefing and of what it remembers itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
+from consilium.council.timers import SECOND, Timers
 from consilium.domain import Briefing, Decision, Hold
 
 
@@ -68,3 +69,19 @@ class Role(Protocol):
     def review(self, briefing: Briefing, decisions: Sequence[Decision]) -> Sequence[Proposal]:
         """Return overrides of decisions that must not stand (V1); only the supervisor has any."""
         ...
+
+
+class Follower:
+    """An officer that overrides nobody."""
+
+    def review(self, briefing: Briefing, decisions: Sequence[Decision]) -> Sequence[Proposal]:  # noqa: ARG002 the port's
+        """Override nothing."""
+        return ()
+
+
+def conclude(proposals: Iterable[Proposal], timers: Timers) -> Ruling:
+    """Return a ruling; who proposed something wants to be asked again, to see what became of it."""
+    made = tuple(proposals)
+    if made:
+        timers.reached(timers.now + SECOND)
+    return Ruling(proposals=made, memory=timers.memory, due_at=timers.due_at)

@@ -1,0 +1,295 @@
+"""The supervisor: freezes trading, ends a freeze by the rule alone, and overrides what must not stand."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from consilium.council.figures import above, at_least, below, number, percent
+from consilium.council.role import Proposal, Ruling, conclude
+from consilium.council.standing import (
+    LADDER,
+    held_by,
+    mode_payload,
+    profile_payload,
+    remaining,
+)
+from consilium.council.timers import DAY, HOUR, MINUTE, Timers
+from consilium.domain import Briefing, Decision, DecisionKind, Hold, Missing
+
+FREEZE_DRAWDOWN = 0.10
+FREEZE_DAILY_LOSS = 0.05
+FREEZE_LOSSES = 5
+FREEZE_DWELL = 120 * MINUTE
+SUBSYSTEMS = ("trading", "execution")
+SEVERITIES: Mapping[str, str] = MappingProxyType(
+    {"F1": "CRITICAL", "F2": "HIGH", "F3": "MEDIUM", "F4": "CRITICAL", "F5": "CRITICAL", "F6": "HIGH"}
+)
+"""By row; a freeze that an operator asked for is HIGH."""
+REVIEWERS: Mapping[str, int] = MappingProxyType({"CRITICAL": 2, "HIGH": 2, "MEDIUM": 1})
+
+CALM_LOSS = 0.001
+CALM_DRAWDOWN = 0.05
+CALM_FLOORS = 1.5
+CALM_FOR = 15 * MINUTE
+SHADOW_FOR = 60 * MINUTE
+MICRO_FOR = 24 * HOUR
+
+OVERRIDE_DRAWDOWN = 0.05
+RISK_KEYS: Mapping[str, str] = MappingProxyType(
+    {
+        "max_leverage": "max_leverage",
+        "max_position_size_usd": "max_position_usd",
+        "max_drawdown_pct": "max_drawdown",
+        "max_exposure_pct": "max_exposure",
+        "stop_loss_multiplier": "stop_multiplier",
+        "caution_threshold_pct": "ess_caution",
+        "warning_threshold_pct": "ess_warning",
+        "critical_threshold_pct": "ess_critical",
+    }
+)
+"""Names in payloads, and of the limits of a policy that they bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One of the ways in which a row of freezes comes true."""
+
+    rule: str
+    name: str
+    true: bool
+    reason: str
+
+
+def causes(briefing: Briefing) -> Iterator[Cause]:
+    """Yield every cause of a freeze, true or not; F3 is an event and is told by `losing_close`."""
+    of = briefing.portfolio
+    for name, figure in (("drawdown", of.drawdown), ("rebased", of.drawdown_rebased)):
+        told = "drawdown" if figure == of.drawdown else "drawdown since the rebase"
+        yield Cause("F1", name, above(figure, FREEZE_DRAWDOWN), f"{told} {percent(figure)} is above 10 %")
+    loss = of.daily_loss
+    yield Cause(
+        "F2", "daily loss", above(loss, FREEZE_DAILY_LOSS), f"daily loss {percent(loss)} is above 5 %"
+    )
+    floor = briefing.floor_usd
+    poor = f"equity {number(of.equity)} is below the floor {number(floor)}"
+    yield Cause("F4", "equity", below(of.equity, floor), poor)
+    yield Cause("F5", "ess", briefing.ess == "CRITICAL", "the emergency stop is CRITICAL")
+    yield Cause("F5", "system", briefing.system == "EMERGENCY", "the system is in EMERGENCY")
+    blind = of.lost and above(of.positions, 0)
+    yield Cause("F6", "lost", blind, f"nothing known for {number(of.age_s)} s with open positions")
+    for name in sorted(briefing.faults):
+        yield Cause("F6", name, True, f"{name}: {briefing.faults[name]}")
+
+
+class Supervisor:
+    """Rows F1 to F6, U1 and V1."""
+
+    name: ClassVar[str] = "supervisor"
+    kinds: ClassVar[frozenset[str]] = frozenset(
+        {
+            DecisionKind.FREEZE.value,
+            DecisionKind.OVERRIDE.value,
+            DecisionKind.MODE_CHANGE.value,
+            DecisionKind.CAPITAL_PROFILE.value,
+        }
+    )
+
+    def evaluate(self, briefing: Briefing, memory: Mapping[str, Any]) -> Ruling:
+        """Freeze where a row sets on; else end the freezes in force where U1 allows it."""
+        timers = Timers(memory, briefing.ts_event)
+        listed = [c for c in causes(briefing) if c.rule not in briefing.disabled_rules]
+        _forget_faults(timers, listed)
+        begun = [cause for cause in listed if timers.began(f"{cause.rule} {cause.name}", cause.true)]
+        begun += _losing_close(briefing, timers)
+        true = [cause for cause in listed if cause.true and cause.name != "drawdown"]
+        calm = not begun and not true and is_calm(briefing)
+        proposals = _freezes(briefing, begun)
+        if self._may_end(briefing, timers, calm):
+            proposals += _end(briefing)
+        return conclude(proposals, timers)
+
+    def review(self, briefing: Briefing, decisions: Sequence[Decision]) -> Sequence[Proposal]:
+        """Override loosenings while drawdown > 5 %, and AGGRESSIVE under a hold of supervisor or CRO (V1)."""
+        if "V1" in briefing.disabled_rules:
+            return ()
+        others = [d for d in decisions if d.officer != self.name and not d.payload.get("expired")]
+        return tuple(
+            Proposal(
+                rule="V1",
+                kind=DecisionKind.OVERRIDE.value,
+                payload={"overridden_decision_id": decision.decision_id, "reason": why},
+                reason=why,
+                overrides=decision.decision_id,
+            )
+            for decision in others
+            if (why := objection(briefing, decision))
+        )
+
+    def _may_end(self, briefing: Briefing, timers: Timers, calm: bool) -> bool:
+        """Return whether U1 holds: calm for 15 minutes, every dwell over, enough persons have reviewed."""
+        frozen = freezes_in_force(briefing)
+        watched = bool(frozen) and "U1" not in briefing.disabled_rules
+        long_calm = timers.held("calm", watched and calm, CALM_FOR)
+        if not long_calm or not frozen:
+            return False
+        if not timers.reached(max(ends_at_the_earliest(hold) for hold in frozen)):
+            return False
+        return len(set(briefing.reviews.get("freeze", ()))) >= reviewers_needed(frozen)
+
+
+def _forget_faults(timers: Timers, listed: Iterable[Cause]) -> None:
+    """Note the end of faults that are not reported any more: the next one is an onset again."""
+    named = {cause.name for cause in listed if cause.rule == "F6"}
+    known: list[str] = timers.recall("faults", [])
+    for name in known:
+        if name not in named:
+            timers.began(f"F6 {name}", False)
+    timers.keep("faults", sorted(named - {"lost"}) or None)
+
+
+def _losing_close(briefing: Briefing, timers: Timers) -> list[Cause]:
+    """Return F3's cause where a losing close makes, or prolongs, a run of five or more.
+
+    It is an event: frozen, nothing closes, so the run stands still and a freeze could never end.
+    """
+    run = briefing.portfolio.consecutive_losses
+    if isinstance(run, Missing):
+        return []
+    before = timers.recall("losses", 0)
+    timers.keep("losses", int(run) or None)
+    if "F3" in briefing.disabled_rules or not at_least(run, FREEZE_LOSSES) or run <= before:
+        return []
+    return [Cause("F3", "losses", True, f"{number(run)} losing closes in a row, 5 are too many")]
+
+
+def _freezes(briefing: Briefing, begun: Sequence[Cause]) -> list[Proposal]:
+    """Return one freeze for each row that set on."""
+    proposals = []
+    for rule, severity in SEVERITIES.items():
+        reason = "; ".join(dict.fromkeys(cause.reason for cause in begun if cause.rule == rule))
+        if not reason:
+            continue
+        hold = Hold(
+            owner="supervisor",
+            rule=rule,
+            key="mode",
+            value="FROZEN",
+            reason=reason,
+            ts_event=briefing.ts_event,
+        )
+        waits = ends_at_the_earliest(hold) - briefing.ts_event
+        payload = {
+            "duration_minutes": -(-waits // MINUTE),
+            "affected_subsystems": list(SUBSYSTEMS),
+            "severity": severity,
+            "requires_manual_review": True,
+            "reason": reason,
+        }
+        proposals.append(
+            Proposal(rule=rule, kind=DecisionKind.FREEZE.value, payload=payload, reason=reason, holds=(hold,))
+        )
+    return proposals
+
+
+def freezes_in_force(briefing: Briefing) -> list[Hold]:
+    """Return the supervisor's holds that freeze, an operator's freeze included."""
+    return [h for h in held_by(briefing, "supervisor") if h.key == "mode" and h.value == "FROZEN"]
+
+
+def ends_at_the_earliest(hold: Hold) -> int:
+    """Return when the dwell of a freeze is over: 120 minutes, for F2 also the UTC day."""
+    after = hold.ts_event + FREEZE_DWELL
+    if hold.rule != "F2":
+        return after
+    return max(after, hold.ts_event - hold.ts_event % DAY + DAY)
+
+
+def reviewers_needed(frozen: Iterable[Hold]) -> int:
+    """Return how many persons must have reviewed: as the severest freeze in force demands."""
+    return max(REVIEWERS[SEVERITIES.get(hold.rule, "HIGH")] for hold in frozen)
+
+
+def is_calm(briefing: Briefing) -> bool:
+    """Return whether U1's figures are met now; triggers, dwell and reviews apart."""
+    of = briefing.portfolio
+    safe = of.positions == 0 or of.unprotected == 0
+    steady = not isinstance(of.loss_15m, Missing) and not above(of.loss_15m, CALM_LOSS)
+    funded = above(of.equity, CALM_FLOORS * briefing.floor_usd)
+    sound = briefing.ess == "NOMINAL" and briefing.system == "HEALTHY"
+    fresh = not of.late and not of.lost
+    return safe and steady and funded and sound and fresh and below(of.drawdown_rebased, CALM_DRAWDOWN)
+
+
+def _end(briefing: Briefing) -> list[Proposal]:
+    """Return U1's two decisions: SHADOW for an hour, MICRO for a day."""
+    frozen = freezes_in_force(briefing)
+    ended = tuple(hold.hold_id for hold in frozen)
+    who = ", ".join(sorted(set(briefing.reviews.get("freeze", ()))))
+    reason = f"calm for 15 min and reviewed by {who}: {', '.join(h.rule for h in frozen)} ended"
+    now = briefing.ts_event
+    shadow, micro = (
+        Hold(
+            owner="supervisor",
+            rule="U1",
+            key=key,
+            value=value,
+            reason=f"{value} for {lasts // MINUTE} min after a freeze",
+            ts_event=now,
+            expires_at=now + lasts,
+        )
+        for key, value, lasts in (("mode", "SHADOW", SHADOW_FOR), ("profile", "MICRO", MICRO_FOR))
+    )
+    after = remaining(briefing, (shadow, micro), ended).values()
+    return [
+        Proposal(
+            rule="U1",
+            kind=DecisionKind.MODE_CHANGE.value,
+            payload=mode_payload(list(after), SHADOW_FOR // MINUTE),
+            reason=reason,
+            holds=(shadow,),
+            releases=ended,
+            expires_at=shadow.expires_at,
+        ),
+        Proposal(
+            rule="U1",
+            kind=DecisionKind.CAPITAL_PROFILE.value,
+            payload=profile_payload(briefing.base.profile, list(after)),
+            reason=micro.reason,
+            holds=(micro,),
+            expires_at=micro.expires_at,
+        ),
+    ]
+
+
+def objection(briefing: Briefing, decision: Decision) -> str:
+    """Return why a decision must not stand, empty where it may (V1).
+
+    R2's own release is let through: its row names its bounds and lands in MICRO.
+    """
+    payload = decision.payload
+    if payload.get("profile") == "AGGRESSIVE":
+        holders = held_by(briefing, "supervisor", "cro")
+        if holders:
+            return f"AGGRESSIVE while {holders[0].owner} holds {holders[0].key}"
+    drawdown = briefing.portfolio.drawdown
+    if decision.rule == "R2" or not above(drawdown, OVERRIDE_DRAWDOWN):
+        return ""
+    looser = _looser(briefing, payload)
+    return f"looser {looser} while drawdown {percent(drawdown)} is above 5 %" if looser else ""
+
+
+def _looser(briefing: Briefing, payload: Mapping[str, object]) -> str:
+    """Return what a payload would loosen of the policy in force, empty for nothing."""
+    policy = briefing.policy
+    profile = payload.get("profile")
+    if profile in LADDER and LADDER.index(str(profile)) > LADDER.index(policy.profile):
+        return "profile"
+    for name, key in RISK_KEYS.items():
+        value = payload.get(name)
+        if isinstance(value, int | float) and value > getattr(policy, key):
+            return name
+    symbols = payload.get("active_symbols")
+    if policy.symbols is None or not isinstance(symbols, list | tuple):
+        return ""
+    return "universe" if set(symbols) - set(policy.symbols) else ""
