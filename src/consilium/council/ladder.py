@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from consilium.council.afterwards import ESS_KEYS, LADDER, LIMIT_KEYS, blind, held_by, restricting
 from consilium.council.figures import above, above_or_insufficient, at_least, below, percent
-from consilium.council.standing import ESS_KEYS, LADDER, LIMIT_KEYS, blind, held_by, restricting
 from consilium.council.timers import DAY, HOUR, Timers
 from consilium.domain import Briefing, Hold, Missing
 

@@ -4,9 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from consilium.council.ladder import take_steps
-from consilium.council.role import Follower, Proposal, Ruling, conclude
-from consilium.council.standing import (
+from consilium.council.afterwards import (
     blind,
     mode_of,
     mode_payload,
@@ -14,6 +12,8 @@ from consilium.council.standing import (
     remaining,
     restricting,
 )
+from consilium.council.ladder import take_steps
+from consilium.council.role import Follower, Proposal, Ruling, conclude
 from consilium.council.timers import MINUTE, Timers
 from consilium.domain import Briefing, DecisionKind, Hold
 

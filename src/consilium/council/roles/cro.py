@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from consilium.council.afterwards import ESS_KEYS, blind, held_by, limit_of, remaining
 from consilium.council.figures import above, below, below_or_insufficient, percent
 from consilium.council.role import Follower, Proposal, Ruling, conclude
-from consilium.council.standing import ESS_KEYS, blind, held_by, limit_of, remaining
 from consilium.council.timers import HOUR, MINUTE, Timers
 from consilium.domain import Briefing, DecisionKind, Hold, Policy
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from consilium.council.figures import above, at_least, below, number, percent
-from consilium.council.role import Proposal, Ruling, conclude
-from consilium.council.standing import (
+from consilium.council.afterwards import (
     LADDER,
     held_by,
     mode_payload,
     profile_payload,
     remaining,
 )
+from consilium.council.figures import above, at_least, below, number, percent
+from consilium.council.role import Proposal, Ruling, conclude
 from consilium.council.timers import DAY, HOUR, MINUTE, Timers
 from consilium.domain import Briefing, Decision, DecisionKind, Hold, Missing
 
