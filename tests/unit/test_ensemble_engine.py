@@ -331,6 +331,27 @@ def test_the_outside_brings_in_no_more_symbols_and_horizons_than_there_is_room_f
     assert engine.cycle(START, {key("nhits"): b"[" + horizons + b"]"}).rejected == {"crowded": 2}
 
 
+def test_symbols_that_nobody_speaks_of_any_more_make_room_for_others() -> None:
+    engine = pure_engine(engine={"most_symbols": 3})
+
+    def say(one: Engine, now_ns: int, *symbols: str) -> dict[str, int]:
+        said = b",".join(signal(symbol=symbol, at=now_ns) for symbol in symbols)
+        return dict(one.cycle(now_ns, {key("xgb"): b"[" + said + b"]"}).rejected)
+
+    assert say(engine, START, "A", "B", "C") == {"crowded": 1}
+    assert say(engine, START + SECOND_NS, "A") == {}
+    later = START + 2 * HOUR_NS  # nobody speaks of them any more, and B was heard least recently
+    assert say(engine, later, "BTCUSDT") == {}
+    restored = pure_engine(engine={"most_symbols": 3})
+    restored.restore(engine.state())
+    for one in (engine, restored):
+        assert say(one, later + SECOND_NS, "D") == {}
+        assert sorted(one.state()["symbols"]) == ["A", "BTCUSDT", "D"]
+        assert say(one, later + 2 * SECOND_NS, "E", "F") == {"crowded": 1}
+        assert sorted(one.state()["symbols"]) == ["BTCUSDT", "D", "E"]
+    assert restored.state_hash() == engine.state_hash()
+
+
 def test_trust_moves_are_logged_with_their_cause_and_the_last_hundred_are_kept() -> None:
     engine = pure_engine()
     for tick in range(120):

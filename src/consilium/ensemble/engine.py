@@ -77,7 +77,8 @@ class Engine:
         Gates of a consensus with a signal from outside; default ``seed``, since a signal says nothing of
         expected returns.
     most_symbols, most_horizons
-        How many symbols and horizons the outside may bring in over the life of the state.
+        How many symbols the outside may speak of at a time (the one that was heard least recently makes room
+        once nobody speaks of it), and how many horizons over the life of the state.
 
     Examples
     --------
@@ -123,11 +124,12 @@ class Engine:
         )
         self._pending: dict[Topic, set[str]] = {}
         self._received = 0
-        self._symbols: set[str] = {self.main.symbol}
+        self._symbols: dict[str, int] = {self.main.symbol: 0}
         self._horizons: set[int] = {self.main.horizon_ns}
         # What follows is memory of this process and no part of the state.
         self.cycles = 0
         self._looked_at: dict[str, int] = {}
+        self._silent: list[str] | None = None
         self._note(self.main, 0, "start")
 
     def check(self, message: object) -> None:
@@ -194,6 +196,7 @@ class Engine:
         """Forget signals that can vote no more, and what stood by them alone."""
         self._board.forget(self._received - self.broker.freshness_ns - self.broker.horizon_ns)
         self._standings.forget(set(self._board.topics()))
+        self._silent = None
 
     def cycle(self, now_ns: int, signals: Mapping[str, bytes]) -> Cycle:
         """Read signals, decide what is new among them, and tell what stands.
@@ -258,14 +261,33 @@ class Engine:
 
     def _has_room(self, topic: Topic) -> bool:
         symbol = topic.symbol in self._symbols or len(self._symbols) < self.most_symbols
-        return symbol and (topic.horizon_ns in self._horizons or len(self._horizons) < self.most_horizons)
+        return (symbol or bool(self._to_forget())) and (
+            topic.horizon_ns in self._horizons or len(self._horizons) < self.most_horizons
+        )
+
+    def _to_forget(self) -> list[str]:
+        """Return the symbols that nobody speaks of any more, the one heard least recently last."""
+        if self._silent is None:
+            spoken = {self.main.symbol, *(topic.symbol for topic in self._board.topics())}
+            silent = [(heard, symbol) for symbol, heard in self._symbols.items() if symbol not in spoken]
+            self._silent = [symbol for _, symbol in sorted(silent, reverse=True)]
+        return self._silent
+
+    def _hear(self, symbol: str, ts: int) -> None:
+        """Note that a symbol was spoken of; where there are too many another one makes room."""
+        if symbol in self._symbols:
+            if self._silent and symbol in self._silent:
+                self._silent.remove(symbol)
+        elif len(self._symbols) >= self.most_symbols and self._to_forget():
+            del self._symbols[self._to_forget().pop()]
+        self._symbols[symbol] = ts
 
     def _receive(self, signal: SignalReceived) -> None:
         setting = self.service.models.get(signal.model)
         if setting is None or not setting.enabled or not self._board.take(signal.prediction):
             return
         topic = Topic(signal.symbol, signal.horizon_ns, signal.label_id)
-        self._symbols.add(topic.symbol)
+        self._hear(topic.symbol, signal.ts_received)
         self._horizons.add(topic.horizon_ns)
         self._received = signal.ts_received
         self._pending.setdefault(topic, set()).add(signal.model)
@@ -285,6 +307,7 @@ class Engine:
             voters = self._board.decided(topic, consensus.ts_event, self.service.awaiting(consensus))
             self._stands(topic, consensus, ROUND, voters)
             self._note(topic, consensus.ts_event, "consensus")
+            self._silent = None
         return consensuses
 
     def _stands(self, topic: Topic, consensus: Consensus, by: str, voters: dict[str, int]) -> None:
@@ -321,7 +344,7 @@ class Engine:
             "pending": [[*topic, sorted(self._pending[topic])] for topic in sorted(self._pending)],
             "received": self._received,
             "weather": dict(sorted(self._standings.weather.items())),
-            "symbols": sorted(self._symbols),
+            "symbols": dict(sorted(self._symbols.items())),
             "horizons": sorted(self._horizons),
             "trust_log": self.trust_log.state(),
             "records": self.records.state(),
@@ -340,7 +363,8 @@ class Engine:
             standing = Standings.read(state["standing"])
             pending = {Topic(s, h, label): set(news) for s, h, label, news in state["pending"]}
             weather = {str(symbol): int(ts) for symbol, ts in state["weather"].items()}
-            symbols, horizons = set(state["symbols"]), set(state["horizons"])
+            symbols = {str(symbol): int(ts) for symbol, ts in state["symbols"].items()}
+            horizons = set(state["horizons"])
             last = read_consensus(state["last"]) if state["last"] else None
             received = int(state["received"])
             self.configuration.restore(state["configuration"])
@@ -356,8 +380,9 @@ class Engine:
             ) from None
         self._standings.restore(standing, weather)
         self._pending = pending
-        self._symbols, self._horizons, self.last = symbols, horizons, last
+        self._symbols, self._horizons, self.last = {self.main.symbol: 0} | symbols, horizons, last
         self._received = received
+        self._silent = None
 
     def state_hash(self) -> str:
         """Return the digest of the state."""
