@@ -87,3 +87,20 @@ def profile_payload(base: str, holds: Collection[Hold]) -> dict[str, object]:
         "max_daily_risk_pct": chosen.max_daily_risk,
         "max_positions": chosen.max_positions,
     }
+
+
+def symbols_of(briefing: Briefing, holds: Iterable[Hold]) -> list[str]:
+    """Return the symbols that holds leave of the base and what was granted beyond it."""
+    listed = list(holds)
+    base = briefing.volumes if briefing.base.symbols is None else briefing.base.symbols
+    active = set(base).union(*(h.value for h in listed if h.rule == "C3" and isinstance(h.value, tuple)))
+    for hold in restricting(listed):
+        if hold.key == "symbols" and isinstance(hold.value, tuple):
+            active &= set(hold.value)
+    return sorted(active)
+
+
+def weights_in(holds: Iterable[Hold]) -> dict[str, float]:
+    """Return the weights of models that were granted."""
+    granted = {h.key.partition(":")[2]: h.value for h in holds if h.rule == "C1"}
+    return {name: float(granted[name]) for name in sorted(granted)}  # type: ignore[arg-type]  # shares

@@ -7,6 +7,9 @@ ROLES = {
     "supervisor": "consilium.council.roles.supervisor:Supervisor",
     "cro": "consilium.council.roles.cro:RiskOfficer",
     "ceo": "consilium.council.roles.ceo:ChiefExecutive",
+    "cio": "consilium.council.roles.cio:InvestmentOfficer",
+    "cfo": "consilium.council.roles.cfo:FinanceOfficer",
+    "researcher": "consilium.council.roles.researcher:Researcher",
 }
 """By rank."""
 
