@@ -1,0 +1,135 @@
+"""From what was heard to one briefing: figures combined by the worse, levels, and how old it all is."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from operator import attrgetter
+
+from consilium.council.facts import Facts
+from consilium.council.identity import ID_DIGITS
+from consilium.domain import AccountFigures, Briefing, Hold, Missing, ModelFigures, Policy
+from consilium.domain.governance import Figure
+from consilium.domain.time import SECOND_NS
+
+SYSTEM_ORDER = ("HEALTHY", "DEGRADED", "CRITICAL", "EMERGENCY")
+ESS_ORDER = ("NOMINAL", "CAUTION", "WARNING", "CRITICAL")
+REQUIRED = ("equity", "nav", "positions", "exposure", "drawdown")
+"""Figures without which nobody trades."""
+_LESS_IS_WORSE = frozenset(("equity", "nav", "win_rate", "sharpe", "winning_days", "reserve", "profit"))
+_KEPT_WHEN_SILENT = ("positions", "unprotected")
+_FACTS = attrgetter(*(name for name in AccountFigures.__dataclass_fields__ if name != "age_s"))
+_POLICY = attrgetter(*Policy.__dataclass_fields__)
+
+
+def account_figures(facts: Facts, now: int, started_at: int) -> AccountFigures:
+    """Combine all accounts by the worse value of each figure.
+
+    Where every account is late nothing is known but the positions that were open last.
+    """
+    late_s, lost_s = facts.bounds_s()
+    age_s = max(0.0, (now - facts.oldest(started_at)) / SECOND_NS)
+    worst: dict[str, Figure] = {}
+    newest = max((account.report.ts_event for account in facts.accounts.values()), default=None)
+    if newest is not None:
+        known = newest >= now - late_s * SECOND_NS
+        for account in facts.accounts.values():
+            for name, value in account.figures(now).items():
+                if value is not None and (known or name in _KEPT_WHEN_SILENT):
+                    worst[name] = _worse(name, worst.get(name), value)
+    return AccountFigures(**worst, age_s=age_s, late=age_s > late_s, lost=age_s > lost_s)
+
+
+def _worse(name: str, first: Figure | None, second: float) -> float:
+    if not isinstance(first, int | float):
+        return second
+    return min(first, second) if name in _LESS_IS_WORSE else max(first, second)
+
+
+def system_health(facts: Facts) -> str:
+    """Return the worst status of all sources; empty if none, or one that would be healthy is unknown."""
+    return _worst([report.system_status for report in facts.health.values()], SYSTEM_ORDER)
+
+
+def _worst(said: list[str], order: tuple[str, ...]) -> str:
+    ranks = [order.index(word) if word in order else -1 for word in said]
+    if not ranks or (min(ranks) < 0 and max(ranks) <= 0):
+        return ""
+    return order[max(ranks)]
+
+
+def ess_level(facts: Facts, loss: Figure, policy: Policy, before: str) -> str:
+    """Return the level by the loss, or the worse one that a source claims; empty if the loss is unknown.
+
+    At a threshold itself the level stays on the side where it was.
+    """
+    claims = [word for report in facts.health.values() if (word := report.ess_state) in ESS_ORDER]
+    if isinstance(loss, Missing):
+        claimed = _worst(claims, ESS_ORDER)
+        return claimed if claimed != "NOMINAL" else ""
+    level = 0
+    reached = ESS_ORDER.index(before) if before in ESS_ORDER else 0
+    for rank, bound in enumerate((policy.ess_caution, policy.ess_warning, policy.ess_critical), start=1):
+        if loss > bound or (loss == bound and reached >= rank):
+            level = rank
+    return _worst([ESS_ORDER[level], *claims], ESS_ORDER)
+
+
+def model_figures(facts: Facts) -> dict[str, ModelFigures]:
+    """Combine what the sources say of each model by the worse value."""
+    figures: dict[str, ModelFigures] = {}
+    for (_, model), report in sorted(facts.models.items()):
+        before = figures.get(model)
+        figures[model] = ModelFigures(
+            sharpe=_least(None if before is None else before.sharpe, report.sharpe),
+            win_rate=_least(None if before is None else before.win_rate, report.win_rate),
+            days=report.days if before is None else min(before.days, report.days),
+            staleness_days=_most(None if before is None else before.staleness_days, report.staleness_days),
+        )
+    return figures
+
+
+def _least(first: Figure | None, second: float | None) -> Figure:
+    known = [value for value in (first, second) if isinstance(value, int | float)]
+    return min(known) if known else Missing.INSUFFICIENT
+
+
+def _most(first: Figure | None, second: float | None) -> Figure:
+    known = [value for value in (first, second) if isinstance(value, int | float)]
+    return max(known) if known else Missing.UNKNOWN
+
+
+def faults_of(facts: Facts) -> dict[str, str]:
+    """Return what demands a freeze by itself, of all sources."""
+    faults: dict[str, str] = {}
+    for source in sorted(facts.health):
+        for name, reason in sorted(facts.health[source].faults.items()):
+            faults.setdefault(name, reason)
+    return faults
+
+
+def unknown_parts(briefing: Briefing) -> tuple[str, ...]:
+    """Name the required facts that are unknown; none of them, and nobody late, is fresh."""
+    portfolio = briefing.portfolio
+    parts = [name for name in REQUIRED if getattr(portfolio, name) is Missing.UNKNOWN]
+    if not briefing.system:
+        parts.append("health")
+    if not briefing.ess:
+        parts.append("ess")
+    if portfolio.late:
+        parts.append("late")
+    return tuple(parts)
+
+
+def snapshot_id_of(
+    portfolio: AccountFigures,
+    system: str,
+    ess: str,
+    performance: Mapping[str, ModelFigures],
+    policy: Policy,
+    holds: Mapping[str, Hold],
+    rest: object,
+) -> str:
+    """Hash facts: equal facts have equal ids, however old they are."""
+    models = [(name, f.sharpe, f.win_rate, f.days, f.staleness_days) for name, f in performance.items()]
+    bounds = [(name, holds[name].value) for name in sorted(holds)]
+    facts = (_FACTS(portfolio), system, ess, models, _POLICY(policy), bounds, rest)
+    return sha256(repr(facts).encode()).hexdigest()[:ID_DIGITS]

@@ -1,0 +1,485 @@
+"""Operators (O1): what they may do at once, and what waits for a second person.
+
+| action | payload | |
+|---|---|---|
+| mode | mode, duration_minutes | FROZEN freezes (F0) until a review lifts it |
+| risk | limits by the seed's names, duration_minutes | |
+| profile | profile, duration_minutes | AGGRESSIVE comes by P3 only |
+| universe | symbols, duration_minutes | |
+| allocation | model, weight, duration_minutes | never a loosening; 24 h |
+| role | role, enabled, duration_minutes | never a loosening; CRO and supervisor stay; 24 h |
+| approve | approval_id | the second person of a loosening |
+| review | what: freeze, reduce_only, rebase; note | |
+| release | hold_id | of an operator's hold |
+| retire | source | one that is silent |
+| acknowledge | alert_id | changes nothing here |
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from consilium.council.approvals import Approval, PermissionRefused, Reviews, second_person
+from consilium.council.asking import FROZEN, Ask, asks_of, minutes_of, number_of, text_of, told_value
+from consilium.council.facts import Facts
+from consilium.council.holds import (
+    WAIVED_OWNERS,
+    WAIVER,
+    is_freeze,
+    is_grant,
+    is_tighter,
+    is_waiver,
+    looser,
+    share_of,
+)
+from consilium.council.identity import CODE_HASH, command_id_of
+from consilium.council.payloads import kind_of, payload_of
+from consilium.council.rules import CouncilRules
+from consilium.council.sitting import Motion, Stamp
+from consilium.council.standing import Standing
+from consilium.domain import (
+    Briefing,
+    CouncilCommanded,
+    Decision,
+    Hold,
+    InvalidValue,
+    ReportRefused,
+    UnknownName,
+    UsageError,
+)
+from consilium.domain.governance import PRIORITIES
+from consilium.domain.time import DAY_NS, MINUTE_NS, SECOND_NS, to_iso
+
+__all__ = ["ALWAYS_ON", "Operators", "PermissionRefused"]
+
+ALWAYS_ON = frozenset(("supervisor", "cro"))
+"""Officers that cannot be switched off."""
+REVIEWED = ("freeze", "reduce_only", "rebase")
+REBASE_PERSONS = 2
+FREEZE_MINUTES = 120
+MANUAL_FREEZE = "F0"
+"""Rule of a freeze that an operator demands; it ends as the others do."""
+REDUCE_ONLY_HOLD = "cro/R2/mode"
+
+
+class Operators:
+    """What operators asked for and was not decided yet, and how a command is carried out.
+
+    Parameters
+    ----------
+    rules, standing, facts
+        Shared with the council's service.
+    models
+        Names that an allocation may be given to are those that were reported; all while none was.
+    """
+
+    def __init__(self, rules: CouncilRules, standing: Standing, facts: Facts) -> None:
+        self._rules = rules
+        self._standing = standing
+        self._facts = facts
+        self.approvals: dict[str, Approval] = {}
+        self.reviews = Reviews()
+        self.disabled: dict[str, int] = {}
+        """Until when an officer is not heard."""
+
+    def check(self, command: CouncilCommanded, now: int) -> None:
+        """Refuse a command that cannot be carried out.
+
+        Raises
+        ------
+        InvalidValue
+            A value out of its bound.
+        UnknownName
+            No such mode, profile, role, model, hold, approval or source.
+        PermissionRefused
+            Not without a second person, not by this one, or not an operator's to say.
+        UsageError
+            There is nothing to review or to approve.
+        """
+        checks: Mapping[str, Callable[[CouncilCommanded, int], None]] = {
+            "allocation": self._check_allocation,
+            "role": self._check_role,
+            "approve": self._check_approve,
+            "review": self._check_review,
+            "release": self._check_release,
+            "retire": self._check_retire,
+            "acknowledge": self._check_acknowledged,
+        }
+        checks.get(command.action, self._check_asks)(command, now)
+
+    def carry_out(self, command: CouncilCommanded, briefing: Briefing, stamp: Stamp) -> list[Motion]:
+        """Do what a checked command asks; return the decisions that come of it."""
+        now, payload = briefing.ts_event, command.payload
+        if command.action == "role":
+            self._switch(payload, now)
+        elif command.action == "review":
+            self._review(command, now)
+        elif command.action == "retire":
+            self._facts.retire(text_of(payload, "source"))
+            self._standing.know(self._facts.model_names())
+            self._standing.changed = True
+        elif command.action == "approve":
+            return self._approved(command, briefing, stamp)
+        elif command.action == "allocation":
+            return self._allocate(command, briefing, stamp)
+        elif command.action == "release":
+            return self._release(command, briefing, stamp)
+        elif command.action != "acknowledge":
+            return self._ask(command, briefing, stamp)
+        return []
+
+    def expire(self, now: int) -> list[ReportRefused]:
+        """Drop approvals that nobody gave in time, and hear officers again whose time off is over."""
+        for name in [name for name, until in self.disabled.items() if until <= now]:
+            del self.disabled[name]
+            self._standing.changed = True
+        told = []
+        for name in sorted(name for name, one in self.approvals.items() if one.expires_at <= now):
+            dropped = self.approvals.pop(name)
+            self._standing.changed = True
+            told.append(
+                ReportRefused(
+                    what=f"approval {name}",
+                    source=dropped.person,
+                    reason=f"nobody else agreed until {to_iso(dropped.expires_at)}",
+                    ts_event=now,
+                )
+            )
+        return told
+
+    def symbols(self) -> frozenset[str]:
+        """Return all symbols that could be traded, as far as they are known."""
+        base = self._standing.base.symbols
+        granted = [h.value for h in self._standing.holds.values() if h.key == "symbols" and is_grant(h)]
+        wide = looser("symbols", base, ()) if base is not None else tuple(self._facts.volumes)
+        for names in granted:
+            wide = looser("symbols", wide, names)
+        return frozenset(wide)
+
+    def _check_asks(self, command: CouncilCommanded, _: int) -> None:
+        for ask in asks_of(command, self._standing.base, self.symbols()):
+            if ask.loosens(self._standing.policy):
+                self._check_loosening(ask)
+                name = command_id_of("approval", command.command_id)
+                if name in self.approvals:
+                    raise UsageError("a command must be given once", command.command_id, "use a new id")
+
+    def _check_loosening(self, ask: Ask) -> None:
+        """Refuse to loosen beyond the base, or what the supervisor holds."""
+        base = getattr(self._standing.base, ask.key)
+        if ask.key == "profile" and looser(ask.key, base, ask.value) != base:
+            raise PermissionRefused(
+                f"operators may raise the profile to {base} at most", ask.value, "P3 raises it further"
+            )
+        for hold in self._standing.holds.values():
+            if (
+                hold.key == ask.key
+                and hold.owner == "supervisor"
+                and is_tighter(ask.key, hold.value, ask.value)
+            ):
+                ends = "review the freeze" if is_freeze(hold) else "wait until it ends"
+                raise PermissionRefused(
+                    f"{ask.key} is held at {told_value(hold.value)} by the supervisor ({hold.rule})",
+                    told_value(ask.value),
+                    ends,
+                )
+
+    def _check_allocation(self, command: CouncilCommanded, _: int) -> None:
+        model, weight = text_of(command.payload, "model"), number_of(command.payload, "weight")
+        minutes_of(command.payload)
+        known = set(self._facts.model_names()) | set(self._standing.base.weights)
+        if known and model not in known:
+            raise UnknownName("model", model, known)
+        others = sum(
+            share_of(hold)
+            for hold in self._standing.holds.values()
+            if hold.owner == "operator" and hold.key.startswith("allocation:") and hold.key[11:] != model
+        )
+        if not 0.0 <= weight <= 1.0 - others + 1e-12:
+            raise InvalidValue(
+                f"weight must lie in [0, {1.0 - others:g}], what other allocations leave",
+                f"{weight:g}",
+                "give less, or release another",
+            )
+
+    def _check_acknowledged(self, command: CouncilCommanded, _: int) -> None:
+        text_of(command.payload, "alert_id")
+
+    def _check_role(self, command: CouncilCommanded, _: int) -> None:
+        role, enabled = text_of(command.payload, "role"), command.payload.get("enabled")
+        known = [name for name in PRIORITIES if name != "operator"]
+        if role not in known:
+            raise UnknownName("role", role, known)
+        if not isinstance(enabled, bool):
+            raise InvalidValue("enabled must be true or false", repr(enabled), "give one of them")
+        minutes_of(command.payload)
+        if not enabled and role in ALWAYS_ON:
+            raise PermissionRefused("supervisor and cro must stay enabled", role, "disable another role")
+
+    def _check_approve(self, command: CouncilCommanded, now: int) -> None:
+        name = text_of(command.payload, "approval_id")
+        approval = self.approvals.get(name)
+        if approval is None or approval.expires_at <= now:
+            raise UnknownName("approval", name, self.approvals)
+        second_person(command, approval.person, approval.ts_event, now, self._rules)
+
+    def _check_review(self, command: CouncilCommanded, now: int) -> None:
+        what = text_of(command.payload, "what")
+        if what not in REVIEWED:
+            raise UnknownName("review", what, REVIEWED)
+        holds = self._standing.holds
+        if what == "freeze" and not any(is_freeze(hold) for hold in holds.values()):
+            raise UsageError("a freeze must be in force to review it", "none", "see the holds")
+        if what == "reduce_only" and REDUCE_ONLY_HOLD not in holds:
+            raise UsageError("reduce-only must be in force to review it", "none", "see the holds")
+        self.reviews.check(what, command, now, self._rules)
+
+    def _check_release(self, command: CouncilCommanded, _: int) -> None:
+        name = text_of(command.payload, "hold_id")
+        hold = self._standing.holds.get(name)
+        if hold is None:
+            raise UnknownName("hold", name, self._standing.holds)
+        if hold.owner != "operator":
+            raise PermissionRefused(
+                "operators may release their own holds only",
+                name,
+                "review the freeze" if is_freeze(hold) else f"ask for a looser {hold.key} by two persons",
+            )
+
+    def _check_retire(self, command: CouncilCommanded, now: int) -> None:
+        source = text_of(command.payload, "source")
+        silent_s = (now - self._facts.last_heard(source)) / SECOND_NS
+        bound = max(self._rules.silent_s, self._facts.bounds_s()[1])
+        if silent_s < bound:
+            raise PermissionRefused(
+                f"a source must be silent for {bound:g} s to be retired", f"{silent_s:.0f} s", "wait"
+            )
+
+    def _switch(self, payload: Mapping[str, Any], now: int) -> None:
+        role = text_of(payload, "role")
+        if payload["enabled"]:
+            self.disabled.pop(role, None)
+        else:
+            self.disabled[role] = now + _length(payload)
+        self._standing.changed = True
+
+    def _review(self, command: CouncilCommanded, now: int) -> None:
+        what = text_of(command.payload, "what")
+        self._standing.changed = True
+        if self.reviews.add(what, command.person, now) >= REBASE_PERSONS and what == "rebase":
+            self._facts.rebase(now)
+            self.reviews.clear("rebase")
+
+    def _ask(self, command: CouncilCommanded, briefing: Briefing, stamp: Stamp) -> list[Motion]:
+        """Tighten at once; keep what loosens for a second person."""
+        policy, payload = self._standing.policy, command.payload
+        asks = asks_of(command, self._standing.base, self.symbols())
+        loosening = [ask for ask in asks if ask.loosens(policy)]
+        if loosening:
+            names = {ask.name for ask in loosening} | {"duration_minutes"}
+            self._wait(command, {name: payload[name] for name in payload if name in names}, briefing.ts_event)
+        tightening = [ask for ask in asks if ask not in loosening]
+        return [self._tighten(command, tightening, briefing, stamp)] if tightening else []
+
+    def _wait(self, command: CouncilCommanded, payload: Mapping[str, Any], now: int) -> None:
+        name = command_id_of("approval", command.command_id)
+        wait_s = self._rules.approval_s * (2 if self._rules.one_person else 1)
+        self.approvals[name] = Approval(
+            approval_id=name,
+            command_id=command.command_id,
+            action=command.action,
+            payload=dict(payload),
+            reason=command.reason,
+            person=command.person,
+            key_id=command.key_id,
+            ts_event=now,
+            expires_at=now + int(wait_s * SECOND_NS),
+        )
+        self._standing.changed = True
+
+    def _tighten(
+        self, command: CouncilCommanded, asks: list[Ask], briefing: Briefing, stamp: Stamp
+    ) -> Motion:
+        minutes, now = minutes_of(command.payload), briefing.ts_event
+        if any(ask.value == FROZEN for ask in asks):
+            return self._freeze(command, briefing, stamp)
+        until = None if minutes is None else now + minutes * MINUTE_NS
+        place = tuple(
+            Hold(
+                owner="operator",
+                rule=f"O1:{ask.key}={told_value(ask.value)}",
+                key=ask.key,
+                value=ask.value,
+                reason=command.reason,
+                ts_event=now,
+                expires_at=_later(self._standing.holds, ask, until),
+            )
+            for ask in asks
+            if ask.binds(self._standing.base)
+        )
+        release = tuple(name for hold in place for name in self._outdone(hold))
+        payload = {ask.name: ask.value for ask in asks} | {"duration_minutes": minutes}
+        kind = kind_of(asks[0].key)
+        if command.action in ("profile", "universe"):
+            left = self._standing.supposing(place, release)
+            payload = payload_of(kind, left, self.symbols()) | {"duration_minutes": minutes}
+        decision = self._decision(command, kind, payload, briefing, stamp, expires_at=until)
+        return Motion(decision=decision, place=place, release=release)
+
+    def _outdone(self, hold: Hold) -> list[str]:
+        """Name the operators' holds that another one makes idle: no tighter, and over no later."""
+        return [
+            name
+            for name, old in self._standing.holds.items()
+            if old.owner == "operator" and old.key == hold.key and name != hold.hold_id
+            and not is_waiver(old)
+            and is_tighter(hold.key, hold.value, old.value)
+            and _ends_by(old.expires_at, hold.expires_at)
+        ]  # fmt: skip
+
+    def _freeze(self, command: CouncilCommanded, briefing: Briefing, stamp: Stamp) -> Motion:
+        hold = Hold(
+            owner="supervisor",
+            rule=MANUAL_FREEZE,
+            key="mode",
+            value=FROZEN,
+            reason=command.reason,
+            ts_event=briefing.ts_event,
+        )
+        payload = {
+            "duration_minutes": FREEZE_MINUTES,
+            "affected_subsystems": ["trading", "execution"],
+            "severity": "HIGH",
+            "requires_manual_review": True,
+            "reason": command.reason,
+        }
+        decision = self._decision(command, "FREEZE", payload, briefing, stamp)
+        return Motion(decision=replace(decision, rule=MANUAL_FREEZE), place=(hold,))
+
+    def _allocate(self, command: CouncilCommanded, briefing: Briefing, stamp: Stamp) -> list[Motion]:
+        now, model = briefing.ts_event, text_of(command.payload, "model")
+        until = now + _length(command.payload)
+        hold = Hold(
+            owner="operator",
+            rule="O1:allocation",
+            key=f"allocation:{model}",
+            value=number_of(command.payload, "weight"),
+            reason=command.reason,
+            ts_event=now,
+            expires_at=until,
+        )
+        kind = kind_of(hold.key)
+        payload = payload_of(kind, self._standing.supposing((hold,)))
+        decision = self._decision(command, kind, payload, briefing, stamp, expires_at=until)
+        return [Motion(decision=decision, place=(hold,))]
+
+    def _release(self, command: CouncilCommanded, briefing: Briefing, stamp: Stamp) -> list[Motion]:
+        """End an operator's hold: at once where that loosens nothing."""
+        hold = self._standing.holds.get(text_of(command.payload, "hold_id"))
+        if hold is None:
+            return []  # its time was over at this very instant
+        if not is_waiver(hold) and not hold.key.startswith("allocation:"):
+            self._wait(command, dict(command.payload), briefing.ts_event)
+            return []
+        return [self._ended(command, hold, briefing, stamp)]
+
+    def _ended(self, command: CouncilCommanded, hold: Hold, briefing: Briefing, stamp: Stamp) -> Motion:
+        kind = kind_of(hold.key)
+        left = self._standing.supposing(release=(hold.hold_id,))
+        payload = payload_of(kind, left, self.symbols()) | {"hold_ids": [hold.hold_id]}
+        decision = self._decision(command, kind, payload, briefing, stamp)
+        return Motion(decision=decision, release=(hold.hold_id,))
+
+    def _approved(self, command: CouncilCommanded, briefing: Briefing, stamp: Stamp) -> list[Motion]:
+        """Carry out what two persons want: operators' own holds end, lower ranks' are set aside."""
+        approval = self.approvals.pop(text_of(command.payload, "approval_id"), None)
+        if approval is None:
+            return []  # its time was over at this very instant
+        self._standing.changed = True
+        reason = f"{approval.reason} (asked by {approval.person}, approved by {command.person})"
+        asked = replace(command, action=approval.action, payload=approval.payload, reason=reason)
+        if approval.action == "release":
+            hold = self._standing.holds.get(text_of(approval.payload, "hold_id"))
+            return [] if hold is None else [self._ended(asked, hold, briefing, stamp)]
+        now = briefing.ts_event
+        until = now + _length(approval.payload)
+        asks = asks_of(asked, self._standing.base, self.symbols())
+        release = tuple(
+            name
+            for ask in asks
+            for name, hold in self._standing.holds.items()
+            if hold.owner == "operator" and hold.key == ask.key and not is_waiver(hold)
+            and not is_tighter(ask.key, ask.value, hold.value) and hold.value != ask.value
+        )  # fmt: skip
+        place = tuple(
+            Hold(owner="operator", rule=WAIVER, key=ask.key, value=ask.value, reason=reason, ts_event=now,
+                 expires_at=until)
+            for ask in asks
+            if any(h.key == ask.key and h.owner in WAIVED_OWNERS for h in self._standing.holds.values())
+        )  # fmt: skip
+        kind = kind_of(asks[0].key)
+        minutes = minutes_of(approval.payload)
+        payload = {ask.name: ask.value for ask in asks} | {"duration_minutes": minutes}
+        if approval.action in ("profile", "universe"):
+            left = self._standing.supposing(place, release)
+            payload = payload_of(kind, left, self.symbols()) | {"duration_minutes": minutes}
+        decision = self._decision(asked, kind, payload, briefing, stamp, expires_at=until)
+        return [Motion(decision=decision, place=place, release=release)]
+
+    def _decision(
+        self,
+        command: CouncilCommanded,
+        kind: str,
+        payload: Mapping[str, Any],
+        briefing: Briefing,
+        stamp: Stamp,
+        expires_at: int | None = None,
+    ) -> Decision:
+        return Decision(
+            decision_id=command_id_of("decision", command.command_id),
+            ts_event=briefing.ts_event,
+            officer="operator",
+            kind=kind,
+            payload=payload,
+            reason=command.reason,
+            expires_at=expires_at,
+            snapshot_id=briefing.snapshot_id,
+            rule="O1",
+            cause_id=stamp.cause_id,
+            code_hash=CODE_HASH,
+            config_hash=stamp.config_hash,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Return all that is remembered, as JSON values."""
+        return {
+            "approvals": [self.approvals[name].state() for name in sorted(self.approvals)],
+            "reviews": self.reviews.state(),
+            "disabled": dict(sorted(self.disabled.items())),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what ``state`` returned."""
+        waiting = [Approval(**saved) for saved in state["approvals"]]
+        self.approvals = {one.approval_id: one for one in waiting}
+        self.reviews.restore(state["reviews"])
+        self.disabled = {name: int(until) for name, until in state["disabled"].items()}
+
+
+def _length(payload: Mapping[str, Any]) -> int:
+    """Return how long something lasts: a day where nothing is said."""
+    minutes = minutes_of(payload)
+    return DAY_NS if minutes is None else minutes * MINUTE_NS
+
+
+def _later(holds: Mapping[str, Hold], ask: Ask, until: int | None) -> int | None:
+    """Return the later end of a hold and of the same one that stands: to end sooner is to loosen."""
+    old = holds.get(f"operator/O1:{ask.key}={told_value(ask.value)}/{ask.key}")
+    if old is None or until is None:
+        return until
+    return None if old.expires_at is None else max(old.expires_at, until)
+
+
+def _ends_by(end: int | None, bound: int | None) -> bool:
+    """Whether an end comes no later than another; None is never."""
+    return bound is None or (end is not None and end <= bound)

@@ -1,0 +1,182 @@
+"""What the council has heard, by source, and which reports it refuses.
+
+Each source counts its own reports: one that is not newer than the last changes nothing. Sources are never
+reconciled with each other.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from math import isfinite
+from typing import Any
+
+from consilium.council.accounts import Account
+from consilium.council.rules import CouncilRules
+from consilium.domain import AccountReported, HealthReported, ModelReported, UnknownName, VolumesReported
+from consilium.domain.time import SECOND_NS
+
+Report = AccountReported | HealthReported | ModelReported
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "nav": (1e-300, float("inf")),
+    "drawdown": (0.0, 1.0),
+    "max_drawdown": (0.0, 1.0),
+    "realized_pnl_today": (-float("inf"), float("inf")),
+    "exposure": (0.0, float("inf")),
+    "leverage": (0.0, float("inf")),
+    "margin_ratio": (0.0, float("inf")),
+    "positions": (0.0, float("inf")),
+    "unprotected": (0.0, float("inf")),
+    "win_rate": (0.0, 1.0),
+    "sharpe": (-float("inf"), float("inf")),
+    "consecutive_losses": (0.0, float("inf")),
+    "winning_days": (0.0, float("inf")),
+    "losing_days": (0.0, float("inf")),
+    "locked": (0.0, float("inf")),
+    "reserve": (0.0, float("inf")),
+    "profit": (0.0, float("inf")),
+    "interval_ns": (0.0, float("inf")),
+    "staleness_days": (0.0, float("inf")),
+    "days": (0.0, float("inf")),
+    "trades": (0.0, float("inf")),
+}
+
+
+def out_of_range(report: object, names: Iterable[str]) -> str:
+    """Say which field of a report is no finite number of its range; empty if none is."""
+    for name in names:
+        value = getattr(report, name)
+        if value is None:
+            continue
+        low, high = _RANGES[name]
+        if not (isfinite(value) and low <= value <= high):
+            return f"{name} must be finite and lie in [{low:g}, {high:g}]; got {value}"
+    return ""
+
+
+_ACCOUNT_FIELDS = tuple(name for name in _RANGES if name in AccountReported.__dataclass_fields__)
+_MODEL_FIELDS = tuple(name for name in _RANGES if name in ModelReported.__dataclass_fields__)
+
+
+class Facts:
+    """The newest word of each source."""
+
+    def __init__(self, rules: CouncilRules) -> None:
+        self._rules = rules
+        self.accounts: dict[str, Account] = {}
+        self.health: dict[str, HealthReported] = {}
+        self.models: dict[tuple[str, str], ModelReported] = {}
+        self.volumes: dict[str, float] = {}
+        self.retired: dict[str, int] = {}
+        """Time of the last word of each retired source: what it said before is not heard again."""
+
+    def refusal(self, report: Report | VolumesReported) -> str:
+        """Say why a report changes nothing; empty if it does."""
+        if isinstance(report, VolumesReported):
+            bad = [name for name, value in report.volumes.items() if not (isfinite(value) and value >= 0)]
+            return f"volume of {bad[0]} must be finite and >= 0" if bad else ""
+        if report.received_at and report.ts_event > report.received_at + self._rules.future_s * SECOND_NS:
+            ahead = (report.ts_event - report.received_at) / SECOND_NS
+            return f"it lies {ahead:.1f} s in the future; the bound is {self._rules.future_s:g} s"
+        last = self._last(report)
+        if last is not None and report.sequence <= last[0]:
+            return f"sequence must be > {last[0]}; got {report.sequence}: a replay, or an older one"
+        if last is not None and report.ts_event < last[1]:
+            return "it is older than what the source said last"
+        if last is None and report.ts_event <= self.retired.get(report.source, -1):
+            return "it is older than the retirement of its source"
+        if isinstance(report, AccountReported):
+            return out_of_range(report, _ACCOUNT_FIELDS)
+        return out_of_range(report, _MODEL_FIELDS) if isinstance(report, ModelReported) else ""
+
+    def _last(self, report: Report) -> tuple[int, int] | None:
+        """Return sequence and time of what the source said last on this topic."""
+        known: Report | None
+        if isinstance(report, AccountReported):
+            account = self.accounts.get(report.source)
+            known = None if account is None else account.report
+        elif isinstance(report, HealthReported):
+            known = self.health.get(report.source)
+        else:
+            known = self.models.get((report.source, report.model))
+        return None if known is None else (known.sequence, known.ts_event)
+
+    def hear(self, report: Report | VolumesReported) -> None:
+        """Take a report that is not refused."""
+        if isinstance(report, VolumesReported):
+            self.volumes = {name: float(report.volumes[name]) for name in sorted(report.volumes)}
+        elif isinstance(report, HealthReported):
+            self.health[report.source] = report
+        elif isinstance(report, ModelReported):
+            self.models[report.source, report.model] = report
+        elif report.source in self.accounts:
+            self.accounts[report.source].hear(report)
+        else:
+            self.accounts[report.source] = Account(report)
+
+    def last_heard(self, source: str) -> int:
+        """Return when a source last spoke of anything.
+
+        Raises
+        ------
+        UnknownName
+            No such source.
+        """
+        times = [ts for name, ts in self._spoken() if name == source]
+        if not times:
+            raise UnknownName("source", source, {name for name, _ in self._spoken()})
+        return max(times)
+
+    def _spoken(self) -> Iterable[tuple[str, int]]:
+        yield from ((name, account.report.ts_event) for name, account in self.accounts.items())
+        yield from ((name, report.ts_event) for name, report in self.health.items())
+        yield from ((name, report.ts_event) for (name, _), report in self.models.items())
+
+    def retire(self, source: str) -> None:
+        """Forget a source; it begins anew when it speaks again of a later time."""
+        self.retired[source] = self.last_heard(source)
+        self.accounts.pop(source, None)
+        self.health.pop(source, None)
+        for key in [key for key in self.models if key[0] == source]:
+            del self.models[key]
+
+    def rebase(self, now: int) -> None:
+        """Measure the drawdown of all accounts anew from here."""
+        for account in self.accounts.values():
+            account.rebase(now)
+
+    @property
+    def interval_s(self) -> float:
+        """Interval of the slowest account; 0 if none says it."""
+        return max((a.report.interval_ns for a in self.accounts.values()), default=0) / SECOND_NS
+
+    def bounds_s(self) -> tuple[float, float]:
+        """Return the ages in seconds beyond which a source is late, and lost."""
+        interval = self.interval_s
+        return max(self._rules.late_s, 2 * interval), max(self._rules.lost_s, 5 * interval)
+
+    def oldest(self, started_at: int) -> int:
+        """Return when the most silent of the required sources spoke; the start where none has."""
+        accounts = [account.report.ts_event for account in self.accounts.values()]
+        health = [report.ts_event for report in self.health.values()]
+        return min([*accounts, *health, *([] if accounts and health else [started_at])])
+
+    def model_names(self) -> list[str]:
+        """Return all models that anyone reported, in order."""
+        return sorted({model for _, model in self.models})
+
+    def state(self) -> dict[str, Any]:
+        """Return all that was heard, as JSON values."""
+        return {
+            "accounts": {name: self.accounts[name].state() for name in sorted(self.accounts)},
+            "health": [asdict(self.health[name]) for name in sorted(self.health)],
+            "models": [asdict(self.models[key]) for key in sorted(self.models)],
+            "volumes": dict(self.volumes),
+            "retired": dict(sorted(self.retired.items())),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what ``state`` returned."""
+        self.accounts = {name: Account.restored(saved) for name, saved in state["accounts"].items()}
+        self.health = {saved["source"]: HealthReported(**saved) for saved in state["health"]}
+        self.models = {(saved["source"], saved["model"]): ModelReported(**saved) for saved in state["models"]}
+        self.volumes = dict(state["volumes"])
+        self.retired = {name: int(ts) for name, ts in state["retired"].items()}

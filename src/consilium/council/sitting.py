@@ -1,0 +1,284 @@
+"""One sitting: officers' proposals become decisions, and decisions become holds.
+
+Of two decisions of one kind the higher authority's is published; what the other would tighten stands too,
+what it would loosen does not. While required facts are unknown nothing is loosened.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from consilium.council.holds import check_hold, is_freeze, is_grant, tighter
+from consilium.council.identity import CODE_HASH, decision_id
+from consilium.council.role import Proposal, Role
+from consilium.council.rules import CouncilRules
+from consilium.council.standing import Standing, decision_key
+from consilium.domain import (
+    Briefing,
+    ConflictResolved,
+    Decision,
+    DecisionKind,
+    Hold,
+    InvalidValue,
+    Missing,
+    ReportRefused,
+)
+from consilium.domain.governance import PRIORITIES
+
+Told = Decision | ConflictResolved | ReportRefused
+ALWAYS_TOLD = frozenset((DecisionKind.RESEARCH_TASK.value, DecisionKind.FREEZE.value))
+"""Kinds of which each proposal counts: an officer makes them on an edge only."""
+ONE_OFFICERS = frozenset((DecisionKind.OVERRIDE.value, DecisionKind.FREEZE.value))
+"""Kinds of which several at once are no conflict."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """What every decision of a sitting carries."""
+
+    cause_id: str
+    config_hash: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Motion:
+    """A decision to be, and the holds that it places and ends."""
+
+    decision: Decision
+    place: tuple[Hold, ...] = ()
+    release: tuple[str, ...] = ()
+
+
+def figures_of(briefing: Briefing) -> dict[str, Any]:
+    """Return the known figures of a briefing as JSON values, to explain a decision by."""
+    portfolio = briefing.portfolio
+    known = {
+        name: value.value if isinstance(value, Missing) else value
+        for name in portfolio.__dataclass_fields__
+        if (value := getattr(portfolio, name)) is not Missing.INSUFFICIENT
+    }
+    return known | {"system": briefing.system, "ess": briefing.ess}
+
+
+def decide(briefing: Briefing, officer: str, proposal: Proposal, stamp: Stamp) -> Decision:
+    """Return the decision that a proposal asks for; its id follows from what it says."""
+    return Decision(
+        decision_id=decision_id(
+            briefing.snapshot_id, officer, proposal.kind, proposal.rule, proposal.payload, briefing.ts_event
+        ),
+        ts_event=briefing.ts_event,
+        officer=officer,
+        kind=proposal.kind,
+        payload=proposal.payload,
+        reason=proposal.reason,
+        expires_at=proposal.expires_at,
+        overrides=proposal.overrides,
+        snapshot_id=briefing.snapshot_id,
+        rule=proposal.rule,
+        cause_id=stamp.cause_id,
+        code_hash=CODE_HASH,
+        config_hash=stamp.config_hash,
+    )
+
+
+class Sitting:
+    """What comes of all proposals on one briefing.
+
+    Parameters
+    ----------
+    standing
+        Changed by what is decided.
+    overridden
+        What was overridden last, by officer, kind and rule; changed too, so that an override is told once.
+    """
+
+    def __init__(
+        self,
+        rules: CouncilRules,
+        standing: Standing,
+        overridden: dict[str, dict[str, Any]],
+        briefing: Briefing,
+        stamp: Stamp,
+    ) -> None:
+        self._rules = rules
+        self._standing = standing
+        self._overridden = overridden
+        self._briefing = briefing
+        self._stamp = stamp
+        self.told: list[Told] = []
+        self.placed_by: list[str] = []
+        """Ids of all decisions that changed a hold."""
+        self.refused: list[str] = []
+
+    def resolve(
+        self,
+        proposals: Iterable[tuple[Role, Proposal]],
+        supervisor: Role | None,
+        *,
+        fresh: bool,
+    ) -> None:
+        """Turn proposals, in order of authority, into decisions and holds."""
+        motions = [motion for role, proposal in proposals if (motion := self._motion(role, proposal))]
+        if not fresh:
+            motions = [kept for motion in motions if (kept := self._tightening(motion))]
+        self.enact(self._conflicts(motions), supervisor)
+
+    def enact(self, motions: Sequence[Motion], supervisor: Role | None) -> None:
+        """Carry out what the supervisor lets stand."""
+        for motion in self._reviewed(motions, supervisor):
+            self.carry_out(motion)
+
+    def _motion(self, role: Role, proposal: Proposal) -> Motion | None:
+        """Return what a proposal would change; None where it is nothing, or not its officer's to say."""
+        if proposal.rule in self._rules.disabled_rules:
+            return None
+        try:
+            self._check(role, proposal)
+        except InvalidValue as error:
+            self._refuse(role.name, proposal, str(error))
+            return None
+        place = tuple(
+            hold for hold in (replace(h, decision_id="") for h in proposal.holds) if self._differs(hold)
+        )
+        release = tuple(name for name in proposal.releases if name in self._standing.holds)
+        decision = decide(self._briefing, role.name, proposal, self._stamp)
+        told = proposal.kind in ALWAYS_TOLD or self._standing.says_anew(decision)
+        if not (place or release or told):
+            return None
+        return Motion(decision=decision, place=place, release=release)
+
+    def _differs(self, hold: Hold) -> bool:
+        before = self._standing.holds.get(hold.hold_id)
+        expires_at = None if is_freeze(hold) else hold.expires_at
+        return before is None or (before.value, before.expires_at) != (hold.value, expires_at)
+
+    def _check(self, role: Role, proposal: Proposal) -> None:
+        """Refuse what is not its officer's: a foreign kind, another's hold, a release of a higher rank's."""
+        if proposal.kind not in role.kinds or proposal.kind == DecisionKind.OVERRIDE.value:
+            raise InvalidValue(f"{role.name} may not decide on this kind", proposal.kind, "leave it")
+        for hold in proposal.holds:
+            check_hold(hold)
+            if hold.owner != role.name:
+                raise InvalidValue(f"{role.name} may place its own holds only", hold.hold_id, "leave it")
+        for name in proposal.releases:
+            hold_of = self._standing.holds.get(name)
+            if hold_of is not None and not may_release(role.name, hold_of):
+                raise InvalidValue(f"{role.name} may not release it", name, "its owner or a higher rank may")
+
+    def _refuse(self, officer: str, proposal: Proposal, reason: str) -> None:
+        self.told.append(
+            ReportRefused(
+                what=f"proposal {proposal.rule}",
+                source=officer,
+                reason=reason,
+                ts_event=self._briefing.ts_event,
+            )
+        )
+
+    def _tightening(self, motion: Motion) -> Motion | None:
+        """Return of a motion what tightens only; a decision that changes no hold as it is."""
+        place = tuple(hold for hold in motion.place if self._only_tightens(hold))
+        if not motion.release and len(place) == len(motion.place):
+            return motion
+        return replace(motion, place=place, release=()) if place else None
+
+    def _only_tightens(self, hold: Hold) -> bool:
+        """Whether a hold takes nothing back of what stands, neither at once nor by ending sooner."""
+        if is_grant(hold):
+            return hold.key == "split" or hold.key.startswith("allocation:")
+        before = self._standing.holds.get(hold.hold_id)
+        if before is None:
+            return True
+        sooner = hold.expires_at is not None and (
+            before.expires_at is None or hold.expires_at < before.expires_at
+        )
+        return not sooner and tighter(hold.key, hold.value, before.value) == tighter(
+            hold.key, hold.value, hold.value
+        )
+
+    def _conflicts(self, motions: Sequence[Motion]) -> list[Motion]:
+        """Let the higher authority win of two on one kind; of the other only what tightens goes on."""
+        winners: dict[str, Motion] = {}
+        kept: list[Motion] = []
+        for motion in sorted(motions, key=lambda motion: motion.decision.priority):
+            decision = motion.decision
+            winner = winners.setdefault(decision.kind, motion)
+            if winner.decision.officer == decision.officer or decision.kind in ONE_OFFICERS:
+                kept.append(motion)
+                continue
+            self._standing.counts["conflicts"] += 1
+            self.told.append(
+                ConflictResolved(
+                    kind=decision.kind,
+                    winner_id=winner.decision.decision_id,
+                    winner=winner.decision.officer,
+                    loser_id=decision.decision_id,
+                    loser=decision.officer,
+                    payload=decision.payload,
+                    reason=f"{winner.decision.reason}; not: {decision.reason}",
+                    ts_event=decision.ts_event,
+                )
+            )
+            self._standing.changed = True
+            lesser = self._tightening(motion)
+            if lesser is not None and lesser.place:
+                self._place(lesser)
+        return kept
+
+    def _reviewed(self, motions: Sequence[Motion], supervisor: Role | None) -> list[Motion]:
+        """Let the supervisor override what must not stand (V1)."""
+        if supervisor is None or not motions or "V1" in self._rules.disabled_rules:
+            return list(motions)
+        reviews = supervisor.review(self._briefing, [motion.decision for motion in motions])
+        by_id = {proposal.overrides: proposal for proposal in reviews}
+        kept = []
+        for motion in motions:
+            override = by_id.get(motion.decision.decision_id)
+            key = decision_key(motion.decision)
+            if override is None or motion.decision.officer == supervisor.name:
+                if self._overridden.pop(key, None) is not None:
+                    self._standing.changed = True
+                kept.append(motion)
+                continue
+            self.override(motion.decision, override, supervisor.name)
+        return kept
+
+    def override(self, decision: Decision, proposal: Proposal, officer: str) -> None:
+        """Tell a decision and that it is cancelled, unless it was told so already."""
+        key, said = decision_key(decision), {"payload": _json(decision.payload)}
+        if self._overridden.get(key) == said:
+            return
+        self._overridden[key] = said
+        cancelled = decide(self._briefing, officer, proposal, self._stamp)
+        figures = figures_of(self._briefing)
+        self._standing.publish(decision, figures)
+        self._standing.said.pop(key, None)  # it is not in force: the same one may be told again
+        self._standing.publish(cancelled, figures)
+        self._standing.said.pop(decision_key(cancelled), None)
+        self.told += [decision, cancelled]
+
+    def carry_out(self, motion: Motion) -> None:
+        """Release and place what a motion says, and tell its decision."""
+        for name in motion.release:
+            self._standing.release(name)
+        self._place(motion)
+        if motion.release and motion.decision.decision_id not in self.placed_by:
+            self.placed_by.append(motion.decision.decision_id)
+        self._standing.publish(motion.decision, figures_of(self._briefing))
+        self.told.append(motion.decision)
+
+    def _place(self, motion: Motion) -> None:
+        for hold in motion.place:
+            if self._standing.place(hold, motion.decision.decision_id):
+                self.placed_by.append(motion.decision.decision_id)
+
+
+def may_release(officer: str, hold: Hold) -> bool:
+    """Whether an officer may end a hold: its owner, or a higher rank; an operator's only operators."""
+    if hold.owner == "operator":
+        return officer == "operator"
+    return officer == hold.owner or (officer != "operator" and PRIORITIES[officer] < PRIORITIES[hold.owner])
+
+
+def _json(payload: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(k): list(v) if isinstance(v, tuple) else v for k, v in payload.items()}
