@@ -9,7 +9,7 @@ from consilium.domain.time import HOUR_NS, MINUTE_NS
 
 _REVIEWED = (
     "no reason to freeze, flat or all positions protected, no loss over .1 % in 15 min, drawdown below 5 % "
-    "or the peak rebased, equity above 1.5 floors, ESS NOMINAL, HEALTHY and fresh, all for 15 min, and reviewed"
+    "or the peak rebased, equity above 1.5 floors, ESS NOMINAL, HEALTHY and fresh, all for 15 min, reviewed"
 )
 RELEASES: Mapping[str, tuple[str, int]] = {
     **dict.fromkeys(("F0", "F1", "F2", "F3", "F4", "F5", "F6"), (_REVIEWED, 120 * MINUTE_NS)),

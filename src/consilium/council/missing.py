@@ -13,6 +13,11 @@ OWNER = "supervisor"
 HOLD_ID = f"{OWNER}/{RULE}/mode"
 
 
+def paused(reason: str, ts_event: int) -> Hold:
+    """Return the hold of one who does not know enough to trade."""
+    return Hold(owner=OWNER, rule=RULE, key="mode", value=Mode.PAUSED.value, reason=reason, ts_event=ts_event)
+
+
 def guard(standing: Standing, briefing: Briefing, unknown: Iterable[str], stamp: Stamp) -> list[Decision]:
     """Pause where anything required is unknown, and end that pause where all is known; tell either."""
     names = list(unknown)
@@ -20,14 +25,7 @@ def guard(standing: Standing, briefing: Briefing, unknown: Iterable[str], stamp:
         return []
     if names:
         reason = f"unknown: {', '.join(names)}"
-        hold = Hold(
-            owner=OWNER,
-            rule=RULE,
-            key="mode",
-            value=Mode.PAUSED.value,
-            reason=reason,
-            ts_event=briefing.ts_event,
-        )
+        hold = paused(reason, briefing.ts_event)
         decision = _decision(briefing, {"mode": Mode.PAUSED.value, "duration_minutes": None}, reason, stamp)
         standing.place(hold, decision.decision_id)
     else:

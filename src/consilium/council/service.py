@@ -25,10 +25,11 @@ from consilium.council.explaining import explain
 from consilium.council.facts import Facts
 from consilium.council.holds import is_freeze
 from consilium.council.identity import CODE_HASH
-from consilium.council.missing import guard
+from consilium.council.missing import RULE as S1
+from consilium.council.missing import guard, paused
 from consilium.council.policy import BASE_POLICY
 from consilium.council.role import Proposal, Role
-from consilium.council.roles import ROLES
+from consilium.council.roles import ROLES, make_role
 from consilium.council.rules import CouncilRules
 from consilium.council.sitting import Sitting, Stamp
 from consilium.council.standing import Standing
@@ -51,17 +52,11 @@ from consilium.domain import (
 )
 from consilium.domain.digest import digest, plain
 from consilium.domain.governance import PRIORITIES
-from consilium.domain.tables import lookup
 from consilium.domain.time import DAY_NS, MINUTE_NS, SECOND_NS
 
 Heard = AccountReported | HealthReported | ModelReported | VolumesReported | TimePassed | CouncilCommanded
 STATE_VERSION = 1
 Answer = Decision | PolicyChanged | ConflictResolved | ReportRefused
-
-
-def make_roles(rules: CouncilRules) -> dict[str, Role]:
-    """Return all officers of the table, by name."""
-    return {name: lookup("role", name, ROLES, "consilium.roles")(rules) for name in ROLES}
 
 
 class CouncilService:
@@ -86,12 +81,12 @@ class CouncilService:
     >>> council = CouncilService(roles={})
     >>> said = council.handle(AccountReported(source="account:paper", sequence=1, ts_event=10**9,
     ...                                       equity=1e4, exposure=0.0, positions=0))
-    >>> council.policy.mode, said[0].rule, said[0].reason
-    ('PAUSED', 'S1', 'unknown: health')
+    >>> council.policy.mode, council.status()["unknown"]
+    ('PAUSED', ['health'])
     >>> said = council.handle(HealthReported(source="system:own", sequence=1, ts_event=10**9,
     ...                                      system_status="HEALTHY"))
-    >>> council.policy.mode, council.policy.profile
-    ('LIVE', 'MICRO')
+    >>> council.policy.mode, council.policy.profile, said[0].rule
+    ('LIVE', 'MICRO', 'S1')
     """
 
     def __init__(
@@ -107,7 +102,7 @@ class CouncilService:
         if base.symbols is None and self.rules.universe:
             base = replace(base, symbols=self.rules.universe)
         self._config_hash = config_hash
-        members = make_roles(self.rules) if roles is None else dict(roles)
+        members = {name: make_role(name) for name in ROLES} if roles is None else dict(roles)
         self._members = dict(sorted(members.items(), key=lambda item: PRIORITIES.get(item[0], 99)))
         self._standing = Standing(base)
         self._facts = Facts(self.rules)
@@ -121,6 +116,8 @@ class CouncilService:
         self._briefing: Briefing | None = None
         if self.rules.start_profile != base.profile:
             self._standing.place(_start_hold(self.rules.start_profile, started_at), "")
+        if S1 not in self.rules.disabled_rules:
+            self._standing.place(paused("nothing is known yet", started_at), "")
 
     @property
     def changed(self) -> bool:
@@ -167,24 +164,34 @@ class CouncilService:
         list
             Decisions, conflicts, refusals, and last the policy if it changed.
         """
+        return self.handle_all((message,), cause_id)
+
+    def handle_all(self, messages: Sequence[Heard], cause_id: str = "") -> list[Answer]:
+        """Take messages of one instant and evaluate once; as `handle` for one. A command comes alone."""
         standing = self._standing
         standing.changed = self._changed = False
-        refusal = self._refusal(message)
-        if refusal:
-            return [_refused(message, refusal, self._now)]
-        before, at = standing.policy, max(self._now, _time_of(message))
-        if not self._started_at:
-            self._started_at = at
-        stamp = Stamp(cause_id=cause_id or _cause_of(message), config_hash=self._config_hash)
         answers: list[Answer] = []
+        heard: list[Heard] = []
+        before = standing.policy
+        for message in messages:
+            refusal = self._refusal(message)
+            if refusal:
+                answers.append(_refused(message, refusal, self._now))
+                continue
+            heard.append(message)
+            if not isinstance(message, TimePassed | CouncilCommanded):
+                self._facts.hear(message)
+                standing.changed = True
+        if not heard:
+            return answers
+        at = max(self._now, *(_time_of(message) for message in heard))
+        self._started_at = self._started_at or at
+        stamp = Stamp(cause_id=cause_id or _cause_of(heard[-1]), config_hash=self._config_hash)
         placed: list[str] = []
-        if isinstance(message, CouncilCommanded):
-            answers += self._command(message, at, stamp, placed)
-        elif not isinstance(message, TimePassed):
-            self._facts.hear(message)
-            standing.changed = True
-            if isinstance(message, ModelReported):
-                standing.know(self._facts.model_names())
+        standing.know(self._facts.model_names())
+        for message in heard:
+            if isinstance(message, CouncilCommanded):
+                answers += self._command(message, at, stamp, placed)
         answers += self._sit(at, stamp, placed)
         if standing.policy != before:
             ids = [answer.decision_id for answer in answers if isinstance(answer, Decision)]
@@ -253,6 +260,8 @@ class CouncilService:
             reviews=MappingProxyType(reviews),
             volumes=MappingProxyType(facts.volumes),
             started_at=self._started_at,
+            floor_usd=self.rules.floor_usd,
+            disabled_rules=self.rules.disabled_rules,
         )
 
     def _sit(self, at: int, stamp: Stamp, placed: list[str]) -> list[Answer]:
@@ -266,7 +275,7 @@ class CouncilService:
         proposals, failures = self._conclude(briefing)
         answers += failures
         unknown = [*unknown_parts(briefing), *(f"officer {name}" for name in self._failing)]
-        if "S1" in self.rules.disabled_rules:
+        if S1 in self.rules.disabled_rules:
             unknown = []
         answers += guard(standing, briefing, unknown, stamp)
         sitting = Sitting(self.rules, standing, self._overridden, briefing, stamp)

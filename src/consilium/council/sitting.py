@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from consilium.council.holds import check_hold, is_freeze, is_grant, tighter
+from consilium.council.holds import check_hold, is_grant, tighter
 from consilium.council.identity import CODE_HASH, decision_id
 from consilium.council.role import Proposal, Role
 from consilium.council.rules import CouncilRules
-from consilium.council.standing import Standing, decision_key
+from consilium.council.standing import Standing, decision_key, endless, same_hold
 from consilium.domain import (
     Briefing,
     ConflictResolved,
@@ -28,6 +28,8 @@ from consilium.domain.governance import PRIORITIES
 Told = Decision | ConflictResolved | ReportRefused
 ALWAYS_TOLD = frozenset((DecisionKind.RESEARCH_TASK.value, DecisionKind.FREEZE.value))
 """Kinds of which each proposal counts: an officer makes them on an edge only."""
+LIVE_AGAIN = "M4"
+"""A row that is proposed on an edge only and always says the same."""
 ONE_OFFICERS = frozenset((DecisionKind.OVERRIDE.value, DecisionKind.FREEZE.value))
 """Kinds of which several at once are no conflict."""
 
@@ -142,15 +144,16 @@ class Sitting:
         )
         release = tuple(name for name in proposal.releases if name in self._standing.holds)
         decision = decide(self._briefing, role.name, proposal, self._stamp)
-        told = proposal.kind in ALWAYS_TOLD or self._standing.says_anew(decision)
+        told = (
+            proposal.kind in ALWAYS_TOLD or proposal.rule == LIVE_AGAIN or self._standing.says_anew(decision)
+        )
         if not (place or release or told):
             return None
         return Motion(decision=decision, place=place, release=release)
 
     def _differs(self, hold: Hold) -> bool:
         before = self._standing.holds.get(hold.hold_id)
-        expires_at = None if is_freeze(hold) else hold.expires_at
-        return before is None or (before.value, before.expires_at) != (hold.value, expires_at)
+        return before is None or not same_hold(before, endless(hold))
 
     def _check(self, role: Role, proposal: Proposal) -> None:
         """Refuse what is not its officer's: a foreign kind, another's hold, a release of a higher rank's."""

@@ -13,11 +13,18 @@ RECENT = 64
 
 def same_hold(first: Hold, second: Hold) -> bool:
     """Whether two holds hold the same until the same time."""
+    if is_freeze(second) and first.ts_event != second.ts_event:
+        return False  # it set on again: its dwell begins anew
     return (first.hold_id, first.value, first.expires_at) == (
         second.hold_id,
         second.value,
         second.expires_at,
     )
+
+
+def endless(hold: Hold) -> Hold:
+    """Return a hold as it may stand: no passage of time lifts a freeze."""
+    return replace(hold, expires_at=None) if is_freeze(hold) else hold
 
 
 def decision_key(decision: Decision) -> str:
@@ -67,8 +74,7 @@ class Standing:
     def place(self, hold: Hold, decision_id: str) -> bool:
         """Put a hold in force; return whether that changes anything."""
         before = self.holds.get(hold.hold_id)
-        if is_freeze(hold):
-            hold = replace(hold, expires_at=None)  # no passage of time lifts a freeze
+        hold = endless(hold)
         if before is not None and same_hold(before, hold):
             return False
         self.holds[hold.hold_id] = replace(hold, decision_id=decision_id)
