@@ -26,7 +26,8 @@ def guard(standing: Standing, briefing: Briefing, unknown: Iterable[str], stamp:
     if names:
         reason = f"unknown: {', '.join(names)}"
         hold = paused(reason, briefing.ts_event)
-        decision = _decision(briefing, {"mode": Mode.PAUSED.value, "duration_minutes": None}, reason, stamp)
+        left = payload_of(DecisionKind.MODE_CHANGE.value, standing.supposing([hold]))
+        decision = _decision(briefing, left, reason, stamp)
         standing.place(hold, decision.decision_id)
     else:
         standing.release(HOLD_ID)

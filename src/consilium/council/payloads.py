@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from consilium.council.afterwards import WIRE_MODES
 from consilium.domain import DecisionKind, Policy
 
 LIMIT_OF: Mapping[str, str] = {
@@ -51,7 +52,7 @@ def payload_of(kind: str, policy: Policy, symbols: Iterable[str] = ()) -> dict[s
     {'profit_lock_pct': 0.3, 'reinvest_pct': 0.6, 'reserve_buffer_pct': 0.1}
     """
     if kind == DecisionKind.MODE_CHANGE:
-        return {"mode": policy.mode, "duration_minutes": None}
+        return {"mode": WIRE_MODES[policy.mode], "duration_minutes": None}
     if kind == DecisionKind.CAPITAL_PROFILE:
         return {
             "profile": policy.profile,
