@@ -223,6 +223,7 @@ BY_TYPE: dict[type, st.SearchStrategy[Any]] = {
         missing=st.dictionaries(name, text, max_size=3),
         label=st.dictionaries(name, st.integers(0, 9), max_size=3),
         means=st.dictionaries(name, number, max_size=3),
+        learned_until=st.dictionaries(name, when, max_size=2),
         ts_event=when,
     ),
     StepDone: st.builds(StepDone, feed=name, ts_event=when, digest=name, candles=st.integers(0, 9)),

@@ -38,11 +38,12 @@ def store_models(
 
 
 def settings_of(folder: Path, **changes: Any) -> Settings:
-    """Return settings of a quick replay whose consensuses trade."""
+    """Return settings of a quick replay whose consensuses trade, without a council to restrain them."""
     given: dict[str, Any] = {
         "data_dir": folder,
         "live": Live(feed=FEED, speed=0.0),
         "serving": Serving(max_age_days=0.0, workers=1),
+        "council": {"enabled": False},
     }
     given["ensemble"] = {"gates": "seed", "rule": "weighted_voting"}
     return Settings(**(given | changes))

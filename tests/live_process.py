@@ -66,6 +66,7 @@ class Served:
                 "CONSILIUM_SERVING__MAX_AGE_DAYS": "0",
                 "CONSILIUM_ENSEMBLE__GATES": "seed",
                 "CONSILIUM_ENSEMBLE__RULE": "weighted_voting",
+                "CONSILIUM_COUNCIL__ENABLED": "false",
             }
             | changes,
             stderr=subprocess.PIPE,

@@ -7,6 +7,7 @@ import pytest
 
 from consilium.app.api.schemas import PAYLOADS
 from consilium.app.bootstrap import SystemClock
+from consilium.app.council.section import Council
 from consilium.app.live.assembly import assemble
 from consilium.app.live.candle_log import CandleReader
 from consilium.app.live.mirror import PERFORMANCE, MirrorSystem
@@ -24,6 +25,7 @@ FORGED: list[tuple[str, dict[str, Any]]] = [
     ("ensemble.rule_changed", {"rule": "majority", "by": "x", "ts_event": 1}),
     ("ensemble.rule_changed", {"rule": "nonsense", "by": "x", "ts_event": 1}),
     ("ensemble.model_configured", {"model": "xgboost", "enabled": False, "by": "x", "ts_event": 1}),
+    ("council.time_passed", {"ts_event": 1}),
     ("market.step_done", {"feed": "f", "ts_event": 1, "digest": "d", "candles": 0}),
 ]
 
@@ -61,8 +63,8 @@ def test_topics_of_our_own_rooms_are_refused_and_leave_no_trace(tmp_path: Path) 
     ours = sorted(
         topic for topic in TOPICS if topic not in OUTSIDE_TOPICS and topic.partition(".")[0] in ROOMS
     )
-    assert {"ensemble.rule_changed", "trading.filled", "market.step_done", "model.pool_changed"} <= set(ours)
-    with assemble(Settings(data_dir=tmp_path)) as system:
+    assert {"ensemble.rule_changed", "trading.filled", "market.step_done", "council.commanded"} <= set(ours)
+    with assemble(Settings(data_dir=tmp_path, council=Council(enabled=False))) as system:
         head = system.journal.head()
         for topic in ours:
             with pytest.raises(ConsiliumError, match=f"a topic of its own; got {topic}"):

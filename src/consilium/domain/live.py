@@ -1,7 +1,7 @@
 """What happens to a running system: settings changed, signals that come in, steps that are done."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from consilium.domain.checks import as_probabilities, require_at_least, require_fraction, require_name
 from consilium.domain.errors import InvalidValue
@@ -202,6 +202,9 @@ class PoolChanged:
         Definition of the label that they forecast; empty without models.
     means
         What the gates want to know of it: mean_up, mean_down and, where known, mean_gain and mean_loss.
+    learned_until
+        By loaded model, the newest close that it learned from, UTC nanoseconds; without those that do not
+        say it.
     """
 
     models: Mapping[str, str]
@@ -209,6 +212,7 @@ class PoolChanged:
     unskilled: tuple[str, ...] = ()
     label: Mapping[str, object]
     means: Mapping[str, float]
+    learned_until: Mapping[str, int] = field(default_factory=dict)
     ts_event: int
 
     def __post_init__(self) -> None:

@@ -114,6 +114,18 @@ class PolicyInForce(ServiceState):
     def _shadows(self) -> bool:
         return not self.gate.policy.entry and self.gate.policy.mode == Mode.SHADOW
 
+    @property
+    def unprotected(self) -> int:
+        """Positions without a live stop."""
+        held = (desk for desk in self._desks.values() if desk.holding is not None)
+        return sum(not desk.stance.stop_id for desk in held)
+
+    @property
+    def engaged(self) -> frozenset[str]:
+        """Symbols that are held or about to be."""
+        busy = (desk for desk in self._desks.values() if desk.holding is not None or desk.stance.entry_id)
+        return frozenset(desk.symbol for desk in busy)
+
     # profit
 
     @property

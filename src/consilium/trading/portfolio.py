@@ -264,6 +264,11 @@ class Portfolio(Kept):
         return self._realised - self.fees
 
     @property
+    def days(self) -> int:
+        """Days that are over, at most 30."""
+        return len(self._returns)
+
+    @property
     def free_cash(self) -> float:
         """Cash that is neither locked nor in reserve."""
         return self.cash - self.locked - self.reserve

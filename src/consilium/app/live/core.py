@@ -3,16 +3,17 @@
 import gc
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Any
 from uuid import uuid4
 
 from consilium.app.live import views
-from consilium.app.live.asked import Asked
 from consilium.app.live.candle_log import CandleLog, digest_of
 from consilium.app.live.engine import EnsembleEngine
 from consilium.app.live.feeds import LiveFeed, Step
+from consilium.app.live.governing import Governing
 from consilium.app.live.members import Members, Shelf
 from consilium.app.live.outside import require_same
 from consilium.app.live.pipeline import Pipeline
@@ -55,7 +56,7 @@ class Parts:
     pipeline: Callable[[Settings, Any, Terms, Runtime], Pipeline] = Pipeline
 
 
-class Core(Asked):
+class Core(Governing):
     """The state of the living system, and the journal that has all of it before anybody hears of it.
 
     Its methods run on the pipeline thread of `LiveSystem`, which brings candles, models and commands.
@@ -91,13 +92,15 @@ class Core(Asked):
         self._fresh: dict[str, Any] = {}
         self._offset = 0
         self._since_snapshot = 0
+        self._ready_to_govern()
 
     # the journal
 
     def _applied(self, offsets: Sequence[int]) -> None:
         """Tell that something new is in the journal; a pump carries it to the outside."""
         self._offset = max(self._offset, *offsets)
-        self.account = views.trading_status(self.pipeline)
+        with self._moving:
+            self.account = views.trading_status(self.pipeline)
         for callback in self._callbacks:
             callback()
 
@@ -117,14 +120,22 @@ class Core(Asked):
 
     def _settle_pending(self) -> None:
         """Write down what is concluded but not in the journal; the step before counts only then."""
-        if not self._pending:
+        batch = self._pending
+        if not batch:
             return
-        offsets = self.journal.append(self._pending)
-        self._pending = []
+        offsets = self.journal.append(batch)
+        with self._moving:
+            # a halt may have added to it meanwhile
+            self._pending = self._pending[len(batch) :]
+        self._waited = False
         self._applied(offsets)
 
     def _snapshot(self) -> None:
-        self.journal.save_snapshot(self.pipeline.snapshot, self._offset, self.pipeline.state())
+        with self._moving:
+            if self._pending:  # a halt came: what it did is not in the journal yet
+                return
+            state = self.pipeline.state()
+        self.journal.save_snapshot(self.pipeline.snapshot, self._offset, state)
         self._since_snapshot = 0
 
     def _last_words(self) -> None:
@@ -134,8 +145,12 @@ class Core(Asked):
     def keep_cycle(self, messages: Sequence[object]) -> None:
         """Write down what a cycle of the engine has concluded, before it shows it."""
         recorder = Recorder(ts_recorded=self.clock.now_ns(), trace_id=follow(f"cycle-{uuid4().hex}"))
-        self._pending = [*self._pending, *recorder.events(messages)]
+        self._keep(recorder.events(messages))
         self._settle_pending()
+
+    def _keep(self, events: Sequence[Event]) -> None:
+        with self._moving:
+            self._pending = [*self._pending, *events]
 
     # recovery
 
@@ -160,7 +175,9 @@ class Core(Asked):
             self._tell_pool()
             self.account = views.trading_status(self.pipeline)
             self._age()
+            self._pending = []  # what a failed step left: the replay knows nothing of it
             del self.troubles["engine"]
+            self._begin_to_govern()
             log.info("recovered %d steps, %d differing", found.steps, found.differing)
         except ConsiliumError as error:
             self.troubles["engine"] = f"cannot recover: {' '.join(str(error).split())}"
@@ -199,6 +216,8 @@ class Core(Asked):
     def _stand_again(self) -> None:
         """Go back to where the journal ends: a step that failed has moved a part of the state."""
         self.troubles["engine"] = "a step failed, the journal is replayed"
+        with suppress(ConsiliumError):
+            self._settle_pending()  # a halt that came before it
         self.engine.restore(self._fresh)
         self.pipeline = self._made_pipeline()
         self._recover()
@@ -238,7 +257,7 @@ class Core(Asked):
             try:
                 found = self.journal.find(events[0].event_id)
             except ConsiliumError:
-                self._pending = events
+                self._keep(events)
                 raise OutcomeUnknown(
                     "the journal must take the command",
                     "no answer from it",
@@ -251,7 +270,8 @@ class Core(Asked):
 
     def _publish(self, event: Event) -> Event:
         self._require_writable()
-        self._applied(self.journal.append([event]))
+        if self.journal.find(event.event_id) is None:
+            self._report(event)
         require_same(self.journal, event)
         return event
 
@@ -269,7 +289,8 @@ class Core(Asked):
             return
         self._candle_log.keep(ts, given)
         try:
-            self._pending = self._concluded(ts, given)
+            with self._moving:
+                self._pending = [*self._pending, *self._concluded(ts, given)]
         except BaseException:
             self._stand_again()
             raise

@@ -1,7 +1,7 @@
 """The market room: from the candles of one close to outcomes, feature windows and predictions."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -155,7 +155,13 @@ class MarketRoom:
         self.fill_windows()
         return taken
 
-    def observe(self, ts: int, candles: Sequence[Candle], speak: Speaker | None = None) -> Observed:
+    def observe(
+        self,
+        ts: int,
+        candles: Sequence[Candle],
+        speak: Speaker | None = None,
+        wanted: Collection[str] | None = None,
+    ) -> Observed:
         """Take all candles of one close.
 
         Parameters
@@ -166,18 +172,23 @@ class MarketRoom:
             One a symbol; late, repeated and foreign ones are left out and counted.
         speak
             Where predictions come from; None for the models. A replay gives those of the journal.
+        wanted
+            Symbols that are worth a forecast; None for all.
         """
         if self._first_ts < 0:
             self._first_ts = ts
         fresh, outcomes = self._take(ts, candles)
         heard: list[tuple[FeatureWindow | None, Sequence[Prediction]]] = []
-        said = self._ask([candle.symbol for candle in fresh], ts) if speak is None else {}
-        for candle in fresh:
-            followed = self.followed[candle.symbol]
+        asked = [c.symbol for c in fresh if wanted is None or c.symbol in wanted]
+        said = self._ask(asked, ts) if speak is None and asked else {}
+        if speak is None and len(asked) < len(fresh):
+            self._listen({c.symbol for c in fresh}.difference(asked), ts)
+        for symbol in asked:
+            followed = self.followed[symbol]
             if speak is not None:
                 spoken = speak(followed, ts)
             else:
-                spoken = said.get(candle.symbol) or self._fall_back(followed, ts)
+                spoken = said.get(symbol) or self._fall_back(followed, ts)
             heard.append((_window(followed, ts), spoken))
         return Observed(fresh=fresh, outcomes=outcomes, heard=heard)
 
@@ -215,6 +226,13 @@ class MarketRoom:
         forecasts = self.pool.decide_many(rows, ts_event=ts)
         self.coverage = forecasts[symbols[-1]].coverage if symbols[-1] in forecasts else "none"
         return {symbol: forecast.predictions for symbol, forecast in forecasts.items()}
+
+    def _listen(self, symbols: Collection[str], ts: int) -> None:
+        """Let the pool see rows that it is not asked about: it may be, one day."""
+        for symbol in sorted(symbols):
+            row = self.followed[symbol].row
+            if self.pool is not None and row is not None:
+                self.pool.warm(symbol, row[np.newaxis], [ts])
 
     def _fall_back(self, followed: Followed, ts: int) -> Sequence[Prediction]:
         row = followed.plain_row()

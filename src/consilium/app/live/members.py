@@ -76,6 +76,7 @@ class Members:
             unskilled=tuple(name for name, model in served.items() if model.kind == CLIMATOLOGY),
             label={} if self.spec is None else self.spec.as_dict(),
             means=self._means(),
+            learned_until={name: m.learned_until for name, m in self.models.items() if m.learned_until > 0},
             ts_event=ts_event,
         )
 

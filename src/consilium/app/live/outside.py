@@ -12,7 +12,7 @@ OUTSIDE_TOPICS = frozenset(
 )
 """Topics that both a room and an outside system publish under."""
 
-ROOMS = ("ai", "ensemble", "market", "model", "portfolio", "system", "trading", "training")
+ROOMS = ("ai", "council", "ensemble", "market", "model", "portfolio", "system", "trading", "training")
 """First words of the topics that our rooms speak under; a topic of another first word is free."""
 
 
@@ -53,7 +53,7 @@ def outside_event(
         ts_event=ts_event,
         ts_recorded=ts_recorded,
         cause_id="",
-        trace_id=f"{by}:{source}:{sequence}"[:200],
+        trace_id=f"{f'{by}:{source}'[:180]}:{sequence}",
         payload=dict(payload),
     )
 

@@ -10,16 +10,17 @@ from typing import Any, ClassVar, Protocol
 
 from consilium.app.bootstrap import trip_cost
 from consilium.app.live.account import Accounts
+from consilium.app.live.council_room import CouncilRoom
 from consilium.app.live.market_room import MarketRoom, Speaker
 from consilium.app.live.members import Members
 from consilium.app.live.terms import Terms
 from consilium.app.settings import Settings
-from consilium.domain import ArtefactRefused, Candle, Consensus, PoolChanged, digest
+from consilium.domain import ArtefactRefused, Candle, Consensus, Event, PoolChanged, digest
 from consilium.ensemble import Gates, make_gates
 from consilium.models.runtime import Runtime
 from consilium.training.labels import LabelSpec
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 NOBODY = PoolChanged(models={}, missing={}, label={}, means={}, ts_event=0)
 """The pool before anything was said of it."""
 
@@ -75,6 +76,7 @@ class Pipeline:
         self.accounts = Accounts(
             settings, terms.symbols, terms.interval_ns, terms.bars_per_day, horizon=spec.horizon
         )
+        self.council = CouncilRoom(settings, terms, self.accounts, lambda: self.room)
         self.change = NOBODY
         self.ts = -1
 
@@ -88,10 +90,13 @@ class Pipeline:
         self.market.forecast(change)
         self.room.pool_changed(change, gates_of(self.settings, change))
         self.accounts.models(change, self.market.spec.horizon)
+        self.council.pool(change)
 
     def warm_up(self, candles: Iterable[Candle]) -> None:
         """Take in candles from before the first step."""
-        self.accounts.warm_up(self.market.warm_up(candles))
+        taken = self.market.warm_up(candles)
+        self.accounts.warm_up(taken)
+        self.council.warm_up(taken)
 
     def step(self, ts: int, candles: Sequence[Candle], speak: Speaker | None = None) -> list[Any]:
         """Take all candles of one close; return what follows, in the order in which it happened.
@@ -103,18 +108,23 @@ class Pipeline:
 
         Returns
         -------
-        Outcomes, feature windows, predictions, consensuses, orders, order events, fills, the snapshot, and
-        figures of models as plain objects.
+        Outcomes, feature windows, predictions, consensuses, orders, order events, fills, the snapshot,
+        figures of models as plain objects, and what the council rules on all that.
         """
         self.ts = ts
-        observed = self.market.observe(ts, candles, speak)
+        observed = self.market.observe(ts, candles, speak, self.council.followed())
         said = observed.messages()
         consensuses: list[Consensus] = [
             consensus for message in said for consensus in self.room.handle(message)
         ]
         consensuses += self.room.flush(ts)
         predictions = [p for _, spoken in observed.heard for p in spoken]
-        return [*said, *consensuses, *self.accounts.step(ts, observed.fresh, predictions, consensuses)]
+        traded = self.accounts.step(ts, observed.fresh, predictions, consensuses)
+        return [*said, *consensuses, *traded, *self.council.close(ts, observed.fresh, traded)]
+
+    def take(self, event: Event, message: Any) -> list[Any]:
+        """Take an event that the council hears between two steps; return what follows."""
+        return self.council.take(event, message, self.ts)
 
     def state(self) -> dict[str, Any]:
         """Return all that the rooms remember, as JSON values."""
@@ -126,6 +136,7 @@ class Pipeline:
             "market": self.market.state(),
             "room": self.room.state(),
             "accounts": self.accounts.state(),
+            "council": self.council.state(),
         }
 
     def restore(self, state: Mapping[str, Any], candles: Iterable[Candle]) -> None:
@@ -151,6 +162,7 @@ class Pipeline:
         self.market.restore(state["market"], candles)
         self.room.restore(state["room"])
         self.accounts.restore(state["accounts"])
+        self.council.restore(state["council"])
 
     def state_hash(self) -> str:
         """Hash the state: SHA-256, 64 hex digits."""

@@ -4,19 +4,30 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from consilium.bus.codec import envelope, register
+from consilium.bus.codec import UPCASTERS, envelope, register
+from consilium.bus.payloads import encode
+from consilium.council.wire import decision_body
 from consilium.domain import (
+    ConflictResolved,
     Consensus,
+    CouncilCommanded,
+    Decision,
     Event,
     FeatureWindow,
     Fill,
+    HealthReported,
     Order,
     OrderEvent,
+    OrderShadowed,
     Outcome,
+    PolicyChanged,
     PoolChanged,
     PortfolioSnapshot,
     Prediction,
+    ProfitSplit,
+    ReportRefused,
     StepDone,
+    TimePassed,
 )
 from consilium.trading.causes import CONSENSUS
 
@@ -27,11 +38,20 @@ STEP_DONE = "market.step_done"
 PREDICTED = "model.predicted"
 CONSENSUS_REACHED = "ensemble.consensus_reached"
 ORDER_SENT = "trading.order_sent"
+DECIDED = "ai.federation.decision_made"
+HEALTH = "system.health_updated"
+COMMANDED = "council.commanded"
+TIME_PASSED = "council.time_passed"
+POLICY_CHANGED = "council.policy_changed"
 STEP_TRACE = "step-"
 ACCOUNT = "account:paper"
 FEED = "feed"
+COUNCIL = "council"
+SYSTEM = "system"
+_OF_COUNCIL = (Decision, PolicyChanged, ConflictResolved, ReportRefused, CouncilCommanded, TimePassed)
 
-register(POOL_CHANGED, PoolChanged, 1)
+register(POOL_CHANGED, PoolChanged, 2)
+UPCASTERS[POOL_CHANGED, 1] = lambda old: {**old, "learned_until": {}}
 register(STEP_DECIDED, dict, 1)
 
 
@@ -67,13 +87,14 @@ class Recorder:
         return event
 
     def _enveloped(self, message: Any, cause_id: str, occurrence: int) -> Event:
+        body, topic = _told(message)
         return envelope(
-            message,
+            body,
             stream=stream_of(message),
             ts_recorded=self._ts_recorded,
             cause_id=cause_id,
             trace_id=self._trace_id,
-            topic=PERFORMANCE if isinstance(message, Mapping) else None,
+            topic=topic,
             occurrence=occurrence,
         )
 
@@ -82,10 +103,13 @@ class Recorder:
             return self._causes.get(f"window:{message.symbol}", "")
         if isinstance(message, Order):
             why, _, rest = message.cause_id.partition(":")
-            return self._causes.get(f"consensus:{rest}", "") if why == CONSENSUS else ""
+            return self._causes.get(f"consensus:{rest}" if why == CONSENSUS else COUNCIL, "")
         if isinstance(message, OrderEvent | Fill):
-            return self._causes.get(f"order:{message.order_id}", "")
-        return ""
+            return self._causes.get(f"order:{message.order_id}", self._causes.get(COUNCIL, ""))
+        if isinstance(message, OrderShadowed):
+            _, _, rest = message.order.cause_id.partition(":")
+            return self._causes.get(f"consensus:{rest}", "")
+        return self._causes.get(ACCOUNT, "") if isinstance(message, _OF_COUNCIL) else ""
 
     def _remember(self, message: Any, event_id: str) -> None:
         if isinstance(message, FeatureWindow):
@@ -94,6 +118,19 @@ class Recorder:
             self._causes[f"consensus:{message.symbol}:{message.ts_event}"] = event_id
         elif isinstance(message, Order):
             self._causes[f"order:{message.order_id}"] = event_id
+        elif isinstance(message, PortfolioSnapshot):
+            self._causes[ACCOUNT] = event_id
+        elif isinstance(message, PolicyChanged):
+            self._causes[COUNCIL] = event_id
+
+
+def _told(message: Any) -> tuple[Any, str | None]:
+    """Return what travels, and its topic where the type does not say it."""
+    if isinstance(message, Decision):
+        return decision_body(message), DECIDED
+    if isinstance(message, HealthReported):
+        return encode(message), HEALTH
+    return message, PERFORMANCE if isinstance(message, Mapping) else None
 
 
 def stream_of(message: Any) -> str:
@@ -106,8 +143,12 @@ def stream_of(message: Any) -> str:
     """
     if isinstance(message, FeatureWindow | Prediction | Consensus | Outcome):
         return message.symbol
-    if isinstance(message, Order | OrderEvent | Fill | PortfolioSnapshot):
+    if isinstance(message, Order | OrderEvent | OrderShadowed | Fill | PortfolioSnapshot | ProfitSplit):
         return ACCOUNT
+    if isinstance(message, _OF_COUNCIL):
+        return COUNCIL
+    if isinstance(message, HealthReported):
+        return SYSTEM
     if isinstance(message, Mapping):
         return f"model:{message['model_name']}"
     return FEED if isinstance(message, StepDone) else "ensemble"

@@ -8,14 +8,19 @@ from typing import Any
 from consilium.app.live.candle_log import WARM_UP, CandleLog, digest_of
 from consilium.app.live.feeds import WARM_UP_BARS, LiveFeed
 from consilium.app.live.followed import Followed
+from consilium.app.live.outside import OUTSIDE_TOPICS as REPORTS
 from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.records import (
+    COMMANDED,
     CONSENSUS_REACHED,
+    HEALTH,
     ORDER_SENT,
     POOL_CHANGED,
     PREDICTED,
     STEP_DONE,
     STEP_TRACE,
+    SYSTEM,
+    TIME_PASSED,
     Recorder,
 )
 from consilium.app.live.terms import Terms
@@ -48,6 +53,8 @@ COMMANDS = (
     "model.performance_reported",
 )
 """Topics that the ensemble applies as they come, between steps."""
+GOVERNED = (COMMANDED, TIME_PASSED)
+"""Topics that the council takes between steps, beside our own health and what outside systems report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,13 +122,17 @@ class Replayer:
 
     def _apply(self, event: Event) -> None:
         if event.stream.startswith(OUTSIDE):
-            # Kept for those who read it; it changed nothing here when it came, whatever its topic.
+            # The council heard it; for the other rooms it changed nothing when it came, whatever its topic.
+            if event.topic in REPORTS:
+                self._pipeline.take(event, None)
             return
         if event.topic == STEP_DONE:
             self._step(message_of(event))
             self._said = []
         elif event.topic == POOL_CHANGED:
             self._pipeline.change_pool(message_of(event))
+        elif event.topic in GOVERNED or (event.topic, event.stream) == (HEALTH, SYSTEM):
+            self._pipeline.take(event, message_of(event))
         elif event.topic in COMMANDS:
             self._pipeline.room.handle(message_of(event))
         elif event.trace_id.startswith(STEP_TRACE):

@@ -139,6 +139,11 @@ class ShadowBook:
         self._told = told
         return figures | {"ts_event": ts}
 
+    @property
+    def days(self) -> int:
+        """Days that are over, at most 365."""
+        return len(self._daily)
+
     def figures(self) -> dict[str, Any]:
         """Return name, Sharpe ratio, win rate, trades and net return, as plain JSON."""
         return {

@@ -10,13 +10,15 @@ from threading import Lock, Thread
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from consilium.app.council.health import signals_of
 from consilium.app.live import views
 from consilium.app.live.core import Core, Parts
 from consilium.app.live.feeds import Step
+from consilium.app.live.governing import Governed
 from consilium.app.live.outside import outside_event
 from consilium.app.live.recovery import terms_of
 from consilium.bus.transport import Pump
-from consilium.domain import ConsiliumError, Event
+from consilium.domain import ConsiliumError, CouncilCommanded, Event
 
 WATCH_S = 1.0
 """Seconds between two looks at the registry of models."""
@@ -79,6 +81,8 @@ class LiveSystem(Core):
 
     def _works(self) -> list[tuple[str, Callable[[], None]]]:
         works = [("feed", self._follow), ("models", self._watch), ("cycles", self._beat)]
+        if self.settings.council.enabled:
+            works.append(("council", self._sit))
         if self.settings.redis_url:
             pump = Pump(self.journal, self.transport)
             works.append(("pump", lambda: pump.run(self._stop)))
@@ -250,6 +254,29 @@ class LiveSystem(Core):
             except Exception as error:  # noqa: BLE001 - the next cycle may work
                 self.troubles["cycle"] = " ".join(str(error).split())
                 log.warning("cycle: %s", error)
+
+    def _sit(self) -> None:
+        """Look at the clock and at our own health, and let the council know."""
+        while not self._stop.wait(self.settings.council.tick_s):
+            try:
+                assessed = self._watched.look(signals_of(self))
+                self._run(lambda seen=assessed: self._tick(seen))  # type: ignore[misc]
+                self.troubles.pop("council", None)
+            except Exception as error:  # noqa: BLE001 - the next look may work
+                self.troubles["council"] = " ".join(str(error).split())
+                log.warning("council: %s", self.troubles["council"])
+
+    def govern(self, command: CouncilCommanded, *, trace_id: str = "") -> Governed:
+        """Let an operator rule: check, apply and journal a command on the pipeline thread.
+
+        Raises
+        ------
+        ConsiliumError
+            It is not possible; nothing is changed and nothing is journaled then.
+        OutcomeUnknown
+            The journal did not answer: the command stands and is journaled as soon as it does.
+        """
+        return self._ask(lambda: self._govern(command, trace_id))
 
     def state_hash(self) -> str:
         """Return the digest of all state, as it stands between two steps."""

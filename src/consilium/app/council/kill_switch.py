@@ -1,0 +1,86 @@
+"""The kill switch's note: written beside the journal and forced to the disk, read at each start and tick."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from consilium.domain import ConsiliumError, CouncilCommanded
+
+NAME = "FROZEN.json"
+
+
+def note_of(reason: str, person: str, key_id: str = "") -> dict[str, Any]:
+    """Return what is to be written: who wants trading to stop, why, and an id of its own."""
+    return {"command_id": f"kill-{uuid4().hex}", "reason": reason, "person": person, "key_id": key_id}
+
+
+def command_of(note: Mapping[str, Any], ts: int) -> CouncilCommanded:
+    """Return a note as the council hears it: a freeze by an operator."""
+    return CouncilCommanded(
+        command_id=str(note["command_id"]),
+        action="mode",
+        payload={"mode": "FROZEN"},
+        reason=str(note["reason"]),
+        person=str(note["person"]),
+        key_id=str(note.get("key_id", "")),
+        ts_event=ts,
+    )
+
+
+def path_of(data_dir: Path) -> Path:
+    """Return where the note of a data folder lies."""
+    return data_dir / "live" / NAME
+
+
+def write_note(data_dir: Path, note: Mapping[str, Any]) -> Path:
+    """Write a note whole or not at all, and have it on the disk when this returns.
+
+    It needs neither journal nor bus, nor a service that runs: one that does acts on it at its next tick.
+    """
+    path = path_of(data_dir)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(f".{os.getpid()}")
+    with beside.open("wb") as file:
+        file.write(orjson.dumps(dict(note)))
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    with suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    return path
+
+
+def read_note(data_dir: Path) -> dict[str, Any] | None:
+    """Return the note that is there; a torn or foreign one still means that somebody wanted a halt."""
+    path = path_of(data_dir)
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return _unreadable(str(error))
+    try:
+        note = orjson.loads(text)
+        command_of(note, 0)
+    except (ValueError, KeyError, TypeError, ConsiliumError) as error:
+        return _unreadable(f"{type(error).__name__} in {NAME}")
+    return dict(note)
+
+
+def _unreadable(why: str) -> dict[str, Any]:
+    return {"command_id": "kill-unreadable", "reason": f"a halt was asked for: {why}", "person": "operator"}
+
+
+def drop_note(data_dir: Path) -> None:
+    """Forget the note: the freeze it asked for is in the journal, and over."""
+    with suppress(OSError):
+        path_of(data_dir).unlink(missing_ok=True)

@@ -1,0 +1,263 @@
+"""What governs the living system between its steps: commands, outside reports, its own health, the clock."""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from threading import RLock
+from typing import Any
+
+from consilium.app.council.health import Assessment, HealthWatch, signals_of
+from consilium.app.council.kill_switch import command_of, drop_note, note_of, read_note, write_note
+from consilium.app.live.asked import Asked
+from consilium.app.live.council_room import SYSTEM_SOURCE, CouncilRoom
+from consilium.app.live.records import DECIDED, Recorder
+from consilium.app.log import follow
+from consilium.app.settings import Settings
+from consilium.bus.codec import message_of
+from consilium.council.service import CouncilService
+from consilium.domain import (
+    SECOND_NS,
+    Clock,
+    ConsiliumError,
+    CouncilCommanded,
+    Decision,
+    Event,
+    HealthReported,
+    Mode,
+    OutcomeUnknown,
+    TimePassed,
+    UsageError,
+)
+
+HEALTH_EVERY_NS = 30 * SECOND_NS
+"""On a wall clock our own health is told at least so often: it is part of what must be known."""
+
+log = logging.getLogger("consilium.council")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Governed:
+    """What came of a command: its event, what was ruled, and the approval that it waits for, if it does."""
+
+    event: Event
+    decisions: tuple[Decision, ...]
+    approval: Any = None
+
+
+class Governing(Asked):
+    """The council of a system, moved on the pipeline thread; a halt may come from any thread.
+
+    Whatever moves the state of the rooms holds ``_moving``; what is concluded goes into ``_pending`` under
+    the same lock, so that the journal has it in the order in which it happened. No lock is held while the
+    journal writes: a halt never waits for it.
+    """
+
+    settings: Settings
+    clock: Clock
+    _pending: list[Event]
+    _settle_pending: Callable[[], None]
+    _require_writable: Callable[[], None]
+
+    def _ready_to_govern(self) -> None:
+        self._moving = RLock()
+        self._health_told = 0
+        self._watched = HealthWatch()
+        self._assessed: Assessment | None = None
+        self._killed = ""
+        self._waited = False
+
+    @property
+    def council(self) -> CouncilService:
+        """The council.
+
+        Raises
+        ------
+        UsageError
+            The settings have none.
+        """
+        found = self.pipeline.council.service
+        if found is None:
+            raise UsageError("the council must be enabled", "council.enabled is false", "set it to true")
+        return found
+
+    def council_now(self) -> int:
+        """Return the council's time: the machine's where the feed is a venue's or none, else the market's."""
+        return self.clock.now_ns() if self.pipeline.council.wall_clock else max(self.pipeline.ts, 0)
+
+    def journal_trouble(self) -> str:
+        """Return why the journal does not write; empty if it does."""
+        if self.journal.failed:
+            return self.journal.failed
+        return "what is concluded waits for it" if self._waited else ""
+
+    def council_status(self) -> dict[str, Any]:
+        """Return who sits, what is in force and why, as plain JSON; from any thread."""
+        service = self.pipeline.council.service
+        if service is None:
+            return {"enabled": False}
+        with self._moving:
+            told = service.status()
+        assessed = self._assessed
+        health = None if assessed is None else asdict(assessed)
+        return {"enabled": True, **told, "health": health, "now": self.council_now()}
+
+    def decisions(self, limit: int = 10, before: int | None = None) -> list[dict[str, Any]]:
+        """Return decisions of the journal, newest first, each with its place and event."""
+        rows = self.journal.read(0, limit, topics=[DECIDED], newest_first=True, before=before)
+        return [
+            {"offset": row.offset, "event_id": row.event.event_id, **message_of(row.event)} for row in rows
+        ]
+
+    # what it hears
+
+    def _heard(self, message: Any, trace_id: str) -> tuple[Event, list[Any]]:
+        """Let the council hear a message of ours; what follows is on its way to the journal."""
+        with self._moving:
+            said = self.pipeline.council.hear([message])
+            return self._written(message, said, trace_id), said
+
+    def _written(self, message: Any, said: Sequence[Any], trace_id: str) -> Event:
+        recorder = Recorder(ts_recorded=self.clock.now_ns(), trace_id=follow(trace_id))
+        cause = recorder.event(message)
+        self._pending = [*self._pending, cause, *recorder.events(said, cause.event_id)]
+        return cause
+
+    def _govern(self, command: CouncilCommanded, trace_id: str) -> Governed:
+        self._require_writable()
+        council = self.council
+        with self._moving:
+            council.check(command)
+            waiting = set(council.approvals)
+            event, said = self._heard(command, trace_id or f"by-{command.person}")
+            asked = [approval for key, approval in council.approvals.items() if key not in waiting]
+        self._settle_governed()
+        decisions = tuple(message for message in said if isinstance(message, Decision))
+        log.info("council: %s by %s is event %s", command.action, command.person, event.event_id)
+        return Governed(event=event, decisions=decisions, approval=asked[0] if asked else None)
+
+    def _settle_governed(self) -> None:
+        try:
+            self._settle_pending()
+        except ConsiliumError as error:
+            raise OutcomeUnknown(
+                "the journal must take what is ruled",
+                "no answer from it",
+                "look at /readyz: it is in force, and written as soon as the journal answers",
+            ) from error
+
+    def _report(self, event: Event) -> None:
+        """Let the council hear an outside event, and write down both together."""
+        room = self.pipeline.council
+        with self._moving:
+            message = None if room.service is None else room.report(event, self.pipeline.ts)
+            said = [] if message is None else room.hear([message])
+            recorder = Recorder(ts_recorded=event.ts_recorded, trace_id=event.trace_id)
+            self._pending = [*self._pending, event, *recorder.events(said, event.event_id)]
+        self._settle_governed()
+
+    def _begin_to_govern(self) -> None:
+        """After a recovery, before the first step: know our own health, and act on a halt that waits."""
+        self._killed, self._assessed = "", None
+        self._tick(self._watched.look(signals_of(self)))
+
+    def _tick(self, assessed: Assessment) -> None:
+        """Look at the clock, at our own health and for a halt from outside this process."""
+        room = self.pipeline.council
+        if room.service is None or "engine" in self.troubles:
+            return
+        self._waited = bool(self._pending)
+        self._look_for_note()
+        self._tell_health(room, assessed)
+        if room.wall_clock:
+            self._tell_time(room)
+        self._settle_pending()
+
+    def _tell_health(self, room: CouncilRoom, assessed: Assessment) -> None:
+        before, now, told = self._assessed, self.council_now(), room.health
+        same = told is not None and (told.system_status, told.faults) == (assessed.status, assessed.faults)
+        due = room.wall_clock and now - self._health_told >= HEALTH_EVERY_NS
+        for part, coming in assessed.alerts.items():
+            if before is None or part not in before.alerts:
+                log.warning("soon: %s: %s", part, coming)
+        self._assessed = assessed
+        if same and not due:
+            return
+        if not same:
+            log.log(
+                logging.INFO if assessed.status == "HEALTHY" else logging.WARNING,
+                "health: %s %s",
+                assessed.status,
+                assessed.detail,
+            )
+        self._health_told = now
+        self._heard(
+            HealthReported(
+                source=SYSTEM_SOURCE,
+                sequence=room.sequence + 1,
+                ts_event=now,
+                system_status=assessed.status,
+                detail=assessed.detail,
+                faults=assessed.faults,
+            ),
+            "health",
+        )
+
+    def _tell_time(self, room: CouncilRoom) -> None:
+        """Let the council see the clock; a look that changes nothing is not written down."""
+        assert room.service is not None  # noqa: S101 - the caller has looked
+        message = TimePassed(ts_event=self.council_now())
+        with self._moving:
+            said = room.hear([message])
+            if said or room.service.changed:
+                self._written(message, said, "clock")
+
+    # the kill switch
+
+    def kill(self, reason: str, by: str, *, key_id: str = "") -> str:
+        """Stop trading now: freeze, cancel what adds risk, then write it down. From any thread.
+
+        It needs no journal and no bus: it acts in memory first, then leaves a note on the disk that a later
+        start reads, and the journal has it as soon as it can.
+
+        Returns
+        -------
+        The id of the command; a second halt while the first stands gives the first one's.
+
+        Raises
+        ------
+        UsageError
+            The settings have no council.
+        """
+        council = self.council
+        if self._killed and council.policy.mode == Mode.FROZEN:
+            return self._killed
+        note = note_of(reason, by, key_id)
+        if "engine" not in self.troubles:
+            self._carry_out_note(note)
+        with suppress(OSError):
+            write_note(self.settings.data_dir, note)
+        log.critical("frozen by %s: %s", by, reason)
+        return str(note["command_id"])
+
+    def _carry_out_note(self, note: dict[str, Any]) -> None:
+        self._killed = str(note["command_id"])
+        self._heard(command_of(note, self.council_now()), "kill")
+
+    def _look_for_note(self) -> None:
+        """Act on a note that is not in the journal yet; forget one whose freeze is over."""
+        note = read_note(self.settings.data_dir)
+        if note is None:
+            return
+        known = str(note["command_id"]) == self._killed or self._journaled(command_of(note, 0))
+        if not known:
+            self._carry_out_note(note)
+        elif not self._pending and self.council.policy.mode != Mode.FROZEN:
+            drop_note(self.settings.data_dir)
+
+    def _journaled(self, command: CouncilCommanded) -> bool:
+        rows = self.journal.read(0, 200, topics=["council.commanded"], newest_first=True)
+        found = any(message_of(row.event).command_id == command.command_id for row in rows)
+        if found:
+            self._killed = command.command_id
+        return found
