@@ -16,7 +16,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from consilium.app.council.section import Council
+from consilium.app.council_settings import Council
 from consilium.domain import UnknownName, UsageError
 from consilium.training.teaching import AUTO
 

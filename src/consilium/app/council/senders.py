@@ -5,7 +5,7 @@ from collections.abc import Callable
 from consilium.app.council.mailing import Mail
 from consilium.app.council.pages import Sender
 from consilium.app.council.posting import Telegram, Webhook
-from consilium.app.council.section import Alerts
+from consilium.app.council_settings import Alerts
 
 
 def senders_of(alerts: Alerts, now_ns: Callable[[], int]) -> list[Sender]:
