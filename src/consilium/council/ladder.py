@@ -268,6 +268,8 @@ def last_tightened(briefing: Briefing, timers: Timers) -> int:
     seen: dict[str, float] = timers.recall("seen", {})
     now: dict[str, float] = {}
     for hold in restricting(briefing.holds.values()):
+        if hold.owner == "ceo" and hold.rule == "P4":
+            continue  # always a step up
         if hold.key == "profile":
             now[hold.hold_id] = float(LADDER.index(str(hold.value)))
         elif hold.key in (*LIMIT_KEYS, *ESS_KEYS) and not isinstance(hold.value, str | tuple):
