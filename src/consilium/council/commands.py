@@ -43,12 +43,11 @@ from consilium.domain import (
     Decision,
     Hold,
     InvalidValue,
-    ReportRefused,
     UnknownName,
     UsageError,
 )
 from consilium.domain.governance import PRIORITIES
-from consilium.domain.time import DAY_NS, MINUTE_NS, SECOND_NS, to_iso
+from consilium.domain.time import DAY_NS, MINUTE_NS, SECOND_NS
 
 __all__ = ["ALWAYS_ON", "Operators", "PermissionRefused"]
 
@@ -128,24 +127,14 @@ class Operators:
             return self._ask(command, briefing, stamp)
         return []
 
-    def expire(self, now: int) -> list[ReportRefused]:
+    def expire(self, now: int) -> None:
         """Drop approvals that nobody gave in time, and hear officers again whose time off is over."""
         for name in [name for name, until in self.disabled.items() if until <= now]:
             del self.disabled[name]
             self._standing.changed = True
-        told = []
-        for name in sorted(name for name, one in self.approvals.items() if one.expires_at <= now):
-            dropped = self.approvals.pop(name)
+        for name in [name for name, one in self.approvals.items() if one.expires_at <= now]:
+            del self.approvals[name]
             self._standing.changed = True
-            told.append(
-                ReportRefused(
-                    what=f"approval {name}",
-                    source=dropped.person,
-                    reason=f"nobody else agreed until {to_iso(dropped.expires_at)}",
-                    ts_event=now,
-                )
-            )
-        return told
 
     def symbols(self) -> frozenset[str]:
         """Return all symbols that could be traded, as far as they are known."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from consilium.council.identity import CODE_HASH, decision_id
 from consilium.council.payloads import kind_of, payload_of
-from consilium.council.sitting import Stamp, figures_of
+from consilium.council.role import Proposal
+from consilium.council.sitting import Stamp, decide, figures_of
 from consilium.council.standing import Standing
 from consilium.domain import Briefing, Decision, Hold
 
@@ -21,19 +21,9 @@ def tell_expired(
     told = []
     for (owner, rule, kind), ids in groups.items():
         payload = payload_of(kind, standing.policy, known) | {"expired": True, "hold_ids": ids}
-        decision = Decision(
-            decision_id=decision_id(briefing.snapshot_id, owner, kind, rule, payload, briefing.ts_event),
-            ts_event=briefing.ts_event,
-            officer=owner,
-            kind=kind,
-            payload=payload,
-            reason=f"the time of {', '.join(ids)} is over",
-            snapshot_id=briefing.snapshot_id,
-            rule=rule,
-            cause_id=stamp.cause_id,
-            code_hash=CODE_HASH,
-            config_hash=stamp.config_hash,
-        )
+        reason = f"the time of {', '.join(ids)} is over"
+        proposal = Proposal(rule=rule, kind=kind, payload=payload, reason=reason)
+        decision = decide(briefing, owner, proposal, stamp)
         standing.publish(decision, figures_of(briefing))
         standing.said.pop(f"{owner}/{kind}/{rule}", None)
         told.append(decision)

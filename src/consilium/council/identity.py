@@ -24,9 +24,15 @@ CODE_HASH = _code_hash(Path(__file__).parent)
 
 
 def decision_id(
-    snapshot_id: str, officer: str, kind: str, rule: str, payload: Mapping[str, Any], ts_event: int
+    snapshot_id: str,
+    officer: str,
+    kind: str,
+    rule: str,
+    payload: Mapping[str, Any],
+    ts_event: int,
+    serial: int = 0,
 ) -> str:
-    """Name a decision by what it says, on which facts and when: 32 hex digits.
+    """Name a decision by what it says, on which facts, when, and after how many others: 32 hex digits.
 
     Examples
     --------
@@ -34,7 +40,7 @@ def decision_id(
     >>> first == decision_id("s", "ceo", "MODE_CHANGE", "M4", {"mode": "LIVE"}, 7), len(first)
     (True, 32)
     """
-    return digest([snapshot_id, officer, kind, rule, dict(payload), ts_event])[:ID_DIGITS]
+    return digest([snapshot_id, officer, kind, rule, dict(payload), ts_event, serial])[:ID_DIGITS]
 
 
 def command_id_of(what: str, command_id: str) -> str:

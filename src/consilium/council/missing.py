@@ -1,16 +1,18 @@
 """What is done while required facts are unknown (S1): nobody trades, by a hold of the supervisor's."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from consilium.council.identity import CODE_HASH, decision_id
-from consilium.council.payloads import payload_of
-from consilium.council.sitting import Stamp, figures_of
+from consilium.council.payloads import kind_of, payload_of
+from consilium.council.role import Proposal
+from consilium.council.sitting import Stamp, decide, figures_of
 from consilium.council.standing import Standing
-from consilium.domain import Briefing, Decision, DecisionKind, Hold, Mode
+from consilium.domain import Briefing, Decision, Hold, Mode
 
 RULE = "S1"
 OWNER = "supervisor"
 HOLD_ID = f"{OWNER}/{RULE}/mode"
+_ALL_KNOWN = "all that is required is known again"
 
 
 def paused(reason: str, ts_event: int) -> Hold:
@@ -18,37 +20,52 @@ def paused(reason: str, ts_event: int) -> Hold:
     return Hold(owner=OWNER, rule=RULE, key="mode", value=Mode.PAUSED.value, reason=reason, ts_event=ts_event)
 
 
-def guard(standing: Standing, briefing: Briefing, unknown: Iterable[str], stamp: Stamp) -> list[Decision]:
-    """Pause where anything required is unknown, and end that pause where all is known; tell either."""
-    names = list(unknown)
-    if bool(names) == (HOLD_ID in standing.holds):
-        return []
-    if names:
-        reason = f"unknown: {', '.join(names)}"
-        hold = paused(reason, briefing.ts_event)
-        left = payload_of(DecisionKind.MODE_CHANGE.value, standing.supposing([hold]))
-        decision = _decision(briefing, left, reason, stamp)
-        standing.place(hold, decision.decision_id)
-    else:
+def guard(standing: Standing, unknown: Sequence[str], now: int) -> str:
+    """Pause where anything required is unknown, end that pause where all is known.
+
+    Returns
+    -------
+    str
+        Why either was done; empty where nothing was.
+    """
+    hold = standing.holds.get(HOLD_ID)
+    if unknown and (hold is None or not hold.decision_id):
+        reason = f"unknown: {', '.join(unknown)}"
         standing.release(HOLD_ID)
-        left = payload_of(DecisionKind.MODE_CHANGE.value, standing.policy)
-        decision = _decision(briefing, left, "all that is required is known again", stamp)
+        standing.place(paused(reason, now), "")
+        return reason
+    if not unknown and hold is not None:
+        standing.release(HOLD_ID)
+        return _ALL_KNOWN
+    return ""
+
+
+def tell(standing: Standing, briefing: Briefing, reason: str, stamp: Stamp) -> Decision:
+    """Tell that the pause begins or ends, and which mode is in force after all else was decided."""
+    hold = standing.holds.get(HOLD_ID)
+    decision = _told(briefing, OWNER, RULE, payload_of(kind_of("mode"), standing.policy), reason, stamp)
+    if hold is not None:
+        standing.holds[HOLD_ID] = replace(hold, decision_id=decision.decision_id)
     standing.publish(decision, figures_of(briefing))
-    return [decision]
+    return decision
 
 
-def _decision(briefing: Briefing, payload: dict[str, object], reason: str, stamp: Stamp) -> Decision:
-    kind = DecisionKind.MODE_CHANGE.value
-    return Decision(
-        decision_id=decision_id(briefing.snapshot_id, OWNER, kind, RULE, payload, briefing.ts_event),
-        ts_event=briefing.ts_event,
-        officer=OWNER,
-        kind=kind,
-        payload=payload,
-        reason=reason,
-        snapshot_id=briefing.snapshot_id,
-        rule=RULE,
-        cause_id=stamp.cause_id,
-        code_hash=CODE_HASH,
-        config_hash=stamp.config_hash,
-    )
+def begin(standing: Standing, briefing: Briefing, stamp: Stamp) -> list[Decision]:
+    """Tell with which holds a fresh council begins, the pause apart."""
+    told = []
+    for hold in [standing.holds[name] for name in sorted(standing.holds) if name != HOLD_ID]:
+        payload = payload_of(kind_of(hold.key), standing.policy)
+        decision = _told(briefing, hold.owner, hold.rule, payload, hold.reason, stamp)
+        standing.holds[hold.hold_id] = replace(
+            hold, ts_event=briefing.ts_event, decision_id=decision.decision_id
+        )
+        standing.publish(decision, figures_of(briefing))
+        told.append(decision)
+    return told
+
+
+def _told(
+    briefing: Briefing, owner: str, rule: str, payload: Mapping[str, object], reason: str, stamp: Stamp
+) -> Decision:
+    kind = kind_of("mode") if rule == RULE else kind_of("profile")
+    return decide(briefing, owner, Proposal(rule=rule, kind=kind, payload=payload, reason=reason), stamp)

@@ -26,12 +26,12 @@ from consilium.council.facts import Facts
 from consilium.council.holds import is_freeze
 from consilium.council.identity import CODE_HASH
 from consilium.council.missing import RULE as S1
-from consilium.council.missing import guard, paused
+from consilium.council.missing import begin, guard, paused, tell
 from consilium.council.policy import BASE_POLICY
 from consilium.council.role import Proposal, Role
 from consilium.council.roles import ROLES, make_role
 from consilium.council.rules import CouncilRules
-from consilium.council.sitting import Sitting, Stamp
+from consilium.council.sitting import Sitting, Stamp, unresolved
 from consilium.council.standing import Standing
 from consilium.domain import (
     AccountReported,
@@ -111,6 +111,7 @@ class CouncilService:
         self._overridden: dict[str, dict[str, Any]] = {}
         self._failing: dict[str, str] = {}
         self._ess = ""
+        self._begun = False
         self._now = self._started_at = started_at
         self._changed = False
         self._briefing: Briefing | None = None
@@ -186,13 +187,21 @@ class CouncilService:
             return answers
         at = max(self._now, *(_time_of(message) for message in heard))
         self._started_at = self._started_at or at
-        stamp = Stamp(cause_id=cause_id or _cause_of(heard[-1]), config_hash=self._config_hash)
+        stamp = Stamp(
+            cause_id=cause_id or _cause_of(heard[-1]), config_hash=self._config_hash, standing=standing
+        )
         placed: list[str] = []
         standing.know(self._facts.model_names())
+        if not self._begun:
+            answers += begin(standing, self._brief(at), stamp)
+            self._begun = standing.changed = True
         for message in heard:
             if isinstance(message, CouncilCommanded):
                 answers += self._command(message, at, stamp, placed)
         answers += self._sit(at, stamp, placed)
+        conflicts = unresolved(answers)
+        standing.counts["conflicts"] += len(conflicts)
+        answers += conflicts
         if standing.policy != before:
             ids = [answer.decision_id for answer in answers if isinstance(answer, Decision)]
             named = tuple(dict.fromkeys([*ids, *placed]))
@@ -268,28 +277,39 @@ class CouncilService:
         """Let time pass, and let all officers conclude from one briefing."""
         standing, before = self._standing, set(self._standing.holds)
         over = standing.expire(at)
-        answers: list[Answer] = [*self._operators.expire(at)]
-        briefing = self._briefing = self._brief(at)
+        self._operators.expire(at)
+        briefing = self._brief(at)
+        unknown = self._unknown(briefing)
+        why = guard(standing, unknown, at)
+        if why:
+            briefing = self._brief(at)
+        self._briefing = briefing
         if briefing.ess != self._ess:
             self._ess, standing.changed = briefing.ess, True
-        proposals, failures = self._conclude(briefing)
-        answers += failures
-        unknown = [*unknown_parts(briefing), *(f"officer {name}" for name in self._failing)]
-        if S1 in self.rules.disabled_rules:
-            unknown = []
-        answers += guard(standing, briefing, unknown, stamp)
+        proposals, answers = self._conclude(briefing)
+        if answers:
+            unknown = self._unknown(briefing)
+            why = guard(standing, unknown, at) or why
         sitting = Sitting(self.rules, standing, self._overridden, briefing, stamp)
         sitting.resolve(proposals, self._members.get("supervisor"), fresh=not unknown)
         placed += sitting.placed_by
         answers += sitting.told
         answers += tell_expired(standing, briefing, over, self._operators.symbols(), stamp)
+        if why:
+            answers.append(tell(standing, briefing, why, stamp))
         self._settle_reviews(sitting.told, before - set(standing.holds))
         return answers
 
-    def _conclude(self, briefing: Briefing) -> tuple[list[tuple[Role, Proposal]], list[ReportRefused]]:
+    def _unknown(self, briefing: Briefing) -> tuple[str, ...]:
+        """Name what is required and unknown: facts, and officers that fail (S1)."""
+        if S1 in self.rules.disabled_rules:
+            return ()
+        return (*unknown_parts(briefing), *(f"officer {name}" for name in self._failing))
+
+    def _conclude(self, briefing: Briefing) -> tuple[list[tuple[Role, Proposal]], list[Answer]]:
         """Ask every officer that is heard; one that fails leaves the others standing."""
         proposals: list[tuple[Role, Proposal]] = []
-        told = []
+        told: list[Answer] = []
         for name, role in self._members.items():
             if name in self._operators.disabled:
                 continue
@@ -379,6 +399,7 @@ class CouncilService:
             "now": self._now,
             "started_at": self._started_at,
             "ess": self._ess,
+            "begun": self._begun,
             "facts": self._facts.state(),
             "standing": self._standing.state(),
             "operators": self._operators.state(),
@@ -402,7 +423,7 @@ class CouncilService:
                 "replay the journal",
             )
         self._now, self._started_at = int(state["now"]), int(state["started_at"])
-        self._ess = str(state["ess"])
+        self._ess, self._begun = str(state["ess"]), bool(state["begun"])
         self._facts.restore(state["facts"])
         self._standing.restore(state["standing"])
         self._standing.know(self._facts.model_names())

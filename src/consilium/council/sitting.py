@@ -40,6 +40,12 @@ class Stamp:
 
     cause_id: str
     config_hash: str
+    standing: Standing
+
+    @property
+    def serial(self) -> int:
+        """How many decisions there were before."""
+        return self.standing.counts["decisions"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,19 +70,20 @@ def figures_of(briefing: Briefing) -> dict[str, Any]:
 
 def decide(briefing: Briefing, officer: str, proposal: Proposal, stamp: Stamp) -> Decision:
     """Return the decision that a proposal asks for; its id follows from what it says."""
+    kind, rule, payload = proposal.kind, proposal.rule, proposal.payload
     return Decision(
         decision_id=decision_id(
-            briefing.snapshot_id, officer, proposal.kind, proposal.rule, proposal.payload, briefing.ts_event
+            briefing.snapshot_id, officer, kind, rule, payload, briefing.ts_event, stamp.serial
         ),
         ts_event=briefing.ts_event,
         officer=officer,
-        kind=proposal.kind,
-        payload=proposal.payload,
+        kind=kind,
+        payload=payload,
         reason=proposal.reason,
         expires_at=proposal.expires_at,
         overrides=proposal.overrides,
         snapshot_id=briefing.snapshot_id,
-        rule=proposal.rule,
+        rule=rule,
         cause_id=stamp.cause_id,
         code_hash=CODE_HASH,
         config_hash=stamp.config_hash,
@@ -209,22 +216,11 @@ class Sitting:
             if winner.decision.officer == decision.officer or decision.kind in ONE_OFFICERS:
                 kept.append(motion)
                 continue
+            self.told.append(conflict(winner.decision, decision))
             self._standing.counts["conflicts"] += 1
-            self.told.append(
-                ConflictResolved(
-                    kind=decision.kind,
-                    winner_id=winner.decision.decision_id,
-                    winner=winner.decision.officer,
-                    loser_id=decision.decision_id,
-                    loser=decision.officer,
-                    payload=decision.payload,
-                    reason=f"{winner.decision.reason}; not: {decision.reason}",
-                    ts_event=decision.ts_event,
-                )
-            )
             self._standing.changed = True
             lesser = self._tightening(motion)
-            if lesser is not None and lesser.place:
+            if lesser is not None:
                 self._place(lesser)
         return kept
 
@@ -274,6 +270,37 @@ class Sitting:
         for hold in motion.place:
             if self._standing.place(hold, motion.decision.decision_id):
                 self.placed_by.append(motion.decision.decision_id)
+
+
+def conflict(winner: Decision, loser: Decision) -> ConflictResolved:
+    """Return the record of two decisions of one kind."""
+    return ConflictResolved(
+        kind=loser.kind,
+        winner_id=winner.decision_id,
+        winner=winner.officer,
+        loser_id=loser.decision_id,
+        loser=loser.officer,
+        payload=loser.payload,
+        reason=f"{winner.reason}; not: {loser.reason}",
+        ts_event=loser.ts_event,
+    )
+
+
+def unresolved(told: Iterable[object]) -> list[ConflictResolved]:
+    """Return the conflicts among decisions of one message that no sitting saw: of time, of operators."""
+    told = list(told)
+    known = {answer.loser_id for answer in told if isinstance(answer, ConflictResolved)}
+    known |= {answer.overrides for answer in told if isinstance(answer, Decision)}
+    by_kind: dict[str, list[Decision]] = {}
+    for answer in told:
+        if isinstance(answer, Decision) and answer.decision_id not in known:
+            by_kind.setdefault(answer.kind, []).append(answer)
+    found = []
+    for kind, decisions in by_kind.items():
+        winner = min(decisions, key=lambda decision: decision.priority)
+        if kind not in ONE_OFFICERS:
+            found += [conflict(winner, one) for one in decisions if one.officer != winner.officer]
+    return found
 
 
 def may_release(officer: str, hold: Hold) -> bool:
