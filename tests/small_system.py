@@ -6,9 +6,16 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from consilium.app.bootstrap import SystemClock
+from consilium.app.council.shown import shown
 from consilium.app.settings import Settings
+from consilium.bus.codec import envelope
+from consilium.council.rules import CouncilRules
+from consilium.council.service import CouncilService
+from consilium.council.wire import decision_body
 from consilium.domain import (
     Consensus,
+    CouncilCommanded,
+    Decision,
     Event,
     InvalidValue,
     ModelConfigured,
@@ -44,6 +51,7 @@ class MemoryJournal:
         self._rows: list[Kept] = []
         self._ids: dict[str, int] = {}
         self._changed = threading.Condition()
+        self.snapshots: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def append(self, events: Sequence[Event]) -> tuple[int, ...]:
         with self._changed:
@@ -79,6 +87,12 @@ class MemoryJournal:
             and (stream is None or row.event.stream == stream)
         ]
         return found[:limit]
+
+    def save_snapshot(self, name: str, offset: int, state: Mapping[str, Any]) -> None:
+        self.snapshots[name] = (offset, dict(state))
+
+    def load_snapshot(self, name: str) -> tuple[int, dict[str, Any]] | None:
+        return self.snapshots.get(name)
 
     def wait(self, after: int, timeout_s: float) -> bool:
         with self._changed:
@@ -160,6 +174,13 @@ class IdleTraining:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class Governed:
+    event: Event
+    decisions: tuple[Decision, ...]
+    approval: Any = None
+
+
 class SmallSystem:
     """As LiveSystem: commands are checked, journaled and applied in one place, and callers are told."""
 
@@ -174,6 +195,7 @@ class SmallSystem:
         self.problems: dict[str, str] = {}
         self._lock = threading.Lock()
         self._told: list[Callable[[], None]] = []
+        self.council = CouncilService(rules=CouncilRules(), started_at=self.clock.now_ns())
 
     def submit(self, message: Any, *, by: str, trace_id: str = "") -> Event:  # noqa: ARG002 - the message says it
         with self._lock:
@@ -216,12 +238,72 @@ class SmallSystem:
         self.tell()
         return event
 
+    # the council
+
+    def govern(self, command: CouncilCommanded, *, trace_id: str = "") -> Governed:
+        with self._lock:
+            self.council.check(command)
+            waiting = set(self.council.approvals)
+            event, said = self._heard(command, trace_id)
+            asked = [one for key, one in self.council.approvals.items() if key not in waiting]
+        self.tell()
+        decisions = tuple(message for message in said if isinstance(message, Decision))
+        return Governed(event=event, decisions=decisions, approval=asked[0] if asked else None)
+
+    def kill(self, reason: str, by: str, *, key_id: str = "") -> str:
+        command = CouncilCommanded(
+            command_id=digest([reason, by, self.clock.now_ns()])[:32],
+            action="mode",
+            payload={"mode": "FROZEN"},
+            reason=reason,
+            person=by,
+            key_id=key_id,
+            ts_event=self.clock.now_ns(),
+        )
+        self.govern(command)
+        return command.command_id
+
+    def report(self, message: Any) -> list[Any]:
+        """Let the council hear a report; what follows is journaled."""
+        with self._lock:
+            said = self._heard(message, "")[1]
+        self.tell()
+        return said
+
+    def _heard(self, message: Any, trace_id: str) -> tuple[Event, list[Any]]:
+        said: list[Any] = self.council.handle(message)
+        cause = self._told_of(message, trace_id) if isinstance(message, CouncilCommanded) else None
+        events = [self._told_of(answer, trace_id, cause) for answer in said]
+        self.journal.append(events if cause is None else [cause, *events])
+        return cause or events[0], said
+
+    def _told_of(self, message: Any, trace_id: str, cause: Event | None = None) -> Event:
+        topic, what = None, message
+        if isinstance(message, Decision):
+            topic, what = "ai.federation.decision_made", decision_body(message)
+        return envelope(
+            what,
+            topic=topic,
+            stream="council",
+            ts_recorded=self.clock.now_ns(),
+            trace_id=trace_id,
+            cause_id=cause.event_id if cause else "",
+        )
+
+    def council_status(self) -> dict[str, Any]:
+        with self._lock:
+            return shown(self.council, self.clock.now_ns())
+
+    def council_explain(self, decision_id: str) -> dict[str, Any]:
+        with self._lock:
+            return self.council.explain(decision_id)
+
     def health(self) -> dict[str, Any]:
         return {
             "status": "healthy",
             "service": "consilium",
             "version": "0.1.0",
-            "roles_active": 0,
+            "roles_active": sum(self.council.roles.values()),
             "model_federation": self.engine.federation(),
         }
 

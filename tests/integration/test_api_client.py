@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -13,8 +14,8 @@ import pytest
 from api_world import ADMIN, ADMIN_KEY, World
 from consilium.app.api.description import describe
 from consilium.app.api.schemas import PAYLOADS
-from consilium.app.client import calls
-from consilium.app.client.calls import Call
+from consilium.app.client import calls, council_calls
+from consilium.app.client.call import Call
 from consilium.client import ApiError, AsyncClient, Client
 from small_system import HOUR, said
 
@@ -28,8 +29,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 FUNCTIONS = {
     name: function
-    for name, function in inspect.getmembers(calls, inspect.isfunction)
-    if function.__module__ == calls.__name__ and not name.startswith("_")
+    for module in (calls, council_calls)
+    for name, function in inspect.getmembers(module, inspect.isfunction)
+    if function.__module__ == module.__name__ and not name.startswith("_")
 }
 
 
@@ -54,6 +56,21 @@ def filled(name: str) -> list[Call[Any]]:
         "sequence": 1,
         "ts_event": 1,
         "payload": {},
+        "mode": "PAUSED",
+        "profile": "LOW",
+        "reason": "because",
+        "duration_minutes": 60,
+        "max_leverage": 5.0,
+        "max_position_size_usd": 1_000.0,
+        "max_drawdown_pct": 0.05,
+        "max_exposure_pct": 0.5,
+        "stop_loss_multiplier": 0.5,
+        "symbols": ["BTCUSDT"],
+        "model": "tlob",
+        "what": "freeze",
+        "decision_type": "FREEZE",
+        "role": "cro",
+        **{name: f"{{{name}}}" for name in ("approval_id", "hold_id", "alert_id", "decision_id")},
     }
     parameters = inspect.signature(FUNCTIONS[name]).parameters
     topics = list(PAYLOADS) if "topic" in parameters else [""]
@@ -67,12 +84,12 @@ def test_every_route_has_a_call_with_its_parameters_and_its_body(world: World) -
     reached = {}
     for name in FUNCTIONS:
         for call in filled(name):
-            reached[call.method.lower(), call.path] = call
+            reached[call.method.lower(), unquote(call.path)] = call
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             if (method, path) == ("get", "/api/events"):
                 continue  # the stream is `events` of both clients
-            call = reached.pop((method, path))
+            call = reached.pop((method, path.replace("{role}", "cro").replace("{source}", "backend")))
             queries = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "query"}
             assert set(call.params) == queries, path
             assert set(call.body or {}) == _fields(document, operation), path

@@ -125,6 +125,10 @@ class Facts:
             raise UnknownName("source", source, {name for name, _ in self._spoken()})
         return max(times)
 
+    def sources(self) -> dict[str, int]:
+        """Return when each source last spoke."""
+        return {name: self.last_heard(name) for name in sorted({name for name, _ in self._spoken()})}
+
     def _spoken(self) -> Iterable[tuple[str, int]]:
         yield from ((name, account.report.ts_event) for name, account in self.accounts.items())
         yield from ((name, report.ts_event) for name, report in self.health.items())

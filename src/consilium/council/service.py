@@ -146,6 +146,11 @@ class CouncilService:
         return {name: name not in self._operators.disabled for name in self._members}
 
     @property
+    def sources(self) -> dict[str, int]:
+        """When each source last spoke; UTC nanoseconds."""
+        return self._facts.sources()
+
+    @property
     def briefing(self) -> Briefing:
         """The newest briefing; of an empty desk before any message."""
         return self._brief(self._now) if self._briefing is None else self._briefing

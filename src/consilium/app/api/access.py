@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from consilium.app.api.idempotency import Answers, Kept, require_idempotency_key
 from consilium.app.api.keys import KeyRecord
-from consilium.app.api.port import System
+from consilium.app.api.port import Council, System
 from consilium.app.api.problems import ApiProblem
 from consilium.app.log import logger
 from consilium.domain import OutcomeUnknown, OutputProblem
@@ -48,6 +48,23 @@ def system_of(request: Request) -> System:
     """Return the system behind a route."""
     system: System = request.app.state.system
     return system
+
+
+def council_of(request: Request) -> Council:
+    """Return the council of the system behind a route.
+
+    Raises
+    ------
+    ApiProblem
+        409: none sits there.
+    """
+    system: Any = request.app.state.system
+    if not system.settings.council.enabled:
+        raise ApiProblem(409, "the council must be enabled; got council.enabled = false: set it to true")
+    if not hasattr(system, "govern"):
+        raise ApiProblem(409, "the council must sit in this service; got a worker: ask `consilium serve`")
+    council: Council = system
+    return council
 
 
 def trace_of(request: Request) -> str:

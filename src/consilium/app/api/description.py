@@ -23,6 +23,10 @@ TAGS = [
     {"name": "ensemble", "description": "The models, their weights, and how they reach consensus."},
     {"name": "consensus", "description": "What they concluded."},
     {"name": "market", "description": "What was observed and forecast."},
+    {
+        "name": "federation",
+        "description": "The council: what is in force, why, and what operators ask of it.",
+    },
     {"name": "trading", "description": "The account, its orders and fills."},
     {"name": "events", "description": "The journal as a stream, and events from outside."},
 ]

@@ -32,6 +32,59 @@ def _done(**more: Any) -> dict[str, Any]:
     return {"success": True, **more, "event_id": "5f2b1c0de4a94e6f8a3f2d1c0b9a8877"}
 
 
+_DECISION = {
+    "decision_id": "0d1c8c9c1f0e4c1d9a5a7e4b6b1d2f30",
+    "decision_type": "CAPITAL_PROFILE",
+    "role_source": "ceo",
+    "priority": 3,
+    "timestamp": "2024-01-01T12:00:00Z",
+    "reason": "5 profitable days, upgrading to NORMAL",
+    "payload": {
+        "profile": "NORMAL",
+        "max_risk_per_trade_pct": 0.02,
+        "max_daily_risk_pct": 0.05,
+        "max_positions": 5,
+    },
+    "rule": "P3",
+    "offset": 812,
+}
+_POLICY = {
+    "mode": "LIVE",
+    "detail": "LIVE",
+    "profile": "NORMAL",
+    "max_leverage": 10.0,
+    "max_position_size_usd": 10_000.0,
+    "max_drawdown_pct": 0.08,
+    "max_exposure_pct": 0.9,
+    "stop_loss_multiplier": 1.0,
+    "active_symbols": ["BTCUSDT", "ETHUSDT", "SOLUSDT"],
+}
+_HOLD = {
+    "hold_id": "operator/O1:mode/mode",
+    "owner": "operator",
+    "rule": "O1:mode",
+    "key": "mode",
+    "value": "PAUSED",
+    "reason": "Manual testing",
+    "timestamp": "2024-01-01T12:00:00Z",
+    "expires": "2024-01-01T13:00:00Z",
+}
+_ALERT = {
+    "alert_id": "5f2b1c0de4a94e6f",
+    "kind": "frozen",
+    "severity": "critical",
+    "title": "Trading is frozen by supervisor (CRITICAL)",
+    "text": "Drawdown 10.2% exceeds limit",
+    "timestamp": "2024-01-01T12:00:00Z",
+    "acknowledged_by": "",
+    "over": False,
+}
+
+
+def _ruled(**more: Any) -> dict[str, Any]:
+    return {"success": True, "decision_id": "0d1c8c9c1f0e4c1d9a5a7e4b6b1d2f30", **more}
+
+
 def _page(*rows: dict[str, Any]) -> dict[str, Any]:
     return {"items": list(rows), "next": None}
 
@@ -47,7 +100,7 @@ EXAMPLES: dict[tuple[str, str], Any] = {
         "status": "healthy",
         "service": "consilium",
         "version": "0.1.0",
-        "roles_active": 0,
+        "roles_active": 6,
         "model_federation": {
             "status": "active",
             "consensus_signal": _CONSENSUS,
@@ -70,6 +123,35 @@ EXAMPLES: dict[tuple[str, str], Any] = {
     ("post", "/api/ensemble/training/start"): _TRAINING | {"current_epoch": 0, "progress_percent": 0.0},
     ("get", "/api/ensemble/training/status"): _TRAINING,
     ("post", "/api/ensemble/training/cancel"): _TRAINING | {"is_training": False},
+    ("get", "/api/federation/status"): {
+        "roles": dict.fromkeys(("ceo", "cio", "cro", "cfo", "researcher", "supervisor"), True),
+        "total_decisions": 142,
+        "last_update": "2024-01-01T12:00:00Z",
+        "mode": "LIVE",
+        "detail": "LIVE",
+        "profile": "NORMAL",
+    },
+    ("get", "/api/federation/decisions"): {"total": 1, "decisions": [_DECISION], "next": None},
+    ("get", "/api/federation/policy"): _POLICY,
+    ("get", "/api/federation/holds"): {"holds": [_HOLD]},
+    ("get", "/api/federation/approvals"): {
+        "approvals": [{"approval_id": "a1", "action": "mode", "person": "ann", "reason": "All is well again"}]
+    },
+    ("get", "/api/federation/alerts"): {"alerts": [_ALERT], "waiting": {"webhook": 0}},
+    ("get", "/api/federation/explain/{decision_id}"): {"decision": _DECISION},
+    ("post", "/api/federation/mode"): _ruled(mode="PAUSED"),
+    ("post", "/api/federation/risk"): _ruled(limits={"max_leverage": 5.0, "max_drawdown_pct": 0.05}),
+    ("post", "/api/federation/profile"): _ruled(profile="LOW"),
+    ("post", "/api/federation/universe"): _ruled(symbols=["BTCUSDT", "ETHUSDT"]),
+    ("post", "/api/federation/allocation"): _ruled(model="xgboost", weight=0.4),
+    ("post", "/api/federation/approvals/{approval_id}"): _ruled(approval_id="a1"),
+    ("post", "/api/federation/freeze"): _ruled(mode="EMERGENCY", detail="FROZEN"),
+    ("post", "/api/federation/freeze/review"): _done(what="freeze"),
+    ("post", "/api/federation/holds/{hold_id}/release"): _done(hold_id="operator/O1:mode/mode"),
+    ("post", "/api/federation/sources/{source}/retire"): _done(source="outside:backend"),
+    ("post", "/api/federation/alerts/{alert_id}/acknowledge"): _done(alert_id="5f2b1c0de4a94e6f"),
+    ("post", "/api/federation/roles/{role}/enable"): _done(role="researcher", status="enabled"),
+    ("post", "/api/federation/roles/{role}/disable"): _done(role="researcher", status="disabled"),
     ("get", "/api/market/status"): {"feed": "replay:candles.parquet", "symbols": ["BTCUSDT"], "steps": 40},
     ("get", "/api/market/candles"): {
         "symbol": "BTCUSDT",

@@ -1,10 +1,12 @@
 """The API as a whole: every route behind one intake, every error in one form."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.concurrency import run_in_threadpool
 
 from consilium import __version__
 from consilium.app.api.cached import EnsembleBodies, Fresh
@@ -15,8 +17,11 @@ from consilium.app.api.keys import KeyStore
 from consilium.app.api.metrics import ApiMetrics
 from consilium.app.api.port import System
 from consilium.app.api.problems import install_problems
-from consilium.app.api.routes import ensemble, events, health, market, page, trading
+from consilium.app.api.routes import commands, ensemble, events, federation, health, market, page, trading
 from consilium.app.api.streams import HEARTBEAT_S, STUCK_S, EventHub
+from consilium.app.council.figures import CouncilMetrics
+from consilium.app.council.senders import senders_of
+from consilium.app.council.watch import CouncilWatch
 from consilium.app.metrics import SystemMetrics
 from consilium.app.settings import Settings
 
@@ -56,6 +61,8 @@ def make_api(
     registry = registry if registry is not None else CollectorRegistry()
     metrics = ApiMetrics(registry)
     registry.register(SystemMetrics(system))
+    watch = _watch_of(system, settings)
+    registry.register(CouncilMetrics(watch, _stands(system)))
     hub = EventHub(
         system.journal,
         metrics,
@@ -69,10 +76,12 @@ def make_api(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.answers = Answers(settings.data_dir, system.clock)
         hub.start()
+        watch.start()
         try:
             yield
         finally:
             hub.stop()
+            await run_in_threadpool(watch.stop)
             app.state.answers.close()
 
     app = FastAPI(
@@ -88,13 +97,16 @@ def make_api(
     app.state.keys = keys
     app.state.metrics = metrics
     app.state.hub = hub
+    app.state.watch = watch
     app.state.bodies = EnsembleBodies(system)
     app.state.health = Fresh(system.health, FRESH_S)
-    app.state.ready = Fresh(lambda: _ready(system, keys), FRESH_S)
+    app.state.ready = Fresh(lambda: _ready(system, keys, watch), FRESH_S)
     install_problems(app)
     app.add_middleware(Intake, keys=keys, bounds=settings.api, metrics=metrics)
     for routes in (
         ensemble.routes,
+        federation.routes,
+        commands.routes,
         health.routes,
         market.routes,
         market.consensus_routes,
@@ -109,7 +121,32 @@ def make_api(
     return app
 
 
-def _ready(system: System, keys: KeyStore) -> dict[str, str]:
-    """Return how ready the system is, and a warning where keys cannot be read."""
-    trouble = keys.trouble()
-    return {**system.ready(), **({"keys": f"warn: {trouble}"} if trouble else {})}
+def _stands(system: System) -> Callable[[], Mapping[str, Any]]:
+    """Return what tells how the council stands; nothing where none sits."""
+    found: Callable[[], Mapping[str, Any]] = getattr(system, "council_status", dict)
+    return found
+
+
+def _watch_of(system: System, settings: Settings) -> CouncilWatch:
+    """Make what tells people of the council.
+
+    Raises
+    ------
+    UsageError
+        The settings name somebody who cannot be called.
+    """
+    alerts = settings.council.alerts
+    return CouncilWatch(
+        system.journal,
+        system.clock,
+        _stands(system),
+        senders=senders_of(alerts, system.clock.now_ns),
+        every_s=alerts.page_every_s,
+        folder=settings.data_dir,
+    )
+
+
+def _ready(system: System, keys: KeyStore, watch: CouncilWatch) -> dict[str, str]:
+    """Return how ready the system is, and warnings where keys cannot be read or pages do not arrive."""
+    troubles = {"keys": keys.trouble(), "alerts": watch.trouble()}
+    return {**system.ready(), **{part: f"warn: {why}" for part, why in troubles.items() if why}}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from consilium.app.settings import Settings
-from consilium.domain import Clock, Event
+from consilium.domain import Clock, CouncilCommanded, Decision, Event
 
 
 class Recorded(Protocol):
@@ -48,6 +48,18 @@ class Journal(Protocol):
     def wait(self, after: int, timeout_s: float) -> bool:
         """Wait until there is something newer; False if nothing came."""
 
+    def find(self, event_id: str) -> Recorded | None:
+        """Return the row of an event."""
+
+    def append(self, events: Sequence[Event]) -> tuple[int, ...]:
+        """Keep events; one that is there is not kept again."""
+
+    def save_snapshot(self, name: str, offset: int, state: Mapping[str, Any]) -> None:
+        """Keep a state that was reached by the rows up to a place."""
+
+    def load_snapshot(self, name: str) -> tuple[int, dict[str, Any]] | None:
+        """Return the newest state of a name."""
+
 
 class Engine(Protocol):
     """What the API shows of the ensemble."""
@@ -75,6 +87,30 @@ class Training(Protocol):
 
     def cancel(self, *, by: str, trace_id: str = "") -> bool:
         """End the one that is running; False if none is."""
+
+
+class Approval(Protocol):
+    """A loosening that waits for another person."""
+
+    @property
+    def approval_id(self) -> str:
+        """Names it."""
+
+
+class Governed(Protocol):
+    """What became of a command."""
+
+    @property
+    def event(self) -> Event:
+        """The command in the journal."""
+
+    @property
+    def decisions(self) -> Sequence[Decision]:
+        """Its own first, then what followed from it."""
+
+    @property
+    def approval(self) -> Approval | None:
+        """Set where nothing has changed yet: another person must complete it."""
 
 
 class System(Protocol):
@@ -131,3 +167,19 @@ class System(Protocol):
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call this after each applied batch."""
+
+
+class Council(Protocol):
+    """A system in which the council sits; a worker that only shows has none of this."""
+
+    def govern(self, command: CouncilCommanded, *, trace_id: str = "") -> Governed:
+        """Hand a command to the council; whatever it raises but OutcomeUnknown, nothing is journaled."""
+
+    def kill(self, reason: str, by: str, *, key_id: str = "") -> str:
+        """Freeze at once, and write it down afterwards; return the id of the command."""
+
+    def council_status(self) -> Mapping[str, Any]:
+        """Return how the council stands; from any thread."""
+
+    def council_explain(self, decision_id: str) -> Mapping[str, Any]:
+        """Return a decision and what led to it; UnknownName where there is none."""

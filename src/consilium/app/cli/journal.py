@@ -26,14 +26,16 @@ Backup = Annotated[Path, typer.Argument(help="A backup or an export.", metavar="
 NewFile = Annotated[Path, typer.Argument(help="A file that is not there yet.", metavar="FILE")]
 
 
-def _url(given: str | None) -> str:
+def url_of(given: str | None) -> str:
+    """Return where the journal is."""
     from consilium.app.settings import load_settings
 
     return given or load_settings().journal_url
 
 
 @contextmanager
-def _opened(url: str, *, read_only: bool = True) -> Iterator["Journal"]:
+def opened(url: str, *, read_only: bool = True) -> Iterator["Journal"]:
+    """Open a journal that is there, and close it."""
     from consilium.bus.journal import open_journal
 
     journal = open_journal(url, create=False, read_only=read_only)
@@ -62,7 +64,7 @@ def verify(
     from consilium.app.cli.progress import progress_bar
 
     noted = _noted(expect)
-    with _opened(_url(database)) as journal, progress_bar(quiet=quiet) as tell:
+    with opened(url_of(database)) as journal, progress_bar(quiet=quiet) as tell:
         found = journal.verify(progress=lambda done, total: tell("checking rows", done, total))
         if noted is not None:
             _require_noted(journal, *noted)
@@ -118,7 +120,7 @@ def show(
     """Show events as they were kept."""
     import orjson
 
-    with _opened(_url(database)) as journal:
+    with opened(url_of(database)) as journal:
         rows = journal.read(
             after, limit, topics=topic, stream=stream, newest_first=newest, before=before, trace=trace
         )
@@ -155,7 +157,7 @@ def backup(file: NewFile, database: Database = None, quiet: options.Quiet = Fals
     """Copy the journal while it is in use, and check the copy; `restore` takes it into either database."""
     from consilium.bus.journal.restore import check
 
-    with _opened(_url(database)) as journal:
+    with opened(url_of(database)) as journal:
         journal.backup(file)
     with _bar("checking rows of the copy", quiet=quiet) as progress:
         _tell(file, check(file, progress=progress))
@@ -167,7 +169,7 @@ def export(file: NewFile, database: Database = None, quiet: options.Quiet = Fals
     from consilium.bus.journal.copies import export_journal
     from consilium.bus.journal.core import Core
 
-    with _opened(_url(database)) as journal, _bar("writing rows", quiet=quiet) as progress:
+    with opened(url_of(database)) as journal, _bar("writing rows", quiet=quiet) as progress:
         assert isinstance(journal, Core)  # noqa: S101 - every journal that is opened by a URL is one
         _tell(file, export_journal(journal, file, progress=progress))
 
@@ -178,7 +180,7 @@ def restore(file: Backup, database: Database = None, quiet: options.Quiet = Fals
     from consilium.bus.journal.restore import restore as restored
 
     with _bar("restoring rows", quiet=quiet) as progress:
-        found = restored(file, _url(database), progress=progress)
+        found = restored(file, url_of(database), progress=progress)
     _tell(file, found.head)
 
 
@@ -197,8 +199,8 @@ def archive(
     database: Database = None,
 ) -> None:
     """Move old rows out of the database into files that still chain; nothing is ever deleted."""
-    url, ts = _url(database), _archive_before(before, keep)
-    with _opened(url, read_only=False) as journal:
+    url, ts = url_of(database), _archive_before(before, keep)
+    with opened(url, read_only=False) as journal:
         made = journal.archive(ts, folder or _beside(url))
     for path in made:
         typer.echo(str(path))

@@ -10,6 +10,7 @@ from consilium.app.cli import (
     backup,
     check,
     collect,
+    council,
     data,
     explain,
     features,
@@ -40,6 +41,10 @@ keys_app = typer.Typer(help="Who may call the API, and what for.", no_args_is_he
 app.add_typer(keys_app, name="keys")
 journal_app = typer.Typer(help="Look into the journal, and keep copies of it.", no_args_is_help=True)
 app.add_typer(journal_app, name="journal")
+council_app = typer.Typer(
+    help="What is in force and why, and what operators ask of the council.", no_args_is_help=True
+)
+app.add_typer(council_app, name="council")
 audit_app = typer.Typer(help="Check that nothing was changed behind our back.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
 
@@ -74,6 +79,17 @@ journal_app.command("export")(journal.export)
 journal_app.command("restore")(journal.restore)
 journal_app.command("import")(journal.restore)
 journal_app.command("archive")(journal.archive)
+council_app.command("status")(council.status)
+council_app.command("policy")(council.policy)
+council_app.command("holds")(council.holds)
+council_app.command("decisions")(council.decisions)
+council_app.command("explain")(council.explain)
+council_app.command("alerts")(council.alerts)
+council_app.command("acknowledge")(council.acknowledge)
+council_app.command("freeze")(council.freeze)
+council_app.command("review")(council.review)
+council_app.command("approvals")(council.approvals)
+council_app.command("approve")(council.approve)
 audit_app.command("verify")(journal.verify)
 
 

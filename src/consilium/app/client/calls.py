@@ -1,10 +1,7 @@
 """What can be asked of the API: one function for each route, which sends nothing yet."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
-
-from pydantic import TypeAdapter
+from typing import Any
 
 from consilium.app.api.answers import (
     Account,
@@ -21,96 +18,58 @@ from consilium.app.api.answers import (
     Readiness,
     TrainingStatus,
 )
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call(Generic[T]):
-    """A request, and what its answer is.
-
-    Parameters
-    ----------
-    answer
-        Type of the answer; ``str`` for plain text.
-    also
-        Statuses beside 2xx whose body is an answer too.
-    """
-
-    method: str
-    path: str
-    answer: Any
-    params: Mapping[str, Any] = field(default_factory=dict)
-    body: Mapping[str, Any] | None = None
-    also: tuple[int, ...] = ()
-
-    def read(self, content: bytes) -> T:
-        """Return the answer of a body."""
-        value: Any = (
-            content.decode() if self.answer is str else TypeAdapter(self.answer).validate_json(content)
-        )
-        found: T = value
-        return found
-
-
-def _get(path: str, answer: Any, also: tuple[int, ...] = (), **params: Any) -> Call[Any]:
-    given = {name: value for name, value in params.items() if value is not None}
-    return Call(method="GET", path=path, answer=answer, params=given, also=also)
-
-
-def _post(path: str, answer: Any, body: Mapping[str, Any] | None = None) -> Call[Any]:
-    return Call(method="POST", path=path, answer=answer, body=body)
+from consilium.app.client.call import Call, get, post
 
 
 def livez() -> Call[Alive]:
     """Whether the process answers."""
-    return _get("/livez", Alive)
+    return get("/livez", Alive)
 
 
 def readyz() -> Call[Readiness]:
     """Whether the service can do its work; a service that cannot is an answer, no error."""
-    return _get("/readyz", Readiness, (503,))
+    return get("/readyz", Readiness, (503,))
 
 
 def health() -> Call[Health]:
     """How the service is."""
-    return _get("/health", Health)
+    return get("/health", Health)
 
 
 def metrics() -> Call[str]:
     """Figures in Prometheus' text form."""
-    return _get("/metrics", str)
+    return get("/metrics", str)
 
 
 def ensemble_status() -> Call[EnsembleStatus]:
     """Rule, models, newest consensus."""
-    return _get("/api/ensemble/status", EnsembleStatus)
+    return get("/api/ensemble/status", EnsembleStatus)
 
 
 def ensemble_models() -> Call[list[ModelKnown]]:
     """All that is known of each model."""
-    return _get("/api/ensemble/models", list[ModelKnown])
+    return get("/api/ensemble/models", list[ModelKnown])
 
 
 def enable_model(model_type: str, enabled: bool) -> Call[Done]:
     """Let a model take part, or not."""
-    return _post("/api/ensemble/models/enable", Done, {"model_type": model_type, "enabled": enabled})
+    return post("/api/ensemble/models/enable", Done, {"model_type": model_type, "enabled": enabled})
 
 
 def weigh_model(model_type: str, weight: float) -> Call[Done]:
     """Set the share of a model before experience."""
-    return _post("/api/ensemble/models/weight", Done, {"model_type": model_type, "weight": weight})
+    return post("/api/ensemble/models/weight", Done, {"model_type": model_type, "weight": weight})
 
 
 def choose_strategy(strategy: str) -> Call[Done]:
     """Choose the consensus rule."""
-    return _post("/api/ensemble/strategy", Done, {"strategy": strategy})
+    return post("/api/ensemble/strategy", Done, {"strategy": strategy})
 
 
 def report_performance(model_type: str, accuracy: float, profit_factor: float) -> Call[Done]:
     """Keep what was measured of a model."""
     body = {"model_type": model_type, "accuracy": accuracy, "profit_factor": profit_factor}
-    return _post("/api/ensemble/performance/update", Done, body)
+    return post("/api/ensemble/performance/update", Done, body)
 
 
 def start_training(
@@ -118,57 +77,57 @@ def start_training(
 ) -> Call[TrainingStatus]:
     """Begin to train a model."""
     body = {"architecture": architecture, "symbol": symbol, "epochs": epochs, "batch_size": batch_size}
-    return _post("/api/ensemble/training/start", TrainingStatus, body)
+    return post("/api/ensemble/training/start", TrainingStatus, body)
 
 
 def training_status() -> Call[TrainingStatus]:
     """How far the training is."""
-    return _get("/api/ensemble/training/status", TrainingStatus)
+    return get("/api/ensemble/training/status", TrainingStatus)
 
 
 def cancel_training() -> Call[TrainingStatus]:
     """End the training that runs."""
-    return _post("/api/ensemble/training/cancel", TrainingStatus)
+    return post("/api/ensemble/training/cancel", TrainingStatus)
 
 
 def consensus(symbol: str | None = None, after: int = 0, limit: int = 100) -> Call[Page]:
     """Return consensuses, in the order of the journal."""
-    return _get("/api/consensus", Page, symbol=symbol, after=after, limit=limit)
+    return get("/api/consensus", Page, symbol=symbol, after=after, limit=limit)
 
 
 def market_status() -> Call[MarketStatus]:
     """What is followed, and how far."""
-    return _get("/api/market/status", MarketStatus)
+    return get("/api/market/status", MarketStatus)
 
 
 def candles(symbol: str, limit: int = 100) -> Call[Candles]:
     """Return the newest candles of a symbol."""
-    return _get("/api/market/candles", Candles, symbol=symbol, limit=limit)
+    return get("/api/market/candles", Candles, symbol=symbol, limit=limit)
 
 
 def predictions(symbol: str | None = None, after: int = 0, limit: int = 100) -> Call[Page]:
     """Forecasts, in the order of the journal."""
-    return _get("/api/market/predictions", Page, symbol=symbol, after=after, limit=limit)
+    return get("/api/market/predictions", Page, symbol=symbol, after=after, limit=limit)
 
 
 def trading_status() -> Call[Account]:
     """What the account is worth and holds."""
-    return _get("/api/trading/status", Account)
+    return get("/api/trading/status", Account)
 
 
 def positions() -> Call[Positions]:
     """What is held."""
-    return _get("/api/trading/positions", Positions)
+    return get("/api/trading/positions", Positions)
 
 
 def orders(after: int = 0, limit: int = 100) -> Call[Page]:
     """Orders and what became of them."""
-    return _get("/api/trading/orders", Page, after=after, limit=limit)
+    return get("/api/trading/orders", Page, after=after, limit=limit)
 
 
 def fills(after: int = 0, limit: int = 100) -> Call[Page]:
     """Return fills, in the order of the journal."""
-    return _get("/api/trading/fills", Page, after=after, limit=limit)
+    return get("/api/trading/fills", Page, after=after, limit=limit)
 
 
 def event_history(
@@ -176,7 +135,7 @@ def event_history(
 ) -> Call[Page]:
     """Events of the journal, page by page; newest first where ``before`` is given."""
     chosen = ",".join(topics) if topics else None
-    return _get("/api/events/history", Page, topics=chosen, after=after, before=before, limit=limit)
+    return get("/api/events/history", Page, topics=chosen, after=after, before=before, limit=limit)
 
 
 def publish(
@@ -184,4 +143,4 @@ def publish(
 ) -> Call[Published]:
     """Publish an event of an outside system; the same source and sequence again changes nothing."""
     body = {"source": source, "sequence": sequence, "ts_event": ts_event, "payload": dict(payload)}
-    return _post(f"/api/events/{topic}", Published, body)
+    return post(f"/api/events/{topic}", Published, body)

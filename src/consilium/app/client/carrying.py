@@ -6,7 +6,7 @@ from uuid import uuid4
 import httpx
 import orjson
 
-from consilium.app.client.calls import Call
+from consilium.app.client.call import Call
 
 T = TypeVar("T")
 

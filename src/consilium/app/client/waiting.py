@@ -22,8 +22,26 @@ from consilium.app.api.answers import (
     Readiness,
     TrainingStatus,
 )
-from consilium.app.client import calls
-from consilium.app.client.calls import Call
+from consilium.app.api.federation import (
+    Alerts,
+    AllocationRuled,
+    Approvals,
+    Decisions,
+    Explained,
+    FederationStatus,
+    Holds,
+    ModeRuled,
+    Noted,
+    PolicyShown,
+    ProfileRuled,
+    RiskRuled,
+    RoleSwitched,
+    Ruled,
+    UniverseRuled,
+    Waiting,
+)
+from consilium.app.client import calls, council_calls
+from consilium.app.client.call import Call
 from consilium.app.client.carrying import TRIES, answer_of, error_of, headers_of, pause_after, request_of
 from consilium.app.client.events import EventReader, ServedEvent, params_of
 
@@ -238,3 +256,116 @@ class Client:
         return self(
             calls.publish(topic, source=source, sequence=sequence, ts_event=ts_event, payload=payload)
         )
+
+    # the council
+
+    def council_status(self) -> FederationStatus:
+        """Who sits, how many decisions there were, and what is in force."""
+        return self(council_calls.council_status())
+
+    def decisions(
+        self,
+        limit: int = 10,
+        before: int | None = None,
+        decision_type: str | None = None,
+        role: str | None = None,
+    ) -> Decisions:
+        """Return decisions, newest first."""
+        return self(council_calls.decisions(limit, before, decision_type, role))
+
+    def council_policy(self) -> PolicyShown:
+        """Return the limits in force."""
+        return self(council_calls.council_policy())
+
+    def holds(self) -> Holds:
+        """Return the restrictions in force."""
+        return self(council_calls.holds())
+
+    def approvals(self) -> Approvals:
+        """Return the loosenings that wait for another person."""
+        return self(council_calls.approvals())
+
+    def alerts(self) -> Alerts:
+        """What somebody should know."""
+        return self(council_calls.alerts())
+
+    def explain_decision(self, decision_id: str) -> Explained:
+        """What led to a decision, and what would release what it holds."""
+        return self(council_calls.explain_decision(decision_id))
+
+    def change_mode(self, mode: str, reason: str, duration_minutes: int | None = None) -> ModeRuled | Waiting:
+        """Place a mode, or ask for a looser one."""
+        return self(council_calls.change_mode(mode, reason, duration_minutes))
+
+    def adjust_risk(
+        self,
+        reason: str,
+        max_leverage: float | None = None,
+        max_position_size_usd: float | None = None,
+        max_drawdown_pct: float | None = None,
+        max_exposure_pct: float | None = None,
+        stop_loss_multiplier: float | None = None,
+        duration_minutes: int | None = None,
+    ) -> RiskRuled | Waiting:
+        """Place limits, at least one, or ask for looser ones."""
+        return self(
+            council_calls.adjust_risk(
+                reason,
+                max_leverage,
+                max_position_size_usd,
+                max_drawdown_pct,
+                max_exposure_pct,
+                stop_loss_multiplier,
+                duration_minutes,
+            )
+        )
+
+    def change_profile(
+        self, profile: str, reason: str, duration_minutes: int | None = None
+    ) -> ProfileRuled | Waiting:
+        """Place a capital profile, or ask for a looser one."""
+        return self(council_calls.change_profile(profile, reason, duration_minutes))
+
+    def change_universe(
+        self, symbols: Sequence[str], reason: str, duration_minutes: int | None = None
+    ) -> UniverseRuled | Waiting:
+        """Restrict the symbols in which positions may be opened, or ask for more."""
+        return self(council_calls.change_universe(symbols, reason, duration_minutes))
+
+    def change_allocation(
+        self, model: str, weight: float, reason: str, duration_minutes: int | None = None
+    ) -> AllocationRuled | Waiting:
+        """Set the share of one model."""
+        return self(council_calls.change_allocation(model, weight, reason, duration_minutes))
+
+    def approve(self, approval_id: str, reason: str) -> Ruled | Waiting:
+        """Complete a loosening that another person has asked for."""
+        return self(council_calls.approve(approval_id, reason))
+
+    def freeze(self, reason: str) -> Ruled:
+        """Stop trading at once."""
+        return self(council_calls.freeze(reason))
+
+    def review(self, what: str, reason: str) -> Noted:
+        """Say that a freeze, reduce-only or a rebase was looked at."""
+        return self(council_calls.review(what, reason))
+
+    def release_hold(self, hold_id: str, reason: str) -> Noted | Waiting:
+        """End a hold of the operators."""
+        return self(council_calls.release_hold(hold_id, reason))
+
+    def retire_source(self, source: str, reason: str) -> Noted:
+        """Count a source no more that is silent."""
+        return self(council_calls.retire_source(source, reason))
+
+    def acknowledge(self, alert_id: str) -> Noted:
+        """Say that an alert was seen."""
+        return self(council_calls.acknowledge(alert_id))
+
+    def enable_role(self, role: str) -> RoleSwitched:
+        """Let a role sit."""
+        return self(council_calls.enable_role(role))
+
+    def disable_role(self, role: str) -> RoleSwitched:
+        """Send a role out; what it holds stays."""
+        return self(council_calls.disable_role(role))

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
-from consilium.app.council.tally import DECISION, HALTED, Tally
+from consilium.app.council.tally import CONFLICT, DECISION, HALTED, POLICY, Tally, is_freeze
 from consilium.domain import DecisionKind, Event
 from consilium.domain.time import HOUR_NS
 
@@ -126,8 +126,10 @@ def raised_by(event: Event, tally: Tally) -> Iterator[Alert]:
     if not isinstance(payload, Mapping):
         return
     if event.topic == DECISION:
-        yield from _of_decision(event, payload)
-    elif tally.conflicts_in_the_hour(event.ts_event) >= MANY_CONFLICTS and event.topic.endswith("resolved"):
+        yield from _of_decision(event, payload, tally)
+    elif event.topic == POLICY and tally.mode in HALTED:
+        yield _of_halt(event, tally)
+    elif event.topic == CONFLICT and tally.conflicts_in_the_hour(event.ts_event) >= MANY_CONFLICTS:
         count = tally.conflicts_in_the_hour(event.ts_event)
         yield alert(
             "conflicts",
@@ -141,43 +143,37 @@ def raised_by(event: Event, tally: Tally) -> Iterator[Alert]:
         )
 
 
-def _of_decision(event: Event, decision: Mapping[str, Any]) -> Iterator[Alert]:
+def _of_halt(event: Event, tally: Tally) -> Alert:
+    """Return the alert of a halt by what is in force, whoever placed it."""
+    frozen = tally.mode == "FROZEN"
+    title = "Trading is frozen" if frozen else "Mode EMERGENCY: positions are closed and none is opened"
+    kind = "frozen" if frozen else "emergency"
+    why = tally.mode_reason or "See the holds."
+    return alert(kind, kind, "critical", title, why, cause=event.event_id, ts_event=event.ts_event)
+
+
+def _of_decision(event: Event, decision: Mapping[str, Any], tally: Tally) -> Iterator[Alert]:
     kind, said = decision.get("decision_type"), decision.get("payload")
     payload = said if isinstance(said, Mapping) else {}
     officer, reason = str(decision.get("role_source")), str(decision.get("reason"))
-    rule = str(decision.get("rule", ""))
     more: dict[str, Any] = {"cause": event.event_id, "ts_event": event.ts_event, "decision": decision}
-    if kind == DecisionKind.FREEZE and is_freeze(decision):
+    if is_freeze(decision):
         severity = str(payload.get("severity", ""))
         title = f"Trading is frozen by {officer}{f' ({severity})' if severity else ''}"
-        yield alert(f"frozen:{officer}:{rule}", "frozen", "critical", title, reason, **more)
-    elif kind == DecisionKind.MODE_CHANGE and payload.get("mode") == "EMERGENCY" and not _is_over(payload):
-        yield alert("emergency", "emergency", "critical", f"EMERGENCY by {officer}", reason, **more)
+        key = f"frozen:{officer}:{decision.get('rule', '')}"
+        yield alert(key, "frozen", "critical", title, reason, **more)
     elif kind == DecisionKind.CAPITAL_PROFILE and payload.get("profile") == "MICRO":
-        if not _is_over(payload):
-            yield alert("micro", "micro", "high", f"Capital profile is MICRO by {officer}", reason, **more)
+        if tally.profile_before(event.ts_event) != "MICRO":
+            yield alert(
+                "micro", "micro", "high", f"Capital profile down to MICRO by {officer}", reason, **more
+            )
     elif kind == DecisionKind.RESEARCH_TASK:
         task, model = payload.get("task_type"), payload.get("model_name")
         title = f"Research: {task}{f' of {model}' if model else ''}"
         yield alert(f"research:{task}:{model}:{event.event_id}", "research", "low", title, reason, **more)
-    elif kind == DecisionKind.STRATEGY_ALLOCATION and officer == "cio" and is_without_score(payload):
+    elif kind == DecisionKind.STRATEGY_ALLOCATION and payload.get("alert") is True:
         title = "No model has a score above 0: all weigh the same"
         yield alert("scores", "scores", "medium", title, reason, **more)
-
-
-def is_freeze(decision: Mapping[str, Any]) -> bool:
-    """Tell whether a decision of the kind FREEZE places one, and does not end one."""
-    payload = decision.get("payload")
-    return not (isinstance(payload, Mapping) and _is_over(payload))
-
-
-def _is_over(payload: Mapping[str, Any]) -> bool:
-    return any(payload.get(word) is True for word in ("released", "expired", "unfrozen"))
-
-
-def is_without_score(payload: Mapping[str, Any]) -> bool:
-    """Tell whether an allocation is the equal one that stands in where no score is above 0."""
-    return bool(payload.get("no_score") or payload.get("alert"))
 
 
 class AlertBook:
@@ -202,6 +198,8 @@ class AlertBook:
         """Tell whether an alert is to be raised; from then on its key is open."""
         if found.key in self._open or found.alert_id in self.standing:
             return False
+        if found.key == "frozen" and self.keys("frozen:"):
+            return False  # the decision has told it already
         self._open[found.key] = found.alert_id
         return True
 
@@ -245,10 +243,12 @@ class AlertBook:
             By the council's clock.
         """
         if mode and mode not in HALTED:
-            for key in self.keys("frozen:") + self.keys("emergency"):
+            for key in self.keys("frozen") + self.keys("emergency"):
                 self.close(key)
         if profile and profile != "MICRO":
             self.close("micro")
+        if self.is_open("scores") and not tally.scores_wanting:
+            self.close("scores")
         if self.is_open("conflicts") and tally.conflicts_in_the_hour(now) < MANY_CONFLICTS:
             self.close("conflicts")
         for key in self.keys("research:"):
@@ -350,7 +350,7 @@ def halts_of(status: Mapping[str, Any]) -> Sequence[Alert]:
         owner, frozen = str(hold.get("owner")), hold["value"] == "FROZEN"
         found.append(
             alert(
-                f"frozen:{owner}:{hold.get('rule')}" if frozen else "emergency",
+                "frozen" if frozen else "emergency",
                 "frozen" if frozen else "emergency",
                 "critical",
                 f"Trading is frozen by {owner}" if frozen else f"EMERGENCY by {owner}",

@@ -29,9 +29,14 @@ class Tally:
 
     def __init__(self) -> None:
         self.decisions: Counter[tuple[str, str]] = Counter()
-        self.conflicts = 0
+        self.conflicts = self.freezes = 0
         self.mode = ""
+        self.mode_reason = ""
+        """Of the newest decision on the mode."""
+        self.scores_wanting = False
+        """Whether no model had a score above 0 when weights were last ruled on."""
         self.profile = ""
+        self._profile_since, self._profile_before = 0, ""
         self.last_ts = 0
         self._now = 0
         self._recent: deque[int] = deque()
@@ -58,6 +63,12 @@ class Tally:
             self.decisions[str(payload.get("decision_type")), str(payload.get("role_source"))] += 1
             self.last_ts = max(self.last_ts, ts)
             self._recent.append(ts)
+            self.freezes += is_freeze(payload)
+            if payload.get("decision_type") == "MODE_CHANGE":
+                self.mode_reason = str(payload.get("reason", ""))
+            elif payload.get("decision_type") == "STRATEGY_ALLOCATION":
+                said = payload.get("payload")
+                self.scores_wanting = isinstance(said, Mapping) and said.get("alert") is True
         elif event.topic == CONFLICT:
             self.conflicts += 1
             self._conflicts.append(ts)
@@ -68,13 +79,19 @@ class Tally:
     def _policy(self, policy: object, ts: int) -> None:
         if not isinstance(policy, Mapping):
             return
-        self.mode, self.profile = str(policy.get("mode", "")), str(policy.get("profile", ""))
+        self.mode, profile = str(policy.get("mode", "")), str(policy.get("profile", ""))
+        if profile != self.profile:
+            self._profile_before, self._profile_since, self.profile = self.profile, ts, profile
         halted = self.mode in HALTED
         if halted and self._halted_since is None:
             self._halted_since = ts
         elif not halted and self._halted_since is not None:
             self._halted_ns += max(0, ts - self._halted_since)
             self._halted_since = None
+
+    def profile_before(self, ts: int) -> str:
+        """Return the profile that was in force before an instant; empty if not known."""
+        return self.profile if self._profile_since < ts else self._profile_before
 
     def _forget(self) -> None:
         for recent in (self._recent, self._conflicts):
@@ -103,8 +120,13 @@ class Tally:
         return {
             "decisions": [[kind, officer, count] for (kind, officer), count in self.decisions.items()],
             "conflicts": self.conflicts,
+            "freezes": self.freezes,
             "mode": self.mode,
+            "mode_reason": self.mode_reason,
+            "scores_wanting": self.scores_wanting,
             "profile": self.profile,
+            "profile_since": self._profile_since,
+            "profile_before": self._profile_before,
             "last_ts": self.last_ts,
             "now": self._now,
             "recent": list(self._recent),
@@ -118,8 +140,28 @@ class Tally:
         """Take up what `state` returned."""
         made = cls()
         made.decisions = Counter({(kind, officer): count for kind, officer, count in state["decisions"]})
-        made.conflicts, made.last_ts = state["conflicts"], state["last_ts"]
+        made.conflicts, made.freezes, made.last_ts = state["conflicts"], state["freezes"], state["last_ts"]
         made.mode, made.profile, made._now = state["mode"], state["profile"], state["now"]
+        made.mode_reason, made._profile_since = state["mode_reason"], state["profile_since"]
+        made.scores_wanting = state["scores_wanting"]
+        made._profile_before = state["profile_before"]
         made._recent, made._conflicts = deque(state["recent"]), deque(state["recent_conflicts"])
         made._halted_ns, made._halted_since = state["halted_ns"], state["halted_since"]
         return made
+
+
+def is_freeze(decision: Mapping[str, Any]) -> bool:
+    """Tell whether a decision freezes, and does not end a freeze.
+
+    Examples
+    --------
+    >>> is_freeze({"decision_type": "FREEZE", "payload": {}})
+    True
+    >>> is_freeze({"decision_type": "FREEZE", "payload": {"released": True}})
+    False
+    """
+    payload = decision.get("payload")
+    over = isinstance(payload, Mapping) and any(
+        payload.get(word) is True for word in ("released", "expired", "unfrozen")
+    )
+    return decision.get("decision_type") == "FREEZE" and not over

@@ -21,14 +21,13 @@ from consilium.app.council.alerts import (
     Standing,
     alert_of,
     halts_of,
-    is_freeze,
     of_status,
     raised_by,
 )
 from consilium.app.council.delivery import Trouble, due, waiting
 from consilium.app.council.pages import NotSent, Page, Sender
 from consilium.app.council.port import WatchedJournal
-from consilium.app.council.tally import COMMAND, CONFLICT, DECISION, POLICY, Tally
+from consilium.app.council.tally import COMMAND, CONFLICT, DECISION, POLICY, Tally, is_freeze
 from consilium.bus.codec import envelope, register
 from consilium.domain import Clock, ConsiliumError, Event
 
@@ -376,7 +375,7 @@ def tell(event: Event) -> None:
     said = {name: value for name, value in event.payload.items() if name not in ("event", "trace_id")}
     if event.topic == DECISION:
         log.info("Decision published", **said, trace_id=event.trace_id)
-        if said.get("decision_type") == "FREEZE" and is_freeze(event.payload):
+        if is_freeze(event.payload):
             log.critical("EMERGENCY FREEZE", **said, trace_id=event.trace_id)
     elif event.topic == CONFLICT:
         log.warning("Decision conflict resolved", **said, trace_id=event.trace_id)

@@ -1,0 +1,242 @@
+"""``consilium council``: what is in force and why, and what an operator asks of the council of a service."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from consilium.app.cli import options
+from consilium.app.cli.guard import guarded
+from consilium.app.cli.journal import Database
+from consilium.domain import ConsiliumError, UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from consilium.app.client.waiting import Client
+    from consilium.app.settings import Settings
+
+Url = Annotated[
+    str | None,
+    typer.Option("--url", help="Of the service (default: host and port of the settings)."),
+]
+Reason = Annotated[str, typer.Option("--reason", help="Why, in one line; it is journaled.")]
+DecisionId = Annotated[str, typer.Argument(help="As `consilium council decisions` shows it.")]
+
+
+class _Silent(ConsiliumError):
+    """No service answers."""
+
+
+@guarded
+def status(url: Url = None, json_file: options.JsonFile = None) -> None:
+    """Show mode, profile, who sits, and what waits for somebody."""
+    from consilium.app.cli.council_tables import show_status
+
+    _show(url, json_file, lambda client: client.council_status(), show_status)
+
+
+@guarded
+def policy(url: Url = None, json_file: options.JsonFile = None) -> None:
+    """Show the limits in force."""
+    from consilium.app.cli.council_tables import show_policy
+
+    _show(url, json_file, lambda client: client.council_policy(), show_policy)
+
+
+@guarded
+def holds(url: Url = None, json_file: options.JsonFile = None) -> None:
+    """Show the restrictions in force: who holds what, why, and until when."""
+    from consilium.app.cli.council_tables import show_holds
+
+    _show(url, json_file, lambda client: client.holds(), show_holds)
+
+
+@guarded
+def approvals(url: Url = None, json_file: options.JsonFile = None) -> None:
+    """Show the loosenings that wait for another person."""
+    from consilium.app.cli.council_tables import show_approvals
+
+    _show(url, json_file, lambda client: client.approvals(), show_approvals)
+
+
+@guarded
+def alerts(url: Url = None, json_file: options.JsonFile = None) -> None:
+    """Show what somebody should know, the worst that nobody has seen first."""
+    from consilium.app.cli.council_tables import show_alerts
+
+    _show(url, json_file, lambda client: client.alerts(), show_alerts)
+
+
+@guarded
+def decisions(
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1_000, help="At most so many.")] = 10,
+    before: Annotated[int | None, typer.Option("--before", min=1, help="Before this place.")] = None,
+    kind: Annotated[str | None, typer.Option("--type", help="Such as FREEZE or MODE_CHANGE.")] = None,
+    role: Annotated[str | None, typer.Option("--role", help="Such as cro, or operator.")] = None,
+    url: Url = None,
+    json_file: options.JsonFile = None,
+) -> None:
+    """Show decisions, newest first."""
+    from consilium.app.cli.council_tables import show_decisions
+
+    chosen = None if kind is None else kind.upper()
+    _show(url, json_file, lambda client: client.decisions(limit, before, chosen, role), show_decisions)
+
+
+@guarded
+def explain(
+    decision: DecisionId, url: Url = None, database: Database = None, json_file: options.JsonFile = None
+) -> None:
+    """Tell what led to a decision and what would release it; from the journal if no service answers."""
+    from consilium.app.cli.council_tables import show_explained
+    from consilium.app.council.recall import recalled
+
+    if database is None:
+        try:
+            _show(url, json_file, lambda client: client.explain_decision(decision), show_explained)
+        except _Silent as error:
+            if url is not None:
+                raise
+            typer.echo(f"{error.bound}; got {error.value}: the journal is read", err=True)
+        else:
+            return
+    from consilium.app.cli.journal import opened, url_of
+
+    with opened(url_of(database)) as journal:
+        found = recalled(journal, decision)
+    _told(found, json_file, show_explained)
+
+
+@guarded
+def freeze(reason: Reason, url: Url = None, json_file: options.JsonFile = None) -> None:
+    """Stop trading at once; it ends only by review."""
+    from consilium.app.cli.council_tables import show_done
+
+    _show(url, json_file, lambda client: client.freeze(reason), show_done("trading is frozen"))
+
+
+@guarded
+def review(
+    reason: Reason,
+    what: Annotated[str, typer.Option("--what", help="freeze, reduce_only or rebase.")] = "freeze",
+    url: Url = None,
+    json_file: options.JsonFile = None,
+) -> None:
+    """Say that you have looked at a freeze; it ends when its rule and the reviews allow."""
+    from consilium.app.cli.council_tables import show_done
+
+    known = ("freeze", "reduce_only", "rebase")
+    if what not in known:
+        raise UnknownName("--what", what, known)
+    _show(url, json_file, lambda client: client.review(what, reason), show_done(f"{what} is reviewed"))
+
+
+@guarded
+def approve(
+    approval: Annotated[str, typer.Argument(help="As `consilium council approvals` shows it.")],
+    reason: Reason,
+    url: Url = None,
+    json_file: options.JsonFile = None,
+) -> None:
+    """Complete a loosening that another person has asked for."""
+    from consilium.app.cli.council_tables import show_done
+
+    _show(url, json_file, lambda client: client.approve(approval, reason), show_done("approved"))
+
+
+@guarded
+def acknowledge(
+    alert: Annotated[str, typer.Argument(help="As `consilium council alerts` shows it.")],
+    url: Url = None,
+    json_file: options.JsonFile = None,
+) -> None:
+    """Say that you have seen an alert: nobody is reminded of it any more."""
+    from consilium.app.cli.council_tables import show_done
+
+    _show(url, json_file, lambda client: client.acknowledge(alert), show_done("acknowledged"))
+
+
+def _show(
+    url: str | None,
+    json_file: Any,
+    ask: Callable[["Client"], "BaseModel"],
+    show: Callable[[Mapping[str, Any], Any], None],
+) -> None:
+    """Ask the service, and show its answer."""
+    if json_file is not None:
+        from consilium.app.files import require_writable
+
+        require_writable(json_file)
+    with _asking(url) as client:
+        found = ask(client).model_dump(mode="json")
+    _told(found, json_file, show)
+
+
+def _told(found: Mapping[str, Any], json_file: Any, show: Callable[[Mapping[str, Any], Any], None]) -> None:
+    if json_file is not None:
+        from consilium.app.files import write_json
+
+        write_json(json_file, found)
+    show(found, options.told_beside(json_file, soft_wrap=True))
+
+
+@contextmanager
+def _asking(url: str | None) -> Iterator["Client"]:
+    """Yield a client of the service; what goes wrong is one line with the exit code that fits.
+
+    Raises
+    ------
+    UsageError
+        The service knows no such thing, or takes no such value (exit code 2).
+    ConsiliumError
+        It does not answer, or refuses as things stand (1).
+    """
+    import httpx
+
+    from consilium.app.client import ApiError, Client
+    from consilium.app.log import hide_text
+    from consilium.app.settings import load_settings
+
+    settings = load_settings()
+    place = url or place_of(settings)
+    try:
+        with Client(place, key=key_of(settings), timeout_s=10.0) as client:
+            yield client
+    except ApiError as error:
+        raise _refused(error) from None
+    except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise _Silent(
+            "the service must answer",
+            f"{type(error).__name__} at {hide_text(place)}",
+            "start it, or give --url",
+        ) from None
+
+
+def place_of(settings: "Settings") -> str:
+    """Return where the service of these settings answers."""
+    scheme = "https" if settings.api.tls_certificate else "http"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - where to ask, not to listen
+    return f"{scheme}://{host}:{settings.port}"
+
+
+def key_of(settings: "Settings") -> str:
+    """Return the key: that of CONSILIUM_API_KEY, else the one that `serve` has made in the data folder."""
+    if settings.api_key is not None:
+        return settings.api_key.get_secret_value()
+    try:
+        return (settings.data_dir / "admin.key").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _refused(error: Any) -> ConsiliumError:
+    told = error.problem.get("detail") or "no reason"
+    kind = UsageError if error.status in (404, 422) else ConsiliumError
+    bound, _, rest = str(told).partition("; got ")
+    value, _, cure = rest.rpartition(": ")
+    if not value or not cure:
+        return kind("the service must take it", f"{error.status}: {told}", "correct it")
+    return kind(bound, value, cure)

@@ -1,0 +1,140 @@
+"""What the council answers, as tables for people."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "dim"}
+
+
+def show_status(found: Mapping[str, Any], console: Console) -> None:
+    """Show how the council stands."""
+    detail = found["detail"] if found["detail"] != found["mode"] else ""
+    rows = [
+        ("mode", f"{found['mode']}{f' ({detail})' if detail else ''}"),
+        ("profile", found["profile"]),
+        ("roles", ", ".join(f"{n}{'' if on else ' (out)'}" for n, on in found["roles"].items()) or "none"),
+        ("decisions", f"{found['total_decisions']:,}"),
+        ("newest", found["last_update"] or "none"),
+        ("holds", str(found.get("holds", 0))),
+        ("approvals", str(found.get("approvals", 0))),
+    ]
+    if found.get("frozen_at"):
+        rows.append(("frozen", found["frozen_at"]))
+        rows.append(("at the earliest", found.get("release_at") or "not known"))
+        reviews = ", ".join(f"{what}: {', '.join(who)}" for what, who in found.get("reviews", {}).items())
+        rows.append(("reviews", reviews or "none"))
+    _pairs(rows, console)
+
+
+def show_policy(found: Mapping[str, Any], console: Console) -> None:
+    """Show the limits in force."""
+    _pairs(((name, _value(value)) for name, value in found.items()), console)
+
+
+def show_holds(found: Mapping[str, Any], console: Console) -> None:
+    """Show the restrictions."""
+    rows = [
+        (h.get("hold_id"), h.get("value"), h.get("timestamp"), h.get("expires") or "by rule", h.get("reason"))
+        for h in found["holds"]
+    ]
+    _table(("hold", "value", "since", "until", "why"), rows, console, "Nothing is held.")
+
+
+def show_approvals(found: Mapping[str, Any], console: Console) -> None:
+    """Show what waits for another person."""
+    rows = [
+        (w.get("approval_id"), w.get("action"), w.get("payload"), w.get("person"), w.get("reason"))
+        for w in found["approvals"]
+    ]
+    _table(("approval", "action", "what", "asked by", "why"), rows, console, "Nothing waits for anybody.")
+
+
+def show_alerts(found: Mapping[str, Any], console: Console) -> None:
+    """Show alerts."""
+    table = _made(("alert", "severity", "time", "what", "seen by"))
+    for one in found["alerts"]:
+        seen = "over" if one["over"] else one["acknowledged_by"] or "nobody"
+        severity = Text(one["severity"], style=_COLOURS[one["severity"]])
+        table.add_row(Text(one["alert_id"]), severity, one["timestamp"], Text(one["title"]), Text(seen))
+    console.print(table if found["alerts"] else "There was no alert.")
+    waiting = {sender: count for sender, count in found["waiting"].items() if count}
+    if waiting:
+        console.print(f"Still to be sent: {_value(waiting)}", markup=False)
+
+
+def show_decisions(found: Mapping[str, Any], console: Console) -> None:
+    """Show decisions."""
+    rows = [
+        (d["decision_id"], d["timestamp"], d["role_source"], d.get("rule"), d["decision_type"], d["reason"])
+        for d in found["decisions"]
+    ]
+    _table(("decision", "time", "role", "rule", "type", "why"), rows, console, "Nothing was decided.")
+    if found["next"] is not None:
+        console.print(f"older ones: --before {found['next']}", style="dim")
+
+
+def show_explained(found: Mapping[str, Any], console: Console) -> None:
+    """Show a decision and all that is known around it."""
+    decision = found["decision"]
+    rows = [(name, _value(value)) for name, value in decision.items()]
+    for part, value in found.items():
+        if part != "decision" and value not in (None, [], {}, ""):
+            rows.append((part, _value(value)))
+    _pairs(rows, console)
+
+
+def show_done(told: str) -> Callable[[Mapping[str, Any], Console], None]:
+    """Return what shows that a command was taken, or waits for another person."""
+
+    def show(found: Mapping[str, Any], console: Console) -> None:
+        if not found["success"]:
+            console.print(f"{found['detail']}", markup=False, highlight=False)
+            return
+        named = found.get("decision_id") or found.get("event_id")
+        console.print(f"{told}: {named}", markup=False, highlight=False)
+
+    return show
+
+
+def _pairs(rows: Iterable[tuple[str, Any]], console: Console) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(Text(name), Text(str(value)))
+    console.print(table)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]], console: Console, empty: str) -> None:
+    table = _made(heads)
+    for row in rows:
+        table.add_row(*(Text(_value(value)) for value in row))
+    console.print(table if rows else empty)
+
+
+def _made(heads: Sequence[str]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in heads:
+        table.add_column(head, overflow="fold", no_wrap=head in ("time", "since"))
+    return table
+
+
+def _value(value: Any) -> str:
+    """Return a value for people.
+
+    Examples
+    --------
+    >>> _value({"mode": "LIVE", "symbols": ["A", "B"]}), _value(None), _value(0.05)
+    ('mode LIVE, symbols [A, B]', '–', '0.05')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_value(inner)}" for name, inner in value.items()) or "–"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_value(inner) for inner in value)}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
