@@ -145,4 +145,4 @@ def test_the_health_carries_the_model_federation_of_seed_000(http: httpx.Client)
     assert set(federation) == {"status", "consensus_signal", "trusted_weights"}
     assert set(federation["consensus_signal"]) == {"action", "confidence", "models_used"}
     assert {"xgb", "nhits", "patchtst"} <= set(federation["trusted_weights"])
-    assert health["roles_active"] == 0
+    assert health["roles_active"] == 6

@@ -9,6 +9,7 @@ from typing import Any
 
 from consilium.app.council.health import Assessment, HealthWatch, signals_of
 from consilium.app.council.kill_switch import command_of, drop_note, note_of, read_note, write_note
+from consilium.app.council.shown import shown
 from consilium.app.live.asked import Asked
 from consilium.app.live.council_room import SYSTEM_SOURCE, CouncilRoom
 from consilium.app.live.records import DECIDED, Recorder
@@ -97,10 +98,20 @@ class Governing(Asked):
         if service is None:
             return {"enabled": False}
         with self._moving:
-            told = service.status()
+            told = shown(service, self.council_now())
         assessed = self._assessed
-        health = None if assessed is None else asdict(assessed)
-        return {"enabled": True, **told, "health": health, "now": self.council_now()}
+        return {**told, "health": None if assessed is None else asdict(assessed)}
+
+    def council_explain(self, decision_id: str) -> dict[str, Any]:
+        """Tell why one of the newest decisions was made, what it holds and what releases it; from any thread.
+
+        Raises
+        ------
+        UnknownName
+            No such decision among the newest.
+        """
+        with self._moving:
+            return self.council.explain(decision_id)
 
     def decisions(self, limit: int = 10, before: int | None = None) -> list[dict[str, Any]]:
         """Return decisions of the journal, newest first, each with its place and event."""

@@ -37,11 +37,17 @@ def health(system: Seen) -> dict[str, Any]:
         coverage=system.pipeline.market.coverage,
         feed={"name": system.feed.name, "ts_event": max(system.pipeline.ts, 0)},
         federation=system.engine.federation(),
+        roles_active=_roles_active(system.pipeline),
     )
 
 
 def health_body(
-    checks: Mapping[str, str], *, coverage: str, feed: Mapping[str, Any], federation: Mapping[str, Any]
+    checks: Mapping[str, str],
+    *,
+    coverage: str,
+    feed: Mapping[str, Any],
+    federation: Mapping[str, Any],
+    roles_active: int = 0,
 ) -> dict[str, Any]:
     """Return the body of /health of these parts."""
     broken = any(why and not why.startswith("warn") for why in checks.values())
@@ -50,12 +56,18 @@ def health_body(
         "status": "unhealthy" if broken else "degraded" if worried else "healthy",
         "service": "federation-ai",
         "version": __version__,
-        "roles_active": 0,
+        "roles_active": roles_active,
         "coverage": coverage,
         "feed": dict(feed),
         "checks": {part: why or "ok" for part, why in checks.items()},
         "model_federation": dict(federation),
     }
+
+
+def _roles_active(pipeline: Pipeline) -> int:
+    """Return how many officers sit; none without a council."""
+    service = pipeline.council.service
+    return 0 if service is None else sum(service.roles.values())
 
 
 def ready(system: Seen) -> dict[str, str]:
