@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from consilium.council.afterwards import ESS_KEYS, LADDER, LIMIT_KEYS, blind, held_by, restricting
+from consilium.council.afterwards import blind, held_by, restricting
 from consilium.council.figures import above, above_or_insufficient, at_least, below, percent
+from consilium.council.holds import LIMIT_KEYS
+from consilium.council.holds import PROFILE_ORDER as LADDER
 from consilium.council.timers import DAY, HOUR, Timers
 from consilium.domain import Briefing, Hold, Missing
 
@@ -272,7 +274,7 @@ def last_tightened(briefing: Briefing, timers: Timers) -> int:
             continue  # always a step up
         if hold.key == "profile":
             now[hold.hold_id] = float(LADDER.index(str(hold.value)))
-        elif hold.key in (*LIMIT_KEYS, *ESS_KEYS) and not isinstance(hold.value, str | tuple):
+        elif hold.key in LIMIT_KEYS and not isinstance(hold.value, str | tuple):
             now[hold.hold_id] = float(hold.value)
     if any(name not in seen or value < seen[name] for name, value in now.items()):
         timers.keep("tightened_at", briefing.ts_event)

@@ -3,9 +3,17 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from consilium.council.afterwards import WIRE_MODES
 from consilium.domain import DecisionKind, Policy
 
+WIRE_MODES: Mapping[str, str] = {
+    "LIVE": "LIVE",
+    "SHADOW": "SHADOW",
+    "PAUSED": "PAUSED",
+    "REDUCING": "PAUSED",
+    "EMERGENCY": "EMERGENCY",
+    "FROZEN": "EMERGENCY",
+}
+"""Name on the wire by mode."""
 LIMIT_OF: Mapping[str, str] = {
     "max_leverage": "max_leverage",
     "max_position_size_usd": "max_position_usd",

@@ -4,15 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from consilium.council.afterwards import (
-    blind,
-    mode_of,
-    mode_payload,
-    profile_payload,
-    remaining,
-    restricting,
-)
+from consilium.council.afterwards import blind, policy_after, remaining, restricting
 from consilium.council.ladder import take_steps
+from consilium.council.payloads import payload_of
 from consilium.council.role import Follower, Proposal, Ruling, conclude
 from consilium.council.timers import MINUTE, Timers
 from consilium.domain import Briefing, DecisionKind, Hold
@@ -123,7 +117,7 @@ def _mode_change(
     ended: list[str],
     told: list[tuple[str, str]],
 ) -> Iterator[Proposal]:
-    after = list(remaining(briefing, placed, ended).values())
+    after = remaining(briefing, placed, ended).values()
     bound = any(hold.key == "mode" for hold in restricting(after))
     live = not bound and _may_live(briefing)
     barred = timers.recall("barred", False)
@@ -136,7 +130,8 @@ def _mode_change(
         reason = f"the system is HEALTHY, the emergency stop at {briefing.ess}, and nothing holds the mode"
     elif ended:
         rule = ended[0].split("/")[1]
-        reason = f"the cause of {rule} is gone for 15 min, the mode stays {mode_of(after)}"
+        stays = policy_after(briefing, placed, ended).mode
+        reason = f"the cause of {rule} is gone for 15 min, the mode stays {stays}"
     else:
         return
     lasts = placed[0].expires_at if placed else None
@@ -144,7 +139,8 @@ def _mode_change(
     yield Proposal(
         rule=rule,
         kind=DecisionKind.MODE_CHANGE.value,
-        payload=mode_payload(after, minutes),
+        payload=payload_of(DecisionKind.MODE_CHANGE, policy_after(briefing, placed, ended))
+        | {"duration_minutes": minutes},
         reason=reason,
         holds=tuple(placed),
         releases=tuple(ended),
@@ -164,11 +160,10 @@ def _profiles(briefing: Briefing, timers: Timers) -> Iterator[Proposal]:
     if not steps.done:
         return
     placed = tuple(steps.placed.values())
-    after = list(remaining(briefing, placed, steps.released).values())
     yield Proposal(
         rule=steps.done[-1][0],
         kind=DecisionKind.CAPITAL_PROFILE.value,
-        payload=profile_payload(briefing.base.profile, after),
+        payload=payload_of(DecisionKind.CAPITAL_PROFILE, policy_after(briefing, placed, steps.released)),
         reason="; ".join(dict.fromkeys(reason for _, reason in steps.done)),
         holds=placed,
         releases=tuple(steps.released),

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
-from consilium.council.afterwards import blind, held_by, remaining, symbols_of, weights_in
+from consilium.council.afterwards import blind, held_by, policy_after
 from consilium.council.allocation import score, weights_of
 from consilium.council.figures import above, above_or_insufficient, at_least, below, percent
+from consilium.council.payloads import payload_of
 from consilium.council.role import Follower, Proposal, Ruling, conclude
 from consilium.council.timers import DAY, HOUR, Timers
 from consilium.domain import Briefing, DecisionKind, Hold, Missing
@@ -107,11 +108,7 @@ def _allocation(
         for name, weight in wanted.items()
     )
     gone = tuple(hold.hold_id for name, hold in given.items() if name not in wanted)
-    weights = weights_in(remaining(briefing, holds, gone).values())
-    payload: dict[str, object] = {
-        "model_weights": weights,
-        "active_strategies": [name for name in sorted(weights) if weights[name] > 0.0],
-    }
+    payload = payload_of(DecisionKind.STRATEGY_ALLOCATION, policy_after(briefing, holds, gone))
     if alert:
         payload["alert"] = True
     return Proposal(
@@ -220,12 +217,12 @@ def _symbols(
     if names:
         holds = (Hold(owner="cio", rule=rule, key="symbols", value=names, reason=reason, ts_event=now),)
     gone = tuple(hold.hold_id for hold in ended)
-    active = symbols_of(briefing, remaining(briefing, holds, gone).values())
-    followed = set(briefing.volumes) | set(_base(briefing))
+    followed = {*briefing.volumes, *_base(briefing), *names}
+    payload = payload_of(DecisionKind.SYMBOL_UNIVERSE, policy_after(briefing, holds, gone), followed)
     return Proposal(
         rule=rule,
         kind=DecisionKind.SYMBOL_UNIVERSE.value,
-        payload={"active_symbols": active, "excluded_symbols": sorted(followed - set(active))},
+        payload=payload,
         reason=reason,
         holds=holds,
         releases=gone,

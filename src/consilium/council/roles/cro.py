@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from consilium.council.afterwards import ESS_KEYS, blind, held_by, limit_of, remaining
+from consilium.council.afterwards import blind, held_by, policy_after
 from consilium.council.figures import above, below, below_or_insufficient, percent
+from consilium.council.payloads import payload_of
 from consilium.council.role import Follower, Proposal, Ruling, conclude
 from consilium.council.timers import HOUR, MINUTE, Timers
 from consilium.domain import Briefing, DecisionKind, Hold, Policy
@@ -44,6 +45,7 @@ ESS_MARGIN = 0.005
 ESS_UNTIL = 0.02
 ESS_DWELL = 24 * HOUR
 
+ESS_KEYS = ("ess_caution", "ess_warning", "ess_critical")
 LEVELS = ("NOMINAL", "CAUTION", "WARNING", "CRITICAL")
 
 
@@ -229,17 +231,10 @@ def _risk(briefing: Briefing, moves: Sequence[Move]) -> Proposal:
     """Return the one decision of all moves; its body tells the limits in force after it."""
     placed = tuple(hold for move in moves for hold in move.placed)
     released = tuple(name for move in moves for name in move.released)
-    after = list(remaining(briefing, placed, released).values())
-    base = briefing.base
-    payload: dict[str, object] = {
-        "max_leverage": limit_of(base.max_leverage, "max_leverage", after),
-        "max_position_size_usd": limit_of(base.max_position_usd, "max_position_usd", after),
-        "max_drawdown_pct": limit_of(base.max_drawdown, "max_drawdown", after),
-        "max_exposure_pct": limit_of(base.max_exposure, "max_exposure", after),
-        "stop_loss_multiplier": limit_of(base.stop_multiplier, "stop_multiplier", after),
-    }
+    after = policy_after(briefing, placed, released)
+    payload = payload_of(DecisionKind.RISK_ADJUSTMENT, after)
     if any(move.rule == "R2" for move in moves) or "cro/R2/mode" in briefing.holds:
-        payload["reduce_only"] = any(hold.key == "mode" and hold.value == "REDUCING" for hold in after)
+        payload["reduce_only"] = after.reduce
     return Proposal(
         rule=moves[0].rule,
         kind=DecisionKind.RISK_ADJUSTMENT.value,
@@ -283,15 +278,10 @@ def _thresholds(briefing: Briefing, timers: Timers) -> Proposal | None:
 
 
 def _ess(briefing: Briefing, reason: str, placed: Sequence[Hold], released: Sequence[str]) -> Proposal:
-    after = list(remaining(briefing, placed, released).values())
-    payload = {
-        f"{key.removeprefix('ess_')}_threshold_pct": limit_of(getattr(briefing.base, key), key, after)
-        for key in ESS_KEYS
-    }
     return Proposal(
         rule="E1",
         kind=DecisionKind.ESS_POLICY.value,
-        payload=payload,
+        payload=payload_of(DecisionKind.ESS_POLICY, policy_after(briefing, placed, released)),
         reason=reason,
         holds=tuple(placed),
         releases=tuple(released),

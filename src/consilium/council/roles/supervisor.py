@@ -5,14 +5,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from consilium.council.afterwards import (
-    LADDER,
-    held_by,
-    mode_payload,
-    profile_payload,
-    remaining,
-)
+from consilium.council.afterwards import held_by, policy_after
 from consilium.council.figures import above, at_least, below, number, percent
+from consilium.council.holds import PROFILE_ORDER as LADDER
+from consilium.council.payloads import payload_of
 from consilium.council.role import Proposal, Ruling, conclude
 from consilium.council.timers import DAY, HOUR, MINUTE, Timers
 from consilium.domain import Briefing, Decision, DecisionKind, Hold, Missing
@@ -240,12 +236,12 @@ def _end(briefing: Briefing) -> list[Proposal]:
         )
         for key, value, lasts in (("mode", "SHADOW", SHADOW_FOR), ("profile", "MICRO", MICRO_FOR))
     )
-    after = remaining(briefing, (shadow, micro), ended).values()
+    after = policy_after(briefing, (shadow, micro), ended)
     return [
         Proposal(
             rule="U1",
             kind=DecisionKind.MODE_CHANGE.value,
-            payload=mode_payload(list(after), SHADOW_FOR // MINUTE),
+            payload=payload_of(DecisionKind.MODE_CHANGE, after) | {"duration_minutes": SHADOW_FOR // MINUTE},
             reason=reason,
             holds=(shadow,),
             releases=ended,
@@ -254,7 +250,7 @@ def _end(briefing: Briefing) -> list[Proposal]:
         Proposal(
             rule="U1",
             kind=DecisionKind.CAPITAL_PROFILE.value,
-            payload=profile_payload(briefing.base.profile, list(after)),
+            payload=payload_of(DecisionKind.CAPITAL_PROFILE, after),
             reason=micro.reason,
             holds=(micro,),
             expires_at=micro.expires_at,
