@@ -113,6 +113,9 @@ class Core(Governing):
             raise ConsiliumError(
                 "the engine must be ready for commands", self.troubles["engine"], "try again later"
             )
+        if self._pending:  # what a halt did waits for the next look: it is written now
+            with suppress(ConsiliumError):
+                self._settle_pending()
         if self._pending:
             raise ConsiliumError(
                 "the journal must take what is concluded", self.journal.failed or "it does not", "see /readyz"

@@ -14,7 +14,7 @@ from consilium.app.api.paging import LARGEST_OFFSET
 from consilium.app.api.port import Journal
 from consilium.app.council.recall import recalled
 from consilium.app.council.tally import DECISION
-from consilium.council.afterwards import WIRE_MODES
+from consilium.council.payloads import WIRE_MODES
 from consilium.domain import (
     DecisionKind,
     UnknownName,

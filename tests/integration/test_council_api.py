@@ -1,0 +1,391 @@
+"""The REST API of seed 001, request by request as the seed has them, against the real service."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from alert_servers import Heard, http_server
+from consilium.app.api.keys import KeyStore
+from consilium.app.bootstrap import SystemClock
+from served import ADMIN, served
+
+ISO = r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z"
+ROLES = {"ceo", "cio", "cro", "cfo", "researcher", "supervisor"}
+Caller = Callable[..., httpx.Response]
+
+
+class Desk:
+    """A running service, and the people who call it."""
+
+    def __init__(self, http: httpx.Client, folder: Path, heard: Heard) -> None:
+        self.http = http
+        self.folder = folder
+        self.heard = heard
+        keys = KeyStore(folder, SystemClock())
+        self.ann, self.bob = (
+            {"X-API-Key": keys.create(name, ["read", "override"])[0]} for name in ("ann", "bob")
+        )
+        self.reader = {"X-API-Key": keys.create("eve", ["read", "publish", "decide", "vote"])[0]}
+        # A change of the file of keys is seen within half a second.
+        self.wait_for(lambda: http.get("/api/federation/status", headers=self.reader).status_code == 200)
+
+    def get(self, path: str, **params: Any) -> Any:
+        answer = self.http.get(f"/api/federation/{path}", params=params, headers=self.reader)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def post(self, path: str, body: Any = None, who: dict[str, str] | None = None) -> httpx.Response:
+        return self.http.post(f"/api/federation/{path}", headers=self.ann if who is None else who, json=body)
+
+    def wait_for(self, good: Callable[[], bool], seconds: float = 20.0) -> None:
+        until = time.monotonic() + seconds
+        while not good():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    folder = tmp_path_factory.mktemp("desk")
+    with http_server() as (url, heard):
+        settings = {
+            "COUNCIL__ALERTS__WEBHOOK_URL": f"{url}/hook?code=of-the-url",
+            "COUNCIL__ALERTS__WEBHOOK_SECRET": "a-shared-secret",
+            "COUNCIL__ALERTS__PAGE_EVERY_S": "1",
+            "API__WRITES_PER_MINUTE": "0",
+            "LOG__FORMAT": "json",
+        }
+        with served(folder, **settings) as http:
+            yield Desk(http, folder, heard)
+
+
+def problem(answer: httpx.Response, status: int) -> str:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    return str(answer.json()["detail"])
+
+
+@pytest.mark.promise("001", "GET /health: status, service, version, roles_active = 6")
+def test_health_says_how_many_roles_are_active(desk: Desk) -> None:
+    body = desk.http.get("/health").json()
+    assert body["service"] == "federation-ai"
+    assert body["roles_active"] == 6
+    assert {"status", "version"} <= set(body)
+
+
+@pytest.mark.promise("001", "GET /api/federation/status: roles, total_decisions, last_update")
+def test_the_status_has_the_fields_of_the_seed(desk: Desk) -> None:
+    body = desk.get("status")
+    assert body["roles"] == dict.fromkeys(ROLES, True)
+    assert isinstance(body["total_decisions"], int)
+    assert re.fullmatch(ISO, body["last_update"])
+
+
+@pytest.mark.promise("001", "POST /api/federation/mode, manual override: success, decision_id, mode")
+@pytest.mark.promise("001", "operators override manually via REST with critical priority")
+def test_the_mode_is_overridden_as_in_the_seed(desk: Desk) -> None:
+    answer = desk.post("mode", {"mode": "PAUSED", "reason": "Manual testing", "duration_minutes": 60})
+    assert answer.status_code == 200
+    body = answer.json()
+    assert (body["success"], body["mode"]) == (True, "PAUSED")
+    newest = desk.get("decisions", limit=10, role="operator")["decisions"][0]
+    assert newest["decision_id"] == body["decision_id"]
+    assert newest["decision_type"] == "MODE_CHANGE"
+    assert newest["payload"] == {"mode": "PAUSED", "duration_minutes": 60}
+    assert (newest["reason"], newest["priority"]) == ("Manual testing", 0)
+    held = [hold for hold in desk.get("holds")["holds"] if hold["owner"] == "operator"]
+    assert [(hold["key"], hold["value"]) for hold in held] == [("mode", "PAUSED")]
+    assert held[0]["expires"] is not None
+
+
+@pytest.mark.promise("001", "the mode override takes mode and reason without a duration")
+def test_the_seeds_curl_for_shadow_is_understood(desk: Desk) -> None:
+    answer = desk.post("mode", {"mode": "SHADOW", "reason": "Testing"})
+    # PAUSED stands: SHADOW is no looser by itself, and what is in force stays the tightest of both.
+    assert answer.status_code in (200, 202), answer.text
+    assert desk.get("policy")["mode"] == "PAUSED"
+
+
+@pytest.mark.promise("001", "POST /api/federation/risk, manual adjustment: success, decision_id, limits")
+def test_the_risk_is_adjusted_as_in_the_seed(desk: Desk) -> None:
+    body = {"max_leverage": 5.0, "max_drawdown_pct": 0.05, "reason": "Emergency tightening"}
+    answer = desk.post("risk", body)
+    assert answer.status_code == 200
+    told = answer.json()
+    assert told["success"] is True
+    assert told["limits"] == {"max_leverage": 5.0, "max_drawdown_pct": 0.05}
+    assert desk.get("decisions", type="RISK_ADJUSTMENT")["decisions"][0]["decision_id"] == told["decision_id"]
+    policy = desk.get("policy")
+    assert (policy["max_leverage"], policy["max_drawdown_pct"]) == (5.0, 0.05)
+    assert policy["max_position_size_usd"] == 10_000.0
+
+
+@pytest.mark.promise("001", "GET /api/federation/decisions?limit=10: total and decisions")
+def test_decisions_are_listed_with_the_fields_of_the_seed_newest_first(desk: Desk) -> None:
+    body = desk.get("decisions", limit=10)
+    assert body["total"] == len(body["decisions"]) >= 2
+    for decision in body["decisions"]:
+        assert {
+            "decision_id",
+            "decision_type",
+            "role_source",
+            "priority",
+            "timestamp",
+            "reason",
+            "payload",
+        } <= set(decision)
+        assert re.fullmatch(ISO, decision["timestamp"])
+    places = [decision["offset"] for decision in body["decisions"]]
+    assert places == sorted(places, reverse=True)
+
+
+def test_pages_of_decisions_join_without_a_gap(desk: Desk) -> None:
+    whole = [d["decision_id"] for d in desk.get("decisions", limit=100)["decisions"]]
+    joined: list[str] = []
+    params: dict[str, Any] = {"limit": 1}
+    while True:
+        page = desk.get("decisions", **params)
+        joined += [d["decision_id"] for d in page["decisions"]]
+        if page["next"] is None:
+            break
+        params["before"] = page["next"]
+    assert joined[-len(whole) :] == whole
+
+
+@pytest.mark.promise("001", "POST /api/federation/roles/{role}/disable and enable: success, role, status")
+def test_a_role_is_disabled_and_enabled_as_in_the_seed(desk: Desk) -> None:
+    answer = desk.post("roles/researcher/disable", who=ADMIN)
+    assert answer.status_code == 200
+    assert {name: answer.json()[name] for name in ("success", "role", "status")} == {
+        "success": True,
+        "role": "researcher",
+        "status": "disabled",
+    }
+    assert desk.get("status")["roles"]["researcher"] is False
+    desk.wait_for(lambda: desk.http.get("/health").json()["roles_active"] == 5)
+    answer = desk.post("roles/researcher/enable", who=ADMIN)
+    assert (answer.status_code, answer.json()["status"]) == (200, "enabled")
+    assert desk.get("status")["roles"]["researcher"] is True
+
+
+@pytest.mark.promise("001", "the supervisor role cannot be disabled")
+@pytest.mark.parametrize("role", ["supervisor", "cro"])
+def test_supervisor_and_risk_officer_cannot_be_disabled(desk: Desk, role: str) -> None:
+    assert "must stay enabled" in problem(desk.post(f"roles/{role}/disable", who=ADMIN), 409)
+    assert desk.get("status")["roles"][role] is True
+
+
+def test_a_disabled_role_keeps_its_holds(desk: Desk) -> None:
+    def held() -> list[str]:
+        return [hold["hold_id"] for hold in desk.get("holds")["holds"] if hold["owner"] == "ceo"]
+
+    before = held()
+    assert before  # a fresh desk begins in MICRO, which the chief executive holds
+    assert desk.post("roles/ceo/disable", who=ADMIN).status_code == 200
+    assert held() == before
+    assert desk.get("policy")["profile"] == "MICRO"
+    assert desk.post("roles/ceo/enable", who=ADMIN).status_code == 200
+
+
+def test_a_role_that_there_is_not_is_told_with_those_that_there_are(desk: Desk) -> None:
+    for word in ("enable", "disable"):
+        assert "did you mean 'researcher'" in problem(desk.post(f"roles/resercher/{word}", who=ADMIN), 404)
+
+
+GOOD: dict[str, Any] = {"max_leverage": 5.0, "reason": "x"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("risk", GOOD | {"max_leverage": 0}),
+        ("risk", GOOD | {"max_leverage": -1.0}),
+        ("risk", GOOD | {"max_leverage": 10.5}),
+        ("risk", GOOD | {"max_leverage": "5"}),
+        ("risk", GOOD | {"max_leverage": True}),
+        ("risk", GOOD | {"max_drawdown_pct": -0.05}),
+        ("risk", GOOD | {"max_drawdown_pct": 0.0}),
+        ("risk", GOOD | {"max_drawdown_pct": 0.081}),
+        ("risk", GOOD | {"max_drawdown_pct": 5}),
+        ("risk", GOOD | {"max_exposure_pct": 1.5}),
+        ("risk", GOOD | {"max_position_size_usd": 0}),
+        ("risk", GOOD | {"stop_loss_multiplier": 0}),
+        ("risk", GOOD | {"max_leverge": 5.0}),
+        ("risk", {"reason": "no limit at all"}),
+        ("risk", {"max_leverage": 5.0}),
+        ("risk", GOOD | {"reason": ""}),
+        ("risk", GOOD | {"reason": "two\nlines"}),
+        ("risk", GOOD | {"duration_minutes": 0}),
+        ("risk", GOOD | {"duration_minutes": 1_441}),
+        ("risk", GOOD | {"duration_minutes": 1.5}),
+        ("mode", {"mode": "HALTED", "reason": "x"}),
+        ("mode", {"mode": "FROZEN", "reason": "only by freeze"}),
+        ("mode", {"mode": "paused", "reason": "x"}),
+        ("mode", {"mode": None, "reason": "x"}),
+        ("mode", []),
+        ("profile", {"profile": "HUGE", "reason": "x"}),
+        ("universe", {"symbols": [], "reason": "x"}),
+        ("universe", {"symbols": ["A", "A"], "reason": "x"}),
+        ("allocation", {"model": "xgboost", "weight": 1.5, "reason": "x"}),
+        ("freeze/review", {"what": "nothing", "reason": "x"}),
+    ],
+)
+def test_a_bad_body_is_refused_and_changes_nothing(desk: Desk, path: str, body: Any) -> None:
+    before = desk.get("policy"), desk.get("holds")
+    problem(desk.post(path, body), 422)
+    assert (desk.get("policy"), desk.get("holds")) == before
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "1e400"])
+def test_a_number_that_is_none_is_refused(desk: Desk, number: str) -> None:
+    before = desk.get("policy")
+    text = f'{{"max_leverage": {number}, "reason": "x"}}'
+    headers = desk.ann | {"Content-Type": "application/json"}
+    answer = desk.http.post("/api/federation/risk", headers=headers, content=text)
+    assert number not in problem(answer, 422)
+    assert desk.get("policy") == before
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("mode", {"mode": "PAUSED", "reason": "x"}),
+        ("risk", GOOD),
+        ("profile", {"profile": "LOW", "reason": "x"}),
+        ("universe", {"symbols": ["A"], "reason": "x"}),
+        ("allocation", {"model": "xgboost", "weight": 0.5, "reason": "x"}),
+        ("freeze", {"reason": "x"}),
+        ("freeze/review", {"what": "freeze", "reason": "x"}),
+        ("approvals/a1", {"reason": "x"}),
+        ("holds/operator/O1:mode=PAUSED/mode/release", {"reason": "x"}),
+        ("sources/backend/retire", {"reason": "x"}),
+        ("alerts/a1/acknowledge", None),
+        ("roles/researcher/disable", None),
+        ("roles/researcher/enable", None),
+    ],
+)
+def test_a_key_without_the_scope_is_refused(desk: Desk, path: str, body: Any) -> None:
+    scope = "admin" if path.startswith("roles") else "override"
+    assert f"the scope {scope}" in problem(desk.post(path, body, who=desk.reader), 403)
+    if path.startswith("roles"):
+        problem(desk.post(path, body, who=desk.ann), 403)
+    problem(desk.post(path, body, who={}), 401)
+
+
+def test_a_loosening_waits_for_another_person_and_not_for_the_same(desk: Desk) -> None:
+    asked = desk.post("risk", {"max_leverage": 8.0, "reason": "all is well", "duration_minutes": 60})
+    assert asked.status_code == 202
+    told = asked.json()
+    assert told["success"] is False
+    approval_id = told["approval_id"]
+    assert desk.get("policy")["max_leverage"] == 5.0
+    waiting = desk.get("approvals")["approvals"]
+    assert approval_id in [one["approval_id"] for one in waiting]
+    assert "ann twice" in problem(desk.post(f"approvals/{approval_id}", {"reason": "me again"}), 409)
+    assert desk.get("policy")["max_leverage"] == 5.0
+    done = desk.post(f"approvals/{approval_id}", {"reason": "agreed"}, who=desk.bob)
+    assert done.status_code == 200, done.text
+    assert desk.get("policy")["max_leverage"] == 10.0  # base: the hold of 5 has ended, none of 8 is needed
+    assert approval_id not in [one["approval_id"] for one in desk.get("approvals")["approvals"]]
+    newest = desk.get("decisions", type="RISK_ADJUSTMENT")["decisions"][0]
+    assert newest["decision_id"] == done.json()["decision_id"]
+    assert "asked by ann, approved by bob" in newest["reason"]
+    problem(desk.post(f"approvals/{approval_id}", {"reason": "once more"}, who=desk.bob), 404)
+
+
+def test_a_decision_is_explained(desk: Desk) -> None:
+    made = desk.post("risk", {"max_exposure_pct": 0.5, "reason": "to be explained"}).json()
+    told = desk.get(f"explain/{made['decision_id']}")
+    assert told["decision"]["reason"] == "to be explained"
+    assert told["cause"]["topic"] == "council.commanded"
+    assert told["cause"]["payload"]["person"] == "ann"
+    assert told["in_force"] is True
+    assert told["released_by"]
+    problem(desk.http.get("/api/federation/explain/none", headers=desk.reader), 404)
+
+
+def test_a_repeated_command_with_the_same_key_is_carried_out_once(desk: Desk) -> None:
+    headers = desk.ann | {"Idempotency-Key": "once-only"}
+    body = {"max_exposure_pct": 0.4, "reason": "twice sent"}
+    first, again = (desk.http.post("/api/federation/risk", headers=headers, json=body) for _ in range(2))
+    assert first.json() == again.json()
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
+def test_what_is_not_there_is_told(desk: Desk) -> None:
+    problem(desk.post("holds/operator/none/mode/release", {"reason": "x"}), 404)
+    problem(desk.post("sources/nobody/retire", {"reason": "x"}), 404)
+    problem(desk.post("alerts/none/acknowledge"), 404)
+    assert "own holds only" in problem(desk.post("holds/ceo/P0/profile/release", {"reason": "x"}), 409)
+
+
+@pytest.mark.promise("001", "emergency freeze: an immediate halt, in every view")
+@pytest.mark.promise("001", 'logs: "Decision published" and "EMERGENCY FREEZE" with the decision')
+@pytest.mark.promise("001", "alert, critical: trading frozen")
+def test_a_freeze_shows_everywhere_pages_until_it_is_acknowledged_and_is_logged(desk: Desk) -> None:
+    answer = desk.post("freeze", {"reason": "smoke in the room"})
+    assert answer.status_code == 200
+    decision_id = answer.json()["decision_id"]
+    status = desk.get("status")
+    assert (status["mode"], status["detail"]) == ("EMERGENCY", "FROZEN")
+    assert status["release_at"] > status["frozen_at"]
+    assert desk.get("policy")["detail"] == "FROZEN"
+    assert "by the supervisor" in problem(desk.post("mode", {"mode": "LIVE", "reason": "no"}), 409)
+    first, *_ = desk.heard.wait_for(1)
+    assert first["json"]["severity"] == "critical"
+    assert first["json"]["text"] == "smoke in the room"
+    assert first["json"]["decision"]["decision_id"] == decision_id
+    # It pages again, until somebody has seen it.
+    pages = desk.heard.wait_for(2)
+    assert [page["json"]["page"] for page in pages[:2]] == [1, 2]
+    shown = next(a for a in desk.get("alerts")["alerts"] if a["kind"] == "frozen")
+    assert shown["alert_id"] == first["json"]["alert_id"]
+    assert desk.post(f"alerts/{shown['alert_id']}/acknowledge").status_code == 200
+    desk.wait_for(lambda: desk.get("alerts")["alerts"][0]["acknowledged_by"] == "ann")
+    sent = len(desk.heard.requests)
+    time.sleep(2.5)
+    assert len(desk.heard.requests) <= sent + 1
+    lines = [json.loads(line) for line in (desk.folder / "serve.log").read_text().splitlines() if "{" in line]
+    frozen = [line for line in lines if line.get("event") == "EMERGENCY FREEZE"]
+    assert [line["decision_id"] for line in frozen] == [decision_id]
+    published = {line["decision_id"]: line for line in lines if line.get("event") == "Decision published"}
+    assert published[decision_id]["role_source"] == "operator"
+    assert published[decision_id]["payload"]["severity"] == "HIGH"
+
+
+def test_a_freeze_is_reviewed_and_a_second_review_by_one_person_is_refused(desk: Desk) -> None:
+    assert desk.post("freeze/review", {"reason": "stops are live"}).status_code == 200
+    assert desk.get("status")["reviews"] == {"freeze": ["ann"]}
+    again = desk.post("freeze/review", {"reason": "and again"})
+    assert again.status_code == 409, again.text
+    assert desk.post("freeze/review", {"reason": "seen"}, who=desk.bob).status_code == 200
+    assert desk.get("status")["detail"] == "FROZEN"  # the dwell of 120 min is not over
+
+
+def test_no_secret_of_the_alerts_is_in_the_log_or_in_the_journal(desk: Desk) -> None:
+    for path in desk.folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert b"of-the-url" not in content, path
+            assert b"a-shared-secret" not in content, path
+
+
+@pytest.mark.promise("001", "metrics: decisions per hour, role conflicts, override rate, freeze incidents")
+def test_the_figures_of_the_seed_are_told_to_prometheus(desk: Desk) -> None:
+    def told() -> str:
+        return desk.http.get("/metrics", headers=desk.reader).text
+
+    desk.wait_for(lambda: "consilium_council_freezes_total 1.0" in told())
+    text = told()
+    assert 'consilium_council_decisions_total{kind="FREEZE",officer="operator"} 1.0' in text
+    assert 'consilium_council_mode{mode="FROZEN"} 1.0' in text
+    assert 'consilium_council_profile{profile="MICRO"} 1.0' in text
+    for name in ("decisions_last_hour", "conflict_ratio", "override_ratio", "halted_seconds_total"):
+        assert f"consilium_council_{name} " in text
+    assert 'consilium_council_pages_waiting{sender="webhook"} 0.0' in text
