@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from consilium.app.live.exchange_feed import ExchangeFeed
+from consilium.app.live.feeds import WARM_UP_BARS
 from consilium.domain import Candle, UnknownName, UsageError
 from consilium.domain.time import HOUR_NS
 from consilium.market.exchange import ExchangeClient
@@ -18,8 +19,8 @@ from fake_exchange import MS_NS, FakeExchange, listings
 if TYPE_CHECKING:
     from consilium.app.live.feeds import Step
 
-HOURS = 1_200
-FIRST = START_TS + 1_100 * HOUR_NS
+HOURS = 1_400
+FIRST = START_TS + 1_300 * HOUR_NS
 
 
 @pytest.fixture
@@ -60,12 +61,12 @@ class Following:
         assert not self._thread.is_alive()
 
 
-def test_history_is_the_newest_thousand_finished_candles_of_each_symbol(exchange: FakeExchange) -> None:
+def test_history_is_the_newest_finished_candles_of_each_symbol(exchange: FakeExchange) -> None:
     exchange.now_ms += 60_000  # a bar is under way
     history = feed_of(exchange).history()
-    assert len(history) == 2_000
+    assert len(history) == 2 * WARM_UP_BARS
     assert {c.symbol for c in history[:2]} == {"AAAUSDT", "BBBUSDT"}
-    assert history[0].ts_close == FIRST - 999 * HOUR_NS
+    assert history[0].ts_close == FIRST - (WARM_UP_BARS - 1) * HOUR_NS
     assert history[-1].ts_close == FIRST
 
 
@@ -81,14 +82,14 @@ def test_candles_come_as_bars_close_and_what_an_outage_missed_comes_after_it(exc
         assert closes == [FIRST + k * HOUR_NS for k in (1, 2, 3, 4)]
         assert {tuple(c.symbol for c in step) for step in following.steps} == {("AAAUSDT", "BBBUSDT")}
         bars = exchange.pairs[0].bars
-        assert [step[0].close for step in following.steps] == bars[1_100:1_104, 4].tolist()
+        assert [step[0].close for step in following.steps] == bars[1_300:1_304, 4].tolist()
     finally:
         following.end()
 
 
 def test_a_symbol_that_is_slow_is_waited_for_and_then_left_behind(exchange: FakeExchange) -> None:
     slow = exchange.pairs[1]
-    bars, slow.bars = slow.bars, slow.bars[:1_100]
+    bars, slow.bars = slow.bars, slow.bars[:1_300]
     following = Following(feed_of(exchange), FIRST)
     try:
         exchange.now_ms += 3_600_000
@@ -131,7 +132,7 @@ def test_only_a_symbol_that_is_slow_is_asked_for_again(
 
     monkeypatch.setattr(ExchangeFeed, "_fetched", counted)
     slow = exchange.pairs[1]
-    slow.bars = slow.bars[:1_100]
+    slow.bars = slow.bars[:1_300]
     exchange.now_ms += 3_600_000
     (candle,) = next(feed_of(exchange, grace_s=1.0).steps(FIRST, Flag()))
     assert candle.symbol == "AAAUSDT"

@@ -117,5 +117,12 @@ def test_an_api_worker_does_not_show_figures_of_the_outside_as_its_books(tmp_pat
         for sequence, said in enumerate(others):
             publish(shown, PERFORMANCE, said, sequence)
         assert shown.trading_status()["models"] == {"xgboost": own | {"ts_event": 1}}
+        # however many newer rows another model has
+        other = {"model_name": "nhits", "trades": 0}
+        journal.append(recorder.events([other | {"ts_event": ts} for ts in range(2, 300)]))
+        assert shown.trading_status()["models"] == {
+            "xgboost": own | {"ts_event": 1},
+            "nhits": other | {"ts_event": 299},
+        }
     finally:
         journal.close()

@@ -585,3 +585,21 @@ def _said(
     return Prediction(
         model=model, symbol=symbol, ts_event=ts, horizon_ns=span, label_id="l", probabilities=probabilities
     )
+
+
+def test_steps_that_are_replayed_otherwise_than_they_are_journaled_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_models(tmp_path / "models")
+    feed = Live(feed="simulate:symbols=2,bars=540,seed=5", speed=0.0)
+    with assemble(settings_of(tmp_path, live=feed)) as system:
+        ended(system)
+        assert system.differing == 0
+    others = settings_of(tmp_path, live=feed, ensemble={"gates": "seed", "rule": "unanimous"})
+    system = assemble(others)
+    monkeypatch.setattr(system.journal, "load_snapshot", lambda _: None)
+    with system:
+        until(lambda: "engine" not in system.troubles)
+        told = system.ready()["engine"]
+        assert told.startswith(f"warn: {system.differing} replayed steps came out otherwise")
+        assert 0 < system.differing <= 270

@@ -27,6 +27,10 @@ METRICS: dict[str, tuple[str, str]] = {
     "journal_rows_total": ("counter", "Events that this process has added to the journal."),
     "journal_append_seconds": ("summary", "Time of a commit of the journal, and how many there were."),
     "journal_failed": ("gauge", "1 if the last write to the journal failed, else 0."),
+    "replay_differing_steps": (
+        "gauge",
+        "Steps that the last start replayed otherwise than they are journaled.",
+    ),
     "feed_age_seconds": ("gauge", "Now minus the newest close; of a replay, as old as what is replayed."),
     "feed_interval_seconds": ("gauge", "Length of a candle."),
     "feed_troubled": ("gauge", "1 if no candles come now, else 0."),
@@ -160,6 +164,7 @@ def _journal(system: Any) -> Iterator[Sample]:
         yield "journal_append_seconds", "_count", {}, float(commits[0])
         yield "journal_append_seconds", "_sum", {}, float(commits[1])
     yield "journal_failed", "", {}, float(bool(getattr(journal, "failed", "")))
+    yield "replay_differing_steps", "", {}, _number(getattr(system, "differing", None))
 
 
 def _market(system: Any) -> Iterator[Sample]:

@@ -21,6 +21,7 @@ class Asked:
     feed: LiveFeed
     pipeline: Pipeline
     troubles: dict[str, str]
+    differing: int
     account: dict[str, Any]
 
     def health(self) -> dict[str, Any]:

@@ -91,6 +91,7 @@ class Core(Governing):
         self._late: list[Candle] = []
         self._fresh: dict[str, Any] = {}
         self._offset = 0
+        self.differing = 0
         self._since_snapshot = 0
         self._ready_to_govern()
 
@@ -172,7 +173,7 @@ class Core(Governing):
             self.pipeline, found = recovered(
                 self._made_pipeline, self.pipeline, self.journal, self._candle_log, self._progress
             )
-            self._offset = found.offset
+            self._offset, self.differing = found.offset, found.differing
             self._candle_log.forget_after(max(self.pipeline.ts, 0))
             self.pipeline.serve(self._members)  # anew, with the rows of the replayed steps
             self._tell_pool()

@@ -93,7 +93,7 @@ class EnsembleEngine:
     store
         Where signals are read and all keys written; None for neither.
     settings
-        Symbol, horizon, period and freshness are those of the section ``engine``.
+        Symbol, horizon and freshness are those of the section ``engine``.
     clock
         Tells the instant of a cycle.
     publish
@@ -135,8 +135,6 @@ class EnsembleEngine:
         self._clock = clock
         self._publish = publish
         self._lock = threading.RLock()
-        self._wake = threading.Event()
-        self.period_s = section.period_s
         self.rejected: Counter[str] = Counter()
         """Signals that were not taken, by reason, each counted once; of this process."""
         self.last_cycle: Cycle | None = None
@@ -223,21 +221,6 @@ class EnsembleEngine:
             self._write(cycle, time.perf_counter() - began)
             self.seconds = time.perf_counter() - began
             return cycle
-
-    def run(self, stop: threading.Event) -> None:
-        """Do a cycle every ``period_s``, and whenever `wake` asks for one, until ``stop`` is set."""
-        due = time.monotonic()
-        while not stop.is_set():
-            self._wake.clear()
-            self.cycle()
-            due = max(due + self.period_s, time.monotonic())
-            while not stop.is_set() and (left := due - time.monotonic()) > 0:
-                if self._wake.wait(min(left, 0.25)):
-                    break
-
-    def wake(self) -> None:
-        """Ask `run` for a cycle now."""
-        self._wake.set()
 
     def _collect(self) -> dict[str, bytes]:
         """Read every signal; nothing of a store that is lost."""

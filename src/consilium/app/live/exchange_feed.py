@@ -75,7 +75,7 @@ class ExchangeFeed:
         return dict.fromkeys(self.symbols, DAY_NS / self.interval_ns)
 
     def history(self) -> Sequence[Candle]:
-        """Return the newest 1,000 finished candles of each symbol.
+        """Return the newest 1,128 finished candles of each symbol.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class ExchangeFeed:
     def steps(self, after: int, stop: Event, held: Mapping[str, int] | None = None) -> Iterator[Step]:
         """Yield the candles of each close later than ``after``, and go on until stopped.
 
-        What a symbol lacks before that comes with the next close, up to 1,000 bars of it.
+        What a symbol lacks before that comes with the next close, up to 1,128 bars of it.
         """
         last, pause, oldest = after, FIRST_PAUSE_S, after - WARM_UP_BARS * self.interval_ns
         had = held or {}

@@ -10,8 +10,9 @@ import numpy as np
 from consilium.domain import Candle, UsageError
 from consilium.market.candles import CandleSeries
 
-WARM_UP_BARS = 1_000
-"""Bars of each symbol that are taken in before the first step."""
+WARM_UP_BARS = 1_128
+"""Bars of each symbol that are taken in before the first step: features of candles need up to 1,000, and the
+windows of models 119 rows before that of the step."""
 
 Step = tuple[Candle, ...]
 
@@ -78,7 +79,7 @@ class NoFeed:
 class PanelFeed:
     """Stored or simulated candles, played step by step.
 
-    The first 1,000 closes (half of a shorter panel) are its history. Played again after any close, it yields
+    The first 1,128 closes (half of a shorter panel) are its history. Played again after any close, it yields
     the same steps.
 
     Parameters

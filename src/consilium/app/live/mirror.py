@@ -260,13 +260,10 @@ class MirrorSystem:
     def trading_status(self) -> dict[str, Any]:
         """Return the account and its positions, as of the newest snapshot."""
         snapshot = self._newest(SNAPSHOT, ACCOUNT)
-        rows = self.journal.read(0, 200, topics=[PERFORMANCE], newest_first=True)
-        models: dict[str, Any] = {}
-        for row in rows:
-            figures: Any = row.event.payload
-            # what others publish under this topic is not of the shadow books
-            if row.event.stream == f"model:{figures.get('model_name')}":
-                models.setdefault(figures["model_name"], figures)
+        # By the streams of the shadow books: what others publish under this topic is not of them.
+        known = [*self.engine.pure.service.models, *self._newest(POOL_CHANGED).get("models", {})]
+        found = {name: self._newest(PERFORMANCE, f"model:{name}") for name in dict.fromkeys(known)}
+        models = {name: figures for name, figures in found.items() if figures}
         return {"ts_event": 0, "positions": {}} | snapshot | {"account": "paper", "models": models}
 
     def _newest(self, topic: str, stream: str | None = None) -> dict[str, Any]:

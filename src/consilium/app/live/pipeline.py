@@ -147,7 +147,7 @@ class Pipeline:
         state
             Of a pipeline of the same terms and settings.
         candles
-            All that it had taken, or the newest 1,000 of each symbol.
+            All that it had taken, or the newest 1,128 of each symbol.
 
         Raises
         ------

@@ -11,6 +11,7 @@ from threading import Event as Flag
 from threading import Lock, Thread
 from typing import Any, Protocol
 
+from consilium.app.live.beat import beats
 from consilium.app.live.recovery import OUTSIDE
 from consilium.bus.journal import Journal, Recorded
 from consilium.bus.transport import Pump, Transport
@@ -114,18 +115,19 @@ class RoomWorker:
 
     def beat(self, room: BeatingRoom, period_s: float, stop: Flag) -> None:
         """Let the room do its cycle every so often, once it has caught up, until told to stop."""
-        pause = period_s
-        while not stop.wait(pause):
+        pause = FIRST_PAUSE_S
+        for _ in beats(stop, period_s):
             try:
                 if self.begun:
                     self.cycle(room)
-                pause = period_s
+                pause = FIRST_PAUSE_S
             except _Stopped:
                 return
-            except Exception as error:
+            except Exception as error:  # whatever it was, the next cycle may work
                 log.exception("a cycle of %s failed", room.name)
                 self.trouble = _told(error)
-                pause = min(max(2.0 * pause, FIRST_PAUSE_S), max(LONGEST_PAUSE_S, period_s))
+                stop.wait(pause)
+                pause = min(2.0 * pause, LONGEST_PAUSE_S)
 
     def cycle(self, room: BeatingRoom) -> None:
         """Do one cycle of the room, between two rows of the journal."""

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 
 from consilium.app.council.health import signals_of
 from consilium.app.live import views
+from consilium.app.live.beat import beats
 from consilium.app.live.core import Core, Parts
 from consilium.app.live.feeds import Step
 from consilium.app.live.governing import Governed
@@ -248,7 +249,7 @@ class LiveSystem(Core):
 
     def _beat(self) -> None:
         """Let the engine cycle."""
-        while not self._stop.wait(self.settings.engine.period_s):
+        for _ in beats(self._stop, self.settings.engine.period_s):
             try:
                 self._run(self._cycle)
             except Exception as error:  # noqa: BLE001 - the next cycle may work

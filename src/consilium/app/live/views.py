@@ -25,6 +25,7 @@ class Seen(Protocol):
     feed: LiveFeed
     pipeline: Pipeline
     troubles: dict[str, str]
+    differing: int
 
 
 __all__ = ["CONSENSUS_REACHED", "PREDICTED"]
@@ -78,8 +79,16 @@ def ready(system: Seen) -> dict[str, str]:
         "bus": _bus(system),
         "feed": _feed(system),
         "models": _models(system),
-        "engine": system.troubles.get("engine", "") or warned([system.troubles.get("cycle", "")]),
+        "engine": system.troubles.get("engine", "")
+        or warned([system.troubles.get("cycle", ""), _differing(system.differing)]),
     }
+
+
+def _differing(steps: int) -> str:
+    if not steps:
+        return ""
+    told = "replayed steps came out otherwise than the journal has them"
+    return f"{steps} {told}: go back to the version and settings that wrote it"
 
 
 def warned(told: Any) -> str:
