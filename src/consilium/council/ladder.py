@@ -113,9 +113,9 @@ def _lowest(briefing: Briefing) -> str:
     if "P1" in briefing.disabled_rules:
         return ""
     if above(of.drawdown, MICRO_DRAWDOWN):
-        return f"drawdown {percent(of.drawdown)} is above 8 %"
+        return f"drawdown {percent(of.drawdown)} is above {percent(MICRO_DRAWDOWN)}"
     if above(of.max_drawdown, MICRO_MAX_DRAWDOWN):
-        return f"max drawdown of 30 days {percent(of.max_drawdown)} is above 10 %"
+        return f"max drawdown of 30 days {percent(of.max_drawdown)} is above {percent(MICRO_MAX_DRAWDOWN)}"
     return ""
 
 
@@ -130,7 +130,7 @@ def _to_micro(steps: Steps, timers: Timers, lowest: str) -> None:
         steps.place("P1", "MICRO", lowest)
         steps.tell("P1", lowest)
     elif long_low and not blind(briefing) and timers.reached(steps.own["P1"].ts_event + MICRO_DWELL):
-        reason = "drawdown is below 5 % for 24 h: MICRO gives way to LOW"
+        reason = f"drawdown is below {percent(MICRO_UNTIL)} for 24 h: MICRO gives way to LOW"
         steps.place("P1", "LOW", reason)
         steps.tell("P1", reason)
         timers.keep("stepped_at", briefing.ts_event)
@@ -142,9 +142,15 @@ def _down(briefing: Briefing, timers: Timers) -> dict[str, bool]:
     if "P2" in briefing.disabled_rules:
         return {}
     reasons = {
-        f"{_days(of.losing_days)} loss days in a row, 3 are too many": at_least(of.losing_days, DOWN_DAYS),
-        f"drawdown {percent(of.drawdown)} is above 5 %": above(of.drawdown, DOWN_DRAWDOWN),
-        f"win rate {percent(of.win_rate)} is below 40 %": below(of.win_rate, DOWN_WIN_RATE),
+        f"{_days(of.losing_days)} loss days in a row, {DOWN_DAYS} are too many": at_least(
+            of.losing_days, DOWN_DAYS
+        ),
+        f"drawdown {percent(of.drawdown)} is above {percent(DOWN_DRAWDOWN)}": above(
+            of.drawdown, DOWN_DRAWDOWN
+        ),
+        f"win rate {percent(of.win_rate)} is below {percent(DOWN_WIN_RATE)}": below(
+            of.win_rate, DOWN_WIN_RATE
+        ),
     }
     names = ("loss days", "drawdown", "win rate")
     began = [timers.began(name, true) for name, true in zip(names, reasons.values(), strict=True)]

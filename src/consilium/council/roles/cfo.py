@@ -70,13 +70,13 @@ def _row(briefing: Briefing) -> tuple[str, str]:
     if isinstance(of.drawdown, Missing) or of.drawdown == LOCK_DRAWDOWN:
         return "", ""
     if above(of.drawdown, LOCK_DRAWDOWN) and "B1" not in off:
-        return "B1", f"drawdown {percent(of.drawdown)} is above 5 %"
+        return "B1", f"drawdown {percent(of.drawdown)} is above {percent(LOCK_DRAWDOWN)}"
     if of.reserve in (LOW_RESERVE, HIGH_RESERVE):
         return "", ""
     if below(of.reserve, LOW_RESERVE) and "B2" not in off:
-        return "B2", f"reserves {percent(of.reserve)} are below 5 %"
+        return "B2", f"reserves {percent(of.reserve)} are below {percent(LOW_RESERVE)}"
     if above(of.reserve, HIGH_RESERVE) and "B3" not in off:
-        return "B3", f"reserves {percent(of.reserve)} are above 15 %"
+        return "B3", f"reserves {percent(of.reserve)} are above {percent(HIGH_RESERVE)}"
     if "B4" in off or isinstance(of.reserve, Missing):
         return "", ""
     return "B4", f"drawdown {percent(of.drawdown)} and reserves {percent(of.reserve)} are ordinary"

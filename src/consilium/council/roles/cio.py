@@ -175,9 +175,9 @@ def _few(briefing: Briefing) -> str:
     if "C2" in briefing.disabled_rules:
         return ""
     if above(of.drawdown, FEW_DRAWDOWN):
-        return f"drawdown {percent(of.drawdown)} is above 5 %"
+        return f"drawdown {percent(of.drawdown)} is above {percent(FEW_DRAWDOWN)}"
     if below(of.win_rate, FEW_WIN_RATE):
-        return f"win rate {percent(of.win_rate)} is below 45 %"
+        return f"win rate {percent(of.win_rate)} is below {percent(FEW_WIN_RATE)}"
     return ""
 
 
@@ -199,11 +199,16 @@ def _many_gone(briefing: Briefing, why_few: str) -> str:
     reasons = {
         why_few: bool(why_few),
         f"{barred[0].owner} holds {barred[0].key}" if barred else "": bool(barred),
-        f"drawdown {percent(of.drawdown)} is not below 2 %": isinstance(of.drawdown, Missing)
+        f"drawdown {percent(of.drawdown)} is not below {percent(MANY_DRAWDOWN)}": isinstance(
+            of.drawdown, Missing
+        )
         or above(of.drawdown, MANY_DRAWDOWN),
-        f"win rate {percent(of.win_rate)} is not above 60 %": isinstance(of.win_rate, Missing)
+        f"win rate {percent(of.win_rate)} is not above {percent(MANY_WIN_RATE)}": isinstance(
+            of.win_rate, Missing
+        )
         or below(of.win_rate, MANY_WIN_RATE),
-        "8 positions are open": isinstance(of.positions, Missing) or at_least(of.positions, MANY_POSITIONS),
+        f"{MANY_POSITIONS} positions are open": isinstance(of.positions, Missing)
+        or at_least(of.positions, MANY_POSITIONS),
     }
     return next((reason for reason, true in reasons.items() if true), "")
 

@@ -140,9 +140,9 @@ def _onset(briefing: Briefing, timers: Timers) -> list[str]:
     of = briefing.portfolio
     began = []
     if timers.began("rise", above(of.drawdown_rise, RISE)):
-        began.append(f"drawdown rose {percent(of.drawdown_rise)} in 24 h, 2 % is the bound")
+        began.append(f"drawdown rose {percent(of.drawdown_rise)} in 24 h, {percent(RISE)} is the bound")
     if timers.began("exposure", above(of.exposure, EXPOSURE)):
-        began.append(f"exposure {percent(of.exposure)} is above 85 %")
+        began.append(f"exposure {percent(of.exposure)} is above {percent(EXPOSURE)}")
     if briefing.ess in LEVELS:
         before = timers.recall("ess", LEVELS[0])
         timers.keep("ess", briefing.ess)
@@ -190,7 +190,7 @@ def _steps_made(briefing: Briefing, onsets: int, standing: Mapping[str, Hold]) -
 def _stepped(briefing: Briefing, onsets: int, steps: int, rule: str, standing: Mapping[str, Hold]) -> Move:
     limits = limits_after(briefing.base, onsets, steps)
     why = "no onset for 24 h" if rule == "R1" else "drawdown, win rate and Sharpe were good for 24 h"
-    reason = f"{why}: limits go back by 25 % of base"
+    reason = f"{why}: limits go back by {percent(BACK_STEP)} of base"
     kept = {key: limits[key] for key in standing if limits[key] < getattr(briefing.base, key)}
     placed = [_hold(briefing, "R1", key, value, reason) for key, value in kept.items()]
     return Move(rule, reason, placed, [standing[key].hold_id for key in standing if key not in kept])
@@ -209,7 +209,7 @@ def _reduce(briefing: Briefing, timers: Timers) -> list[Move]:
     if "R2" in briefing.disabled_rules:
         return []
     if began and not standing:
-        reason = f"drawdown {percent(of.drawdown)} is above 8 %"
+        reason = f"drawdown {percent(of.drawdown)} is above {percent(REDUCE_DRAWDOWN)}"
         holds = [
             _hold(briefing, "R2", "mode", "REDUCING", reason),
             _hold(briefing, "R2", "max_leverage", REDUCE_LEVERAGE, reason),
@@ -221,7 +221,9 @@ def _reduce(briefing: Briefing, timers: Timers) -> list[Move]:
     if not timers.reached(max(hold.ts_event for hold in standing) + REDUCE_DWELL):
         return []
     why = (
-        f"drawdown {percent(of.drawdown)} is below 6 % for 60 min" if better else "flat for 24 h and reviewed"
+        f"drawdown {percent(of.drawdown)} is below {percent(REDUCE_UNTIL)} for 60 min"
+        if better
+        else "flat for 24 h and reviewed"
     )
     micro = _hold(briefing, "R2", "profile", "MICRO", "MICRO for 24 h after reduce-only", MICRO_FOR)
     return [Move("R2", f"{why}: reduce-only ends in MICRO", [micro], [h.hold_id for h in standing])]
@@ -260,7 +262,11 @@ def _thresholds(briefing: Briefing, timers: Timers) -> Proposal | None:
     if "E1" in briefing.disabled_rules:
         return None
     if true and not standing:
-        figure, bound = (of.drawdown_rebased, "6 %") if now_high else (of.max_drawdown_rebased, "8 %")
+        figure, bound = (
+            (of.drawdown_rebased, percent(ESS_DRAWDOWN))
+            if now_high
+            else (of.max_drawdown_rebased, percent(ESS_MAX_DRAWDOWN))
+        )
         told = "drawdown" if now_high else "max drawdown of 30 days"
         reason = f"{told} {percent(figure)} is above {bound}"
         level = of.ess_loss if isinstance(of.ess_loss, int | float) else 0.0
@@ -272,7 +278,7 @@ def _thresholds(briefing: Briefing, timers: Timers) -> Proposal | None:
         and not blind(briefing)
         and timers.reached(max(hold.ts_event for hold in standing) + ESS_DWELL)
     ):
-        reason = "drawdown is below 2 % for 24 h: the emergency stop's thresholds go back"
+        reason = f"drawdown is below {percent(ESS_UNTIL)} for 24 h: the emergency stop's thresholds go back"
         return _ess(briefing, reason, (), [hold.hold_id for hold in standing])
     return None
 

@@ -69,16 +69,32 @@ def _wanted(briefing: Briefing) -> Iterator[tuple[str, str, str]]:
     for model in sorted(briefing.performance):
         of = briefing.performance[model]
         if below(of.sharpe, POOR_SHARPE):
-            yield "hyperparameter_tuning", model, f"Sharpe {number(of.sharpe)} of {model} is below 1"
+            yield (
+                "hyperparameter_tuning",
+                model,
+                f"Sharpe {number(of.sharpe)} of {model} is below {number(POOR_SHARPE)}",
+            )
         if below(of.win_rate, POOR_WIN_RATE):
-            yield "feature_engineering", model, f"win rate {percent(of.win_rate)} of {model} is below 50 %"
+            yield (
+                "feature_engineering",
+                model,
+                f"win rate {percent(of.win_rate)} of {model} is below {percent(POOR_WIN_RATE)}",
+            )
         if above(of.staleness_days, OLD_DAYS):
-            yield "model_retraining", model, f"{model} is {number(of.staleness_days)} days old, more than 30"
+            yield (
+                "model_retraining",
+                model,
+                f"{model} is {number(of.staleness_days)} days old, more than {OLD_DAYS}",
+            )
     account = briefing.portfolio
     if above(account.drawdown, DEEP_DRAWDOWN):
-        yield "risk_analysis", "", f"drawdown {percent(account.drawdown)} is above 6 %"
+        yield "risk_analysis", "", f"drawdown {percent(account.drawdown)} is above {percent(DEEP_DRAWDOWN)}"
     if below(account.win_rate, LOSING_WIN_RATE):
-        yield "backtest_strategy", "", f"win rate {percent(account.win_rate)} is below 45 %"
+        yield (
+            "backtest_strategy",
+            "",
+            f"win rate {percent(account.win_rate)} is below {percent(LOSING_WIN_RATE)}",
+        )
 
 
 def _task(kind: str, model: str, reason: str) -> Proposal:

@@ -62,10 +62,18 @@ def causes(briefing: Briefing) -> Iterator[Cause]:
     of = briefing.portfolio
     for name, figure in (("drawdown", of.drawdown), ("rebased", of.drawdown_rebased)):
         told = "drawdown" if figure == of.drawdown else "drawdown since the rebase"
-        yield Cause("F1", name, above(figure, FREEZE_DRAWDOWN), f"{told} {percent(figure)} is above 10 %")
+        yield Cause(
+            "F1",
+            name,
+            above(figure, FREEZE_DRAWDOWN),
+            f"{told} {percent(figure)} is above {percent(FREEZE_DRAWDOWN)}",
+        )
     loss = of.daily_loss
     yield Cause(
-        "F2", "daily loss", above(loss, FREEZE_DAILY_LOSS), f"daily loss {percent(loss)} is above 5 %"
+        "F2",
+        "daily loss",
+        above(loss, FREEZE_DAILY_LOSS),
+        f"daily loss {percent(loss)} is above {percent(FREEZE_DAILY_LOSS)}",
     )
     floor = briefing.floor_usd
     poor = f"equity {number(of.equity)} is below the floor {number(floor)}"
@@ -156,7 +164,9 @@ def _losing_close(briefing: Briefing, timers: Timers) -> list[Cause]:
     timers.keep("losses", int(run) or None)
     if "F3" in briefing.disabled_rules or not at_least(run, FREEZE_LOSSES) or run <= before:
         return []
-    return [Cause("F3", "losses", True, f"{number(run)} losing closes in a row, 5 are too many")]
+    return [
+        Cause("F3", "losses", True, f"{number(run)} losing closes in a row, {FREEZE_LOSSES} are too many")
+    ]
 
 
 def _freezes(briefing: Briefing, begun: Sequence[Cause]) -> list[Proposal]:
@@ -272,7 +282,8 @@ def objection(briefing: Briefing, decision: Decision) -> str:
     if decision.rule == "R2" or not above(drawdown, OVERRIDE_DRAWDOWN):
         return ""
     looser = _looser(briefing, payload)
-    return f"looser {looser} while drawdown {percent(drawdown)} is above 5 %" if looser else ""
+    told = f"drawdown {percent(drawdown)} is above {percent(OVERRIDE_DRAWDOWN)}"
+    return f"looser {looser} while {told}" if looser else ""
 
 
 def _looser(briefing: Briefing, payload: Mapping[str, object]) -> str:
