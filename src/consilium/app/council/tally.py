@@ -9,6 +9,8 @@ from consilium.domain.time import HOUR_NS
 
 DECISION, CONFLICT = "ai.federation.decision_made", "council.conflict_resolved"
 POLICY, COMMAND = "council.policy_changed", "council.commanded"
+FRESH_START = "P0"
+"""Rule of the profile that a desk begins with: nobody was downgraded."""
 HALTED = frozenset({Mode.FROZEN.value, Mode.EMERGENCY.value})
 """Modes in which nothing is opened and somebody must look."""
 
@@ -64,17 +66,24 @@ class Tally:
             self.last_ts = max(self.last_ts, ts)
             self._recent.append(ts)
             self.freezes += is_freeze(payload)
-            if payload.get("decision_type") == "MODE_CHANGE":
-                self.mode_reason = str(payload.get("reason", ""))
-            elif payload.get("decision_type") == "STRATEGY_ALLOCATION":
-                said = payload.get("payload")
-                self.scores_wanting = isinstance(said, Mapping) and said.get("alert") is True
+            self._decided(payload, ts)
         elif event.topic == CONFLICT:
             self.conflicts += 1
             self._conflicts.append(ts)
         elif event.topic == POLICY:
             self._policy(payload.get("policy"), ts)
         self._forget()
+
+    def _decided(self, decision: Mapping[str, Any], ts: int) -> None:
+        kind, said = decision.get("decision_type"), decision.get("payload")
+        payload = said if isinstance(said, Mapping) else {}
+        if kind == "MODE_CHANGE":
+            self.mode_reason = str(decision.get("reason", ""))
+        elif kind == "STRATEGY_ALLOCATION":
+            self.scores_wanting = payload.get("alert") is True
+        elif kind == "CAPITAL_PROFILE" and decision.get("rule") == FRESH_START and not self.profile:
+            self.profile, self._profile_since = str(payload.get("profile", "")), ts
+            self._profile_before = self.profile
 
     def _policy(self, policy: object, ts: int) -> None:
         if not isinstance(policy, Mapping):
