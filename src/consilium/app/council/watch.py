@@ -166,14 +166,9 @@ class CouncilWatch:
         with self._lock:
             return {s.name: waiting(self._book, s.name, now, self._every_s) for s in self._senders}
 
-    def wait(self, offset: int, timeout_s: float) -> bool:
-        """Wait until rows up to a place are taken; False if that takes longer."""
-        until = time.monotonic() + timeout_s
-        while time.monotonic() < until:
-            if self._at >= offset:
-                return True
-            time.sleep(0.01)
-        return self._at >= offset
+    def caught_up(self) -> bool:
+        """Tell whether all that was there at the start is taken."""
+        return self._caught_up.is_set()
 
     def trouble(self) -> str:
         """Return what keeps pages from arriving, in one line; nothing if nothing does."""
