@@ -43,6 +43,7 @@ from consilium.training.runs import Run
 from consilium.training.walkforward import cut_folds, walk_forward
 
 SCHEMA = "consilium.backtest/1"
+COMPARATORS = ("climatology", "best single model before each fold", "equal-weight mean")
 
 
 def run(request: BacktestRequest, *, progress: ProgressCall = silent) -> dict[str, Any]:
@@ -64,9 +65,7 @@ def run(request: BacktestRequest, *, progress: ProgressCall = silent) -> dict[st
         Data, names or settings that do not allow it; one line with the cure.
     """
     material = Material.read(request, progress)
-    config = material.registration(
-        comparators=["climatology", "best single model before each fold", "equal-weight mean"]
-    )
+    config = material.registration(comparators=list(COMPARATORS))
     table = material.run_table()
     with registered("backtest", material, table, config) as entry:
         open_outcomes(entry.row, material.observed, seed=request.settings.training.seed)
