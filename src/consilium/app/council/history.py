@@ -1,19 +1,31 @@
-"""What a council is played over: candles, and the forecasts and consensuses that a run has stored for them."""
+"""What a council is played over: candles, and what a run has stored of forecasts and consensuses."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from consilium.app.backtest.book_fills import at_closes
 from consilium.app.backtest.registration import Material
 from consilium.app.backtest.request import BacktestRequest
 from consilium.app.backtest.run import COMPARATORS, run
+from consilium.app.backtest.signal_files import read_signals
 from consilium.app.bootstrap import SystemClock
 from consilium.app.consensus_recall import StoredConsensuses
 from consilium.app.consensus_store import place_of
 from consilium.app.explaining import find_run
 from consilium.app.stages import ProgressCall
-from consilium.domain import Candle, Consensus, DataProblem, Prediction, digest
+from consilium.domain import (
+    Candle,
+    Consensus,
+    DataProblem,
+    Direction,
+    Prediction,
+    digest,
+    signal_probabilities,
+)
 from consilium.market.candles import CandleSeries
+from consilium.trading.signals import SignalSeries
+from consilium.trading.tape import Tape
 from consilium.training.runs import RunRow, RunTable
 
 
@@ -99,6 +111,75 @@ def history_of(request: BacktestRequest, named: str | None, progress: ProgressCa
     history = _read(run_id, place_of(request.settings.data_dir, run_id), material, found, row is None)
     progress("read stored consensuses", 1, 1)
     return history
+
+
+def history_of_signals(request: BacktestRequest, path: Path, progress: ProgressCall) -> History:
+    """Return the history of signals of the user's own; no model speaks in it.
+
+    Parameters
+    ----------
+    request
+        Data, symbols, costs and horizon; its models are not used.
+    path
+        As of ``backtest --signals``.
+    progress
+        Called as the stages advance.
+
+    Raises
+    ------
+    ConsiliumError
+        Data or signals that do not allow it.
+    """
+    progress("read candles and signals", 0, 1)
+    observed = request.observed()
+    panel = observed.panel
+    spans = {name: (int(series.ts_close[0]), int(series.ts_close[-1])) for name, series in panel.items()}
+    interval_ns = next(iter(panel.values())).interval_ns
+    by_close: dict[int, Close] = {}
+    for series in read_signals(path, spans):
+        placed = at_closes(series, Tape.of_series(panel[series.symbol]))
+        for said in _consensuses(placed, request.horizon * interval_ns):
+            by_close.setdefault(said.ts_event, Close(ts=said.ts_event)).consensuses.append(said)
+    warm = _spread(panel, by_close, min(by_close))
+    progress("read candles and signals", 1, 1)
+    return History(
+        run_id="",
+        source=f"{observed.source}, signals of {path.name}",
+        data_digest=observed.digest(),
+        panel=panel,
+        warm=warm,
+        closes=[by_close[ts] for ts in sorted(by_close)],
+        models=(),
+        horizon=request.horizon,
+        interval_ns=interval_ns,
+        trained=False,
+    )
+
+
+def _consensuses(series: SignalSeries, horizon_ns: int) -> Iterator[Consensus]:
+    """Put the signals of one symbol into the words in which an ensemble speaks."""
+    columns = zip(
+        series.ts_event.tolist(), series.direction.tolist(), series.actionable.tolist(), strict=True
+    )
+    for ts, direction, actionable in columns:
+        yield Consensus(
+            symbol=series.symbol,
+            ts_event=ts,
+            horizon_ns=horizon_ns,
+            label_id="signals",
+            rule="signals",
+            level="none",
+            direction=Direction(direction),
+            probabilities=signal_probabilities(Direction(direction), 1.0),
+            p_direction=1.0,
+            confidence=1.0,
+            score=0.95,
+            agreement=1.0,
+            support=1.0,
+            meta_confidence=1.0,
+            actionable=actionable,
+            reason="" if actionable else "not_actionable",
+        )
 
 
 def _rows(request: BacktestRequest) -> tuple[RunRow, ...]:

@@ -1,0 +1,255 @@
+"""A forecast of drawdown over the next bars, learned walk-forward and scored beside what is known without it.
+
+    P(nav falls by more than d within h bars) = 1 / (1 + exp(-(b + w z)))
+
+z are standardised figures of the account and of the market, known at the close. Weights are fitted again each
+week on rows whose outcome is known by then; until there is enough to learn from, the past rate is said. Beside
+it stand two forecasts that anyone can make: the past rate, and the past rate given whether the fixed rule R1
+would fire (drawdown up by more than 2 points in 24 hours).
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import log
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilium.council.advice import Advice
+from consilium.training.judge.diebold_mariano import mean_test
+
+Floats = NDArray[np.float64]
+
+DEPTH = 0.02
+REFIT = 168
+"""Rows from one fit to the next."""
+
+FEWEST_ROWS, FEWEST_EVENTS = 500, 20
+KEPT = 8_760
+"""Rows that are learned from at most: a year of hours."""
+
+RIDGE = 1.0
+NEWTON_STEPS = 25
+RISE = 0.02
+"""The fixed rule: points of drawdown in 24 hours."""
+
+EARNED_ERRORS = 2.0
+FEWEST_SCORED = 30
+"""Horizons that must have passed before a score counts as evidence."""
+
+FEATURES = (
+    "drawdown", "fall_24", "rise_24", "exposure", "nav_volatility", "market_volatility", "market_calm",
+    "market_fall",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """Brier scores of three forecasts of the same events; lower is better.
+
+    Parameters
+    ----------
+    learned, rate, rule
+        Of the learned model, of the past rate, of the fixed rule; None before any outcome.
+    over_rate, over_rule
+        Learned less the other, < 0 where it is better, with standard errors that know of overlap.
+    events, rows
+        How often the fall came, of how many.
+    """
+
+    learned: float | None
+    rate: float | None
+    rule: float | None
+    over_rate: float | None
+    over_rate_se: float | None
+    over_rule: float | None
+    over_rule_se: float | None
+    events: int
+    rows: int
+    earned: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON."""
+        return asdict(self)
+
+
+class DrawdownForecaster:
+    """Learns from one account and one market, close by close; it never sees a row's outcome before it is known.
+
+    Parameters
+    ----------
+    horizon
+        h in bars, >= 1.
+    interval_ns
+        Length of a bar.
+    depth
+        d, a fraction.
+
+    Examples
+    --------
+    >>> forecaster = DrawdownForecaster(horizon=24, interval_ns=3600 * 10**9)
+    >>> said = forecaster.update(0, nav=1.0, drawdown=0.0, exposure=0.0, market=0.0)
+    >>> said.probability, said.earned
+    (0.5, False)
+    """
+
+    def __init__(self, *, horizon: int, interval_ns: int, depth: float = DEPTH) -> None:
+        self.horizon, self.interval_ns, self.depth = horizon, interval_ns, depth
+        self._navs: deque[float] = deque(maxlen=max(horizon + 1, 25))
+        self._drawdowns: deque[float] = deque(maxlen=25)
+        self._market: deque[float] = deque(maxlen=168)
+        self._open: deque[tuple[Floats, float, bool, tuple[float, float, float]]] = deque()
+        self._rows: deque[tuple[Floats, float]] = deque(maxlen=KEPT)
+        self._losses: list[tuple[float, float, float]] = []
+        self._counts = [[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]
+        self._events = 0
+        self._since = 0
+        self._weights: Floats | None = None
+        self._centre = self._scale = np.zeros(0)
+        self._earned = False
+
+    def update(self, ts: int, *, nav: float, drawdown: float, exposure: float, market: float) -> Advice:
+        """Take the figures of a close; return the forecast that is made at it.
+
+        Parameters
+        ----------
+        ts
+            The close; UTC nanoseconds.
+        nav, drawdown, exposure
+            Of the account.
+        market
+            Mean log return of all symbols over the bar.
+        """
+        self._navs.append(nav)
+        self._drawdowns.append(drawdown)
+        self._market.append(market)
+        self._mature()
+        if self._since >= REFIT:
+            self._fit()
+        row = self._features(exposure)
+        fires = drawdown - min(self._drawdowns) > RISE
+        said = self._said(row, fires)
+        self._open.append((row, nav, fires, said))
+        return Advice(
+            source="logistic",
+            ts_event=ts,
+            horizon_ns=self.horizon * self.interval_ns,
+            depth=self.depth,
+            probability=said[0],
+            earned=self._earned,
+        )
+
+    def _mature(self) -> None:
+        """Learn the outcome of the row that is now a horizon old."""
+        if len(self._open) < self.horizon:
+            return
+        row, nav, fires, said = self._open.popleft()
+        lowest = min(list(self._navs)[-self.horizon :])
+        came = float(1.0 - lowest / nav > self.depth)
+        self._events += int(came)
+        self._losses.append(tuple((p - came) ** 2 for p in said))  # type: ignore[arg-type]  # three of them
+        for place in (0, 1 + fires):
+            self._counts[place][0] += came
+            self._counts[place][1] += 1.0
+        self._rows.append((row, came))
+        self._since += 1
+
+    def _said(self, row: Floats, fires: bool) -> tuple[float, float, float]:
+        rate = self._counts[0][0] / self._counts[0][1]
+        given = self._counts[1 + fires][0] / self._counts[1 + fires][1]
+        if self._weights is None:
+            return rate, rate, given
+        z = np.append((row - self._centre) / self._scale, 1.0)
+        return float(_sigmoid(z @ self._weights)), rate, given
+
+    def _features(self, exposure: float) -> Floats:
+        navs = list(self._navs)[-25:]
+        market = list(self._market)
+        day = market[-24:]
+        path = np.cumsum(day)
+        usual = _spread(market)
+        return np.array(
+            [
+                self._drawdowns[-1],
+                1.0 - navs[-1] / max(navs),
+                self._drawdowns[-1] - min(self._drawdowns),
+                exposure,
+                _spread([log(b / a) for a, b in zip(navs[:-1], navs[1:], strict=True)]),
+                _spread(day),
+                _spread(day) / usual if usual > 0.0 else 1.0,
+                float(max(path.max(), 0.0) - path[-1]),
+            ]
+        )
+
+    def _fit(self) -> None:
+        """Fit again on all rows whose outcome is known, and look how the scores stand."""
+        self._since = 0
+        self._earned = self.score().earned
+        events = sum(came for _, came in self._rows)
+        if len(self._rows) < FEWEST_ROWS or not FEWEST_EVENTS <= events <= len(self._rows) - FEWEST_EVENTS:
+            return
+        x = np.stack([row for row, _ in self._rows])
+        y = np.array([came for _, came in self._rows])
+        self._centre, scale = x.mean(axis=0), x.std(axis=0)
+        self._scale = np.where(scale > 0.0, scale, 1.0)
+        z = np.column_stack([(x - self._centre) / self._scale, np.ones(len(x))])
+        self._weights = _logistic(z, y)
+
+    def score(self) -> Score:
+        """Return how the three forecasts have done so far, by standard errors that know of the overlap."""
+        rows = len(self._losses)
+        if not rows:
+            return Score(
+                learned=None, rate=None, rule=None, over_rate=None, over_rate_se=None,
+                over_rule=None, over_rule_se=None, events=0, rows=0, earned=False,
+            )  # fmt: skip
+        losses = np.array(self._losses)
+        over_rate = mean_test(losses[:, 0] - losses[:, 1], self.horizon)
+        over_rule = mean_test(losses[:, 0] - losses[:, 2], self.horizon)
+        both = (over_rate.statistic, over_rule.statistic)
+        learned, rate, rule = losses.mean(axis=0).tolist()
+        return Score(
+            learned=learned,
+            rate=rate,
+            rule=rule,
+            over_rate=over_rate.mean,
+            over_rate_se=over_rate.standard_error,
+            over_rule=over_rule.mean,
+            over_rule_se=over_rule.standard_error,
+            events=self._events,
+            rows=rows,
+            earned=rows >= FEWEST_SCORED * self.horizon
+            and all(s is not None and s < -EARNED_ERRORS for s in both),
+        )
+
+    def weights(self) -> dict[str, float]:
+        """Return what the newest fit weighs by, per standard deviation of each figure; empty before one."""
+        if self._weights is None:
+            return {}
+        return dict(zip((*FEATURES, "constant"), self._weights.tolist(), strict=True))
+
+
+def _spread(values: Sequence[float]) -> float:
+    return float(np.std(values)) if len(values) > 1 else 0.0
+
+
+def _sigmoid(x: Any) -> Any:
+    return 1.0 / (1.0 + np.exp(-np.clip(x, -30.0, 30.0)))
+
+
+def _logistic(z: Floats, y: Floats) -> Floats:
+    """Fit by Newton's method with a ridge on all weights but the constant."""
+    penalty = np.full(z.shape[1], RIDGE)
+    penalty[-1] = 0.0
+    weights = np.zeros(z.shape[1])
+    for _ in range(NEWTON_STEPS):
+        p = _sigmoid(z @ weights)
+        slope = z.T @ (y - p) - penalty * weights
+        curve = (z * (p * (1.0 - p))[:, np.newaxis]).T @ z + np.diag(penalty + 1e-9)
+        step = np.linalg.solve(curve, slope)
+        weights = weights + step
+        if float(np.abs(step).max()) < 1e-8:
+            break
+    return weights
