@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from consilium.app.council.forecasting import DrawdownForecaster
 from consilium.council.advice import Advice, holds_of
-from consilium.council.holds import is_grant, is_waiver, meet_of
+from consilium.council.holds import is_grant, is_waiver
 from consilium.domain import Policy
 from consilium.domain.time import HOUR_NS
 

@@ -10,7 +10,7 @@ from consilium.app.backtest.request import BacktestRequest
 from consilium.app.backtest.run import COMPARATORS, run
 from consilium.app.backtest.signal_files import read_signals
 from consilium.app.bootstrap import SystemClock
-from consilium.app.consensus_recall import StoredConsensuses
+from consilium.app.consensus_recall import StoredConsensus, StoredConsensuses
 from consilium.app.consensus_store import place_of
 from consilium.app.explaining import find_run
 from consilium.app.stages import ProgressCall
@@ -37,6 +37,8 @@ class Close:
     candles: list[Candle] = field(default_factory=list)
     predictions: list[Prediction] = field(default_factory=list)
     consensuses: list[Consensus] = field(default_factory=list)
+    stored: list[StoredConsensus] = field(default_factory=list)
+    """With all that they were reached from; empty for signals of a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -227,6 +229,7 @@ def _read(run_id: str, path: Path, material: Material, data_digest: str, trained
         said = stored.consensus
         close = by_close.setdefault(said.ts_event, Close(ts=said.ts_event))
         close.consensuses.append(said)
+        close.stored.append(stored)
         close.predictions += [p for p in stored.predictions if stored.skilled[p.model]]
         models.update(p.model for p in stored.predictions)
         horizon_ns, interval_ns = said.horizon_ns, stored.interval_ns
