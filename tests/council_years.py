@@ -65,10 +65,10 @@ class Year:
 
     @property
     def flips(self) -> dict[str, int]:
-        """By rule, how often it fired within 24 hours at most."""
+        """By rule, how often it fired again within 24 hours of having fired, at most."""
         found = {}
         for rule, hours in self.fired.items():
-            found[rule] = max(sum(h <= other < h + 24 for other in hours) for h in hours)
+            found[rule] = max(sum(h < other < h + 24 for other in hours) for h in hours)
         return found
 
 
@@ -189,7 +189,12 @@ def _review(what: str, person: str, ts: int) -> CouncilCommanded:
 
 
 def run_year(
-    *, sharpe: float, volatility: float, seed: int, hours: int = HOURS_A_YEAR, rules: CouncilRules | None = None
+    *,
+    sharpe: float,
+    volatility: float,
+    seed: int,
+    hours: int = HOURS_A_YEAR,
+    rules: CouncilRules | None = None,
 ) -> Year:
     """Run one year and return what came of it."""
     council = CouncilService(rules=rules or CouncilRules(), base=Policy(), started_at=START)
@@ -199,7 +204,7 @@ def run_year(
         account.hour(hour, council.policy)
         ts = START + (hour + 1) * HOUR_NS
         healthy = HealthReported(source="system", sequence=hour, ts_event=ts, system_status="HEALTHY")
-        said: list[Any] = [*council.handle(healthy), *council.handle(account.report(hour))]
+        said: list[Any] = council.handle_all([healthy, account.report(hour)])
         for command in operators.due(council, hour):
             try:
                 said += council.handle(command)
@@ -207,7 +212,7 @@ def run_year(
                 year.refused[str(error)[:80]] += 1
         watch.hour(year, council, hour, said)
         year.drawdown = max(year.drawdown, account.books.drawdown)
-    watch.end(year, council)
+    watch.end(year)
     year.net_return = account.books.nav - 1.0
     year.trades = account.trades
     return year
@@ -238,7 +243,7 @@ class _Watch:
             self.below, policy.profile not in ("NORMAL", "AGGRESSIVE"), year.below_normal
         )
 
-    def end(self, year: Year, council: CouncilService) -> None:
+    def end(self, year: Year) -> None:
         year.ended_live, year.ended_normal = not self.out, not self.below
         for spell, told in ((self.out, year.out_of_live), (self.below, year.below_normal)):
             if spell:

@@ -1,9 +1,9 @@
 """Learned advice: what a forecast of drawdown may do, which is to tighten and nothing else.
 
 Advice is turned into holds of CEO (A1) and CRO (A2), and holds only bound: the policy is their meet, so more
-of them never loosens anything. There is no way from advice to a release, a grant or a waiver. A hold of advice
-ends with the forecast's horizon, and nobody waits for it. A forecast that has not yet beaten what is known
-without it (the past rate, and the fixed rules) is heard and does nothing.
+of them never loosens anything. There is no way from advice to a release, a grant or a waiver. A hold of
+advice ends with the forecast's horizon, and nobody waits for it. A forecast that has not yet beaten what is
+known without it (the past rate, and the fixed rules) is heard and does nothing.
 """
 
 from dataclasses import dataclass

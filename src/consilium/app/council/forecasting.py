@@ -2,15 +2,16 @@
 
     P(nav falls by more than d within h bars) = 1 / (1 + exp(-(b + w z)))
 
-z are standardised figures of the account and of the market, known at the close. Weights are fitted again each
-week on rows whose outcome is known by then; until there is enough to learn from, the past rate is said. Beside
-it stand two forecasts that anyone can make: the past rate, and the past rate given whether the fixed rule R1
-would fire (drawdown up by more than 2 points in 24 hours).
+z are standardised figures of the account and of the market, known at the close. Weights are fitted again
+each week on rows whose outcome is known by then; until there is enough to learn from, the past rate is said.
+Beside it stand two forecasts that anyone can make: the past rate, and the past rate given whether the fixed
+rule R1 would fire (drawdown up by more than 2 points in 24 hours).
 """
 
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from math import log
 from typing import Any
 
@@ -76,7 +77,7 @@ class Score:
 
 
 class DrawdownForecaster:
-    """Learns from one account and one market, close by close; it never sees a row's outcome before it is known.
+    """Learns from one account and one market, close by close, and from no outcome before it is known.
 
     Parameters
     ----------
@@ -176,7 +177,7 @@ class DrawdownForecaster:
                 1.0 - navs[-1] / max(navs),
                 self._drawdowns[-1] - min(self._drawdowns),
                 exposure,
-                _spread([log(b / a) for a, b in zip(navs[:-1], navs[1:], strict=True)]),
+                _spread([log(b / a) for a, b in pairwise(navs)]),
                 _spread(day),
                 _spread(day) / usual if usual > 0.0 else 1.0,
                 float(max(path.max(), 0.0) - path[-1]),
