@@ -11,6 +11,7 @@ from consilium.app.cli import (
     check,
     collect,
     council,
+    council_replay,
     data,
     explain,
     features,
@@ -90,6 +91,7 @@ council_app.command("freeze")(council.freeze)
 council_app.command("review")(council.review)
 council_app.command("approvals")(council.approvals)
 council_app.command("approve")(council.approve)
+council_app.command("replay")(council_replay.replay)
 audit_app.command("verify")(journal.verify)
 
 

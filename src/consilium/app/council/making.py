@@ -13,8 +13,8 @@ ALWAYS = ("supervisor", "cro")
 """Officers that cannot be left out."""
 
 
-def make_council(settings: Settings) -> CouncilService:
-    """Make a council that has heard nothing yet.
+def make_council(settings: Settings, without: frozenset[str] = frozenset()) -> CouncilService:
+    """Make a council that has heard nothing yet, without some rows of its table where those are measured.
 
     Examples
     --------
@@ -28,6 +28,7 @@ def make_council(settings: Settings) -> CouncilService:
         universe=section.universe,
         start_profile=section.start_profile,
         one_person=section.one_person,
+        disabled_rules=without,
     )
     sitting = {*section.roles, *ALWAYS}
     return CouncilService(
