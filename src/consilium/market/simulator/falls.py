@@ -17,14 +17,14 @@ from consilium.market.candles import CandleSeries
 from consilium.market.simulator.candles import START_TS
 
 KIND = "drawdown"
-FALLS = (0.030, 0.016, 0.026, 0.018, 0.028, 0.034)
+FALLS = (0.028, 0.013, 0.021, 0.015, 0.021, 0.025, 0.028)
 """Shares by which the price opens lower, one a stage."""
 
 WARM_UP = 1_000
 """Quiet bars before the first stage: a service takes them in as history."""
 
-STAGE = 168
-"""Bars from one stage to the next: a week of hours."""
+STAGE = 108
+"""Bars from one stage to the next: all falls within the 30 days of a peak."""
 
 TICK = 0.0002
 """How far a quiet bar moves, to and fro."""
@@ -38,7 +38,7 @@ SLIDE_BARS, SLIDE = 12, -0.0003
 PROFIT, RECOVERY = 0.008, 0.02
 """Shares by which the price opens higher: before a fall (so losses come one by one), and after all falls."""
 
-APART = 48
+APART = 36
 """Bars from the first slide of a stage to the second."""
 
 VOLUME = 5e7
@@ -53,7 +53,7 @@ def shortest(falls: Sequence[float] = FALLS) -> int:
     Examples
     --------
     >>> shortest((0.03, 0.02))
-    1336
+    1216
     """
     return WARM_UP + STAGE * len(falls)
 
@@ -69,7 +69,7 @@ def simulate_falls(
 ) -> dict[str, CandleSeries]:
     """Simulate the market; the falls are those of the first symbol, the others stay quiet.
 
-    A stage lasts a week: a slide, a jump up, another slide, the fall. After the last one every second slide
+    A stage is a slide, a jump up, another slide, the fall. After the last one every second slide
     ends in a jump up too: what was lost can be earned back.
 
     Parameters
@@ -92,7 +92,7 @@ def simulate_falls(
 
     Examples
     --------
-    >>> found = simulate_falls(bars=1_336, seed=1, falls=(0.03, 0.02))["SIM00"]
+    >>> found = simulate_falls(bars=1_216, seed=1, falls=(0.03, 0.02))["SIM00"]
     >>> gaps = found.open[1:] / found.close[:-1] - 1.0
     >>> sorted(gaps.round(4).tolist())[:3]
     [-0.03, -0.02, 0.0]
@@ -126,7 +126,7 @@ def _quiet(generator: np.random.Generator, bars: int) -> Floats:
 
 
 def _stages(moves: Floats, gaps: Floats, falls: Sequence[float]) -> None:
-    """Write slides and jumps into the moves of the first symbol, one stage a week."""
+    """Write slides and jumps into the moves of the first symbol, one stage after the other."""
     for stage, at in enumerate(range(WARM_UP, len(moves) - STAGE + 1, STAGE)):
         second = at + APART
         for first in (at, second):
