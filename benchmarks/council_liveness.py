@@ -58,9 +58,13 @@ def measured(runs: int, jobs: int) -> list[Cell]:
     ]
 
 
+def normal_share(year: Year) -> float:
+    return 1.0 - (year.profile_hours["MICRO"] + year.profile_hours["LOW"]) / year.hours
+
+
 def row(cell: Cell) -> str:
     years = cell.years
-    hours, low, micro = HOURS_A_YEAR, "LOW", "MICRO"
+    hours = HOURS_A_YEAR
     freezes = [sum(len(h) for rule, h in y.fired.items() if rule[0] == "F") / hours * 168 for y in years]
     reached = sum(y.profile_hours["NORMAL"] > 0 for y in years)
     return " | ".join(
@@ -71,7 +75,7 @@ def row(cell: Cell) -> str:
             f"{cell.longest('out_of_live'):.1f}",
             f"{sum(y.ended_live for y in years)}/{len(years)}",
             f"{reached}/{len(years)}",
-            f"{cell.mean([1 - y.profile_hours[low] / hours - y.profile_hours[micro] / hours for y in years]):.0%}",
+            f"{cell.mean([normal_share(y) for y in years]):.0%}",
             f"{cell.longest('below_normal'):.0f}",
             f"{max(max(y.flips.values()) for y in years)}",
             f"{cell.mean([sum(y.decisions.values()) / hours for y in years]):.3f}",

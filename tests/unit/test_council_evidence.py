@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from consilium.app.council.evidence import SAME, TOO_SHORT, WITHIN_NOISE, paired_difference
+from consilium.app.council_replay.evidence import SAME, TOO_SHORT, WITHIN_NOISE, paired_difference
 from consilium.domain import InvalidValue
 
 

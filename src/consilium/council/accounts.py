@@ -64,7 +64,8 @@ class Account:
             peak, deepest = self.rebased
             peak.add(ts, nav)
             deepest.add(ts, _below(nav, peak.value(ts)))
-            if ts - self.rebased_at > PEAK_DAYS * DAY_NS:
+            # The old peak is forgotten after 30 days, the falls measured from it after 30 more.
+            if ts - self.rebased_at > 2 * PEAK_DAYS * DAY_NS:
                 self.rebased = None
 
     def rebase(self, now: int) -> None:

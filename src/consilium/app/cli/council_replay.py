@@ -32,9 +32,7 @@ Without = Annotated[
 ]
 Review = Annotated[
     float | None,
-    typer.Option(
-        "--review-hours", min=0.0, help="Hours from a freeze to its review by two persons."
-    ),
+    typer.Option("--review-hours", min=0.0, help="Hours from a freeze to its review by two persons."),
 ]
 NoReviews = Annotated[bool, typer.Option("--no-reviews", help="Nobody reviews: a freeze lasts to the end.")]
 Markdown = Annotated[
@@ -62,8 +60,8 @@ def replay(
     what drawdown and return were with and without it, and whether that is more than luck.
     """
     from consilium.app.cli.progress import progress_bar
-    from consilium.app.council import replay_report
-    from consilium.app.council.replay import replay as play
+    from consilium.app.council_replay import report
+    from consilium.app.council_replay.run import replay as play
     from consilium.app.files import is_standard_output, require_writable, write_json, write_text
     from consilium.domain import UsageError
 
@@ -75,7 +73,7 @@ def replay(
     for path in outputs:
         require_writable(path)
     with progress_bar(quiet=quiet) as progress:
-        report = play(
+        found = play(
             request,
             run=run,
             signals=signals,
@@ -84,13 +82,13 @@ def replay(
             progress=progress,
         )
     if json_file is not None:
-        write_json(json_file, report)
+        write_json(json_file, found)
     if html_file is not None:
-        replay_report.write_html(report, html_file)
+        report.write_html(found, html_file)
     if markdown_file is not None:
-        write_text(markdown_file, replay_report.markdown(report))
+        write_text(markdown_file, report.markdown(found))
     console = options.told_beside(json_file)
     for path in outputs:
         if not is_standard_output(path):
             console.print(f"Written: {path}", highlight=False)
-    replay_report.print_replay(report, console)
+    report.print_replay(found, console)

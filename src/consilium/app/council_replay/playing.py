@@ -1,7 +1,7 @@
-"""Plays a historical paper run again under a council: the account, the books and the room of the living service.
+"""Plays a historical paper run again under a council: account, books and room are those of the service.
 
-Nothing here decides: candles go to `Accounts`, what they conclude to `CouncilRoom`, and its policy acts on the
-account as it does in `consilium serve`. Two persons stand by who review what waits for a review.
+Nothing here decides: candles go to `Accounts`, what they conclude to `CouncilRoom`, and its policy acts on
+the account as it does in `consilium serve`. Two persons stand by who review what waits for a review.
 """
 
 from collections import Counter, defaultdict
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from consilium.app.council.history import Close, History
 from consilium.app.council.making import make_council
+from consilium.app.council_replay.history import Close, History
 from consilium.app.live.account import Accounts
 from consilium.app.live.council_room import CouncilRoom
 from consilium.app.live.terms import Terms
@@ -116,9 +116,11 @@ class Reviewers:
         """Yield what they ask for now."""
         if self._last is not None and ts - self._last < self._every:
             return
-        since = {hold.rule: hold.ts_event for hold in council.holds.values() if hold.owner != "operator"}
+        stopped = [hold for hold in council.holds.values() if hold.key == "mode" and hold.owner != "operator"]
+        since = {hold.rule: hold.ts_event for hold in stopped}
         freezes = [begun for rule, begun in since.items() if rule.startswith("F")]
-        if freezes and ts - min(freezes) >= self._every:
+        reviewed = council.briefing.reviews.get("freeze", ())
+        if freezes and len(reviewed) < len(PERSONS) and ts - min(freezes) >= self._every:
             self._last = ts
             fallen = council.briefing.portfolio.drawdown_rebased
             deep = isinstance(fallen, float) and fallen >= 0.05
@@ -127,6 +129,8 @@ class Reviewers:
                     yield _review("rebase", person, ts)
                 yield _review("freeze", person, ts)
         elif "R2" in since and ts - since["R2"] >= DAY_NS:
+            if council.briefing.reviews.get("reduce_only", ()):
+                return
             self._last = ts
             yield _review("reduce_only", PERSONS[0], ts)
 

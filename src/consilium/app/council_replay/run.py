@@ -9,10 +9,10 @@ import numpy as np
 
 from consilium import __version__
 from consilium.app.backtest.request import BacktestRequest
-from consilium.app.council.evidence import SAME, paired_difference
 from consilium.app.council.forecasting import DrawdownForecaster
-from consilium.app.council.history import History, history_of, history_of_signals
-from consilium.app.council.playing import Played, Theatre
+from consilium.app.council_replay.evidence import SAME, paired_difference
+from consilium.app.council_replay.history import History, history_of, history_of_signals
+from consilium.app.council_replay.playing import Played, Theatre
 from consilium.app.settings import Settings
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import UnknownName, to_iso
@@ -30,12 +30,10 @@ SHOWN = 20
 """Times of one rule that a report lists."""
 
 ONE_PATH = (
-    "One history is one sample. Intervals are of days drawn again in blocks, the same days for both accounts; "
-    "they say what luck of days explains, and nothing of markets unlike this one."
+    "One history is one sample. Intervals are of days drawn again in blocks, the same days for both "
+    "accounts; they say what luck of days explains, and nothing of markets unlike this one."
 )
-MANY_LOOKS = (
-    "{count} rules were looked at: at 95 %, about {expected:.1f} of them leave 0 out by luck alone."
-)
+MANY_LOOKS = "{count} rules were looked at: at 95 %, about {expected:.1f} of them leave 0 out by luck alone."
 
 
 def replay(
@@ -75,7 +73,9 @@ def replay(
         if rule not in TABLE:
             raise UnknownName("rule", rule, TABLE)
     history = (
-        history_of(request, run, progress) if signals is None else history_of_signals(request, signals, progress)
+        history_of(request, run, progress)
+        if signals is None
+        else history_of_signals(request, signals, progress)
     )
     settings = request.settings
     seed = settings.training.seed
@@ -239,8 +239,8 @@ def _notes(
     notes = [ONE_PATH, MANY_LOOKS.format(count=len(asked), expected=0.05 * len(asked))]
     if not whole.fills:
         notes.append(
-            "The account never traded: no consensus was actionable, or none was allowed. There was nothing to "
-            "govern, and no rule of drawdown could fire."
+            "The account never traded: no consensus was actionable, or none was allowed. There was nothing "
+            "to govern, and no rule of drawdown could fire."
         )
     if review_hours is None:
         notes.append("Nobody reviewed: a freeze lasts to the end.")

@@ -8,6 +8,7 @@ from typing import Any
 from consilium.app import files
 
 HEAD = ("", "return", "drawdown", "halted", "frozen", "fills", "return with it", "drawdown with it", "says")
+ALONE = "default-src 'none'; style-src 'unsafe-inline'"
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;"
     "color-scheme:light dark}table{border-collapse:collapse;margin:1rem 0}"
@@ -67,11 +68,16 @@ def lines_of(report: Mapping[str, Any]) -> list[str]:
         for name in ("conflicts_share", "overrides_share")
     ]
     return [
-        f"Decisions: {figures['decisions']}, {figures['decisions_an_hour']:.2f} an hour; conflicts {share[0]}; "
-        f"overrides {share[1]}; freezes {figures['freezes_a_week']:.2f} a week; reviews {figures['reviews']}.",
+        f"Decisions: {figures['decisions']}, {figures['decisions_an_hour']:.2f} an hour; "
+        f"conflicts {share[0]}; overrides {share[1]}; freezes {figures['freezes_a_week']:.2f} a week; "
+        f"reviews {figures['reviews']}.",
         _advice_line(advice),
         f"In the end {report['council']['ended']}"
-        + (f", held by {', '.join(report['council']['holds_left'])}." if report["council"]["holds_left"] else "."),
+        + (
+            f", held by {', '.join(report['council']['holds_left'])}."
+            if report["council"]["holds_left"]
+            else "."
+        ),
         *(f"Note: {note}" for note in report["notes"]),
     ]
 
@@ -149,7 +155,7 @@ def write_html(report: Mapping[str, Any], path: Path) -> None:
     parts += [f"<p>{escape(line)}</p>" for line in lines_of(report)]
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Council replay</title>'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f'<meta http-equiv="Content-Security-Policy" content="{ALONE}">'
         f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
     )
     files.write_text(path, page)
