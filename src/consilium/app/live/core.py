@@ -283,6 +283,8 @@ class Core(Governing):
 
     def _step(self, candles: Step) -> None:
         """Do one step: keep its candles, conclude, write down, tell."""
+        if "engine" in self.troubles:
+            raise ConsiliumError("the engine must be ready for steps", self.troubles["engine"], "see /readyz")
         self._settle_pending()
         began = perf_counter_ns()
         given = (*self._late, *candles)

@@ -237,6 +237,7 @@ class LiveSystem(Core):
         """Look at the registry now and then, and take up what was promoted."""
         seen = self._shelf.signature()
         while not self._stop.wait(WATCH_S):
+            self._keep_hold()
             try:
                 found = self._shelf.signature()
                 if found != seen and "engine" not in self.troubles:
@@ -246,6 +247,13 @@ class LiveSystem(Core):
             except Exception as error:  # noqa: BLE001 - models that serve must not suffer from others
                 self.troubles["models"] = " ".join(str(error).split())
                 log.warning("models: %s", self.troubles["models"])
+
+    def _keep_hold(self) -> None:
+        """Stand still where another process has taken what this one held, as while its server restarted."""
+        lost = self._held.keep()
+        if lost is not None and "engine" not in self.troubles:
+            self.troubles["engine"] = f"it stands still: {lost}"
+            log.error("%s", self.troubles["engine"])
 
     def _beat(self) -> None:
         """Let the engine cycle."""

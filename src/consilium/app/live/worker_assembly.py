@@ -26,7 +26,7 @@ from consilium.bus.journal.alone import Held
 from consilium.bus.signs import LASTS_S, Signs
 from consilium.bus.state_store import open_state_store
 from consilium.bus.transport import Transport, open_transport
-from consilium.domain import PoolChanged, UsageError
+from consilium.domain import OutputProblem, PoolChanged, UsageError
 from consilium.ensemble import Gates
 
 
@@ -159,9 +159,24 @@ class Hired:
         self._work = work
 
     def run(self, stop: Flag) -> None:
-        """Work until told to stop, then close everything."""
+        """Work until told to stop, then close everything.
+
+        Raises
+        ------
+        OutputProblem
+            Another process has taken the room, as while the server of the journal restarted.
+        """
         ended = Flag()  # also where the work ends by a fault: then there is no life to show
-        room, trouble = self._worker.room.name, lambda: self._worker.trouble
+        room = self._worker.room.name
+        lost: list[OutputProblem] = []
+
+        def trouble() -> str:
+            taken = self._held.keep()
+            if taken is not None:
+                lost.append(taken)
+                stop.set()
+            return self._worker.trouble or str(taken or "")
+
         living = Thread(
             target=show_life, args=(self._settings, room, trouble, ended), name="consilium-life", daemon=True
         )
@@ -171,9 +186,14 @@ class Hired:
         finally:
             ended.set()
             living.join(10.0)
-            self._transport.close()
-            self._journal.close()
-            self._held.close()
+            self._close()
+        if lost:
+            raise lost[0]
+
+    def _close(self) -> None:
+        self._transport.close()
+        self._journal.close()
+        self._held.close()
 
 
 def ensemble_worker(settings: Settings) -> Hired:

@@ -3,18 +3,19 @@
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from consilium.bus.journal.backend import told
 from consilium.bus.journal.opening import backend_of
 from consilium.bus.journal.postgres import PostgresBackend
-from consilium.domain import OutputProblem
+from consilium.domain import ConsiliumError, OutputProblem
 
 PATIENCE_S = 3.0
 """Seconds in which a server notices that a process was killed."""
@@ -40,6 +41,7 @@ class Held:
 
     def __init__(self) -> None:
         self._stack = ExitStack()
+        self._session: _Session | None = None
 
     def file(self, path: Path, bound: str, *, patience_s: float = 1.0) -> Self:
         """Hold a file of this machine, and write the process's number into it.
@@ -81,24 +83,87 @@ class Held:
             for name in names:
                 self.file(Path(f"{backend.place}-{name}.lock"), _bound(name), patience_s=patience_s)
             return self
-        self._stack.callback(backend.engine.dispose)
+        self._session = _Session(backend, tuple(names))
+        self._stack.callback(self._session.close)
         try:
-            with told(backend, "locked", writing=True):
-                connection = self._stack.enter_context(
-                    backend.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-                )
-                for setting in _SOON_LOST:
-                    connection.execute(text(f"SET {setting}"))
-                for name in names:
-                    _take(connection, name, backend.place, patience_s)
+            self._session.begin(patience_s)
         except BaseException:
             self.close()
             raise
         return self
 
+    def keep(self) -> OutputProblem | None:
+        """Look whether all is still held; return why not.
+
+        Locks of a session go when its server restarts. They are taken again as soon as it answers, unless
+        another process was there before.
+        """
+        return None if self._session is None else self._session.keep()
+
     def close(self) -> None:
         """Let go of them all."""
         self._stack.close()
+
+
+class _Session:
+    """Advisory locks of one session of PostgreSQL."""
+
+    def __init__(self, backend: PostgresBackend, names: Sequence[str]) -> None:
+        self._backend = backend
+        self._names = names
+        self._connection: Connection | None = None
+
+    def begin(self, patience_s: float) -> None:
+        """Open a session and take all locks.
+
+        Raises
+        ------
+        OutputProblem
+            The server does not answer, or another process holds one of them.
+        """
+        with told(self._backend, "locked", writing=True):
+            connection = self._backend.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            self._connection = connection
+            for setting in _SOON_LOST:
+                connection.execute(text(f"SET {setting}"))
+            for name in self._names:
+                _take(connection, name, self._backend.place, patience_s)
+
+    def keep(self) -> OutputProblem | None:
+        """See `Held.keep`."""
+        if self._connection is not None and self._answers(self._connection):
+            return None
+        self._let_go()
+        try:
+            self.begin(0.0)
+        except _Taken as taken:
+            self._let_go()
+            return taken
+        except ConsiliumError:
+            self._let_go()  # the server is away, which the journal tells: they are taken when it is back
+        return None
+
+    def _answers(self, connection: Connection) -> bool:
+        try:
+            connection.execute(text("SELECT 1"))
+        except DBAPIError:
+            return False
+        return True
+
+    def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
+
+    def close(self) -> None:
+        """Let go of all locks."""
+        self._let_go()
+        self._backend.engine.dispose()
+
+
+class _Taken(OutputProblem):
+    """Another process holds a lock."""
 
 
 def _bound(name: str) -> str:
@@ -109,7 +174,7 @@ def _take(connection: Connection, name: str, place: str, patience_s: float) -> N
     key = int.from_bytes(sha256(f"consilium {name}".encode()).digest()[:8], signed=True)
     query = text("SELECT pg_try_advisory_lock(:key)").bindparams(key=key)
     if not _within(patience_s, lambda: bool(connection.execute(query).scalar_one())):
-        raise OutputProblem(_bound(name), f"another one in {place}", "end that one first")
+        raise _Taken(_bound(name), f"another one in {place}", "end that one first")
 
 
 def _within(patience_s: float, attempt: Callable[[], bool]) -> bool:
