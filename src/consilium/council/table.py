@@ -39,6 +39,19 @@ class Row:
     expiry: str = "–"
 
 
+def released_by(row: Row) -> str:
+    """Return what ends what a row does; for a freeze all that U1 asks for.
+
+    Examples
+    --------
+    >>> released_by(RULES["P1"])
+    'own trigger false and drawdown < 5 % for 24 h: LOW'
+    >>> released_by(RULES["F1"]).startswith("no F true")
+    True
+    """
+    return RULES["U1"].trigger if row.release.startswith("U1") else row.release
+
+
 def span(ns: int) -> str:
     """Return a length of time in words.
 
@@ -56,6 +69,7 @@ def span(ns: int) -> str:
 
 def _freezes() -> list[Row]:
     triggers = {
+        "F0": "an operator's kill switch",
         "F1": f"drawdown > {percent(supervisor.FREEZE_DRAWDOWN)}, also measured since the last rebase",
         "F2": f"daily loss > {percent(supervisor.FREEZE_DAILY_LOSS)}",
         "F3": f"a losing close that makes, or prolongs, a run of {supervisor.FREEZE_LOSSES} or more",
@@ -68,7 +82,7 @@ def _freezes() -> list[Row]:
             rule=rule,
             officer="supervisor",
             trigger=trigger,
-            effect=f"FREEZE {supervisor.SEVERITIES[rule]}",
+            effect=f"FREEZE {supervisor.SEVERITIES.get(rule, supervisor.ASKED_FOR)}",
             release="U1" if rule != "F2" else "U1, not before the next UTC day",
             dwell=supervisor.FREEZE_DWELL,
             expiry=_NEVER,
@@ -165,6 +179,7 @@ def _profiles() -> list[Row]:
             trigger="a fresh start",
             effect="MICRO",
             release="P3 or P4",
+            dwell=at.UP_EVERY,
         ),
         Row(
             rule="P1",
@@ -191,6 +206,7 @@ def _profiles() -> list[Row]:
             trigger=p3,
             effect="one profile up, the only way to AGGRESSIVE",
             release="AGGRESSIVE: P1, P2, or any hold of supervisor or CRO",
+            dwell=at.UP_EVERY,
         ),
         Row(
             rule="P4",
@@ -199,6 +215,7 @@ def _profiles() -> list[Row]:
             f"drawdown < {percent(at.QUIET_DRAWDOWN)}; {up}",
             effect=f"one profile up, never above {at.CEILING}",
             release="P3 or P4",
+            dwell=at.UP_EVERY,
         ),
     ]
 

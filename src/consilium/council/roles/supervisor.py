@@ -21,7 +21,9 @@ SUBSYSTEMS = ("trading", "execution")
 SEVERITIES: Mapping[str, str] = MappingProxyType(
     {"F1": "CRITICAL", "F2": "HIGH", "F3": "MEDIUM", "F4": "CRITICAL", "F5": "CRITICAL", "F6": "HIGH"}
 )
-"""By row; a freeze that an operator asked for is HIGH."""
+"""By row."""
+ASKED_FOR = "HIGH"
+"""Of a freeze that an operator asked for (F0)."""
 REVIEWERS: Mapping[str, int] = MappingProxyType({"CRITICAL": 2, "HIGH": 2, "MEDIUM": 1})
 
 CALM_LOSS = 0.001
@@ -213,7 +215,7 @@ def ends_at_the_earliest(hold: Hold) -> int:
 
 def reviewers_needed(frozen: Iterable[Hold]) -> int:
     """Return how many persons must have reviewed: as the severest freeze in force demands."""
-    return max(REVIEWERS[SEVERITIES.get(hold.rule, "HIGH")] for hold in frozen)
+    return max(REVIEWERS[SEVERITIES.get(hold.rule, ASKED_FOR)] for hold in frozen)
 
 
 def is_calm(briefing: Briefing) -> bool:
