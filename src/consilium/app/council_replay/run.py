@@ -15,14 +15,15 @@ from consilium.app.council_replay.history import History, history_of, history_of
 from consilium.app.council_replay.playing import Played, Theatre
 from consilium.app.settings import Settings
 from consilium.app.stages import ProgressCall, silent
+from consilium.council.table import RULES
 from consilium.domain import UnknownName, to_iso
 from consilium.domain.time import HOUR_NS
 
 SCHEMA = "consilium.council_replay/1"
-TABLE = (
-    "F1", "F2", "F3", "F4", "F5", "F6", "U1", "V1", "M1", "M2", "M3", "P1", "P2", "P3", "P4", "R1", "R2",
-    "R3", "E1", "C1", "C2", "C3", "B1", "B2", "B3", "B4", "Q1",
-)  # fmt: skip
+KEPT = ("O1", "U1")
+"""Rows that cannot be left out: what persons ask for, and the only way out of a freeze."""
+
+TABLE = tuple(rule for rule in RULES if rule not in KEPT)
 """Rows that can be left out."""
 
 HALTED = ("PAUSED", "SHADOW", "REDUCING", "EMERGENCY", "FROZEN")
