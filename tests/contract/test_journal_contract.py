@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import DBAPIError
@@ -258,3 +259,35 @@ def test_one_opened_to_read_only_reads(journal_url: str, journal: Journal) -> No
     journal.append([event(1)])
     assert reader.wait(1, 5.0)
     reader.close()
+
+
+def marks(journal: Journal, consumer: str) -> int:
+    sql = f"SELECT count(*) FROM journal_inbox WHERE consumer = '{consumer}'"  # noqa: S608 - a test's own words
+    with engine_of(journal).connect() as connection:
+        return int(connection.exec_driver_sql(sql).scalar_one())
+
+
+def test_marks_of_archived_rows_are_forgotten_and_stay_done(journal: Journal, tmp_path: Path) -> None:
+    given = [event(number) for number in range(30)]
+    journal.append(given)
+    for consumer, done in (("worker", 30), ("behind", 5), ("without-snapshot", 30)):
+        for number in range(done):
+            effects = [event(1_000 + number)] if consumer == "worker" else []
+            assert journal.append_once(consumer, given[number].event_id, effects)
+    journal.save_snapshot("worker", 30, {})
+    journal.save_snapshot("behind", 5, {})
+    head = journal.head()
+    journal.archive(given[20].ts_recorded, tmp_path / "old")
+    assert [marks(journal, name) for name in ("worker", "behind", "without-snapshot")] == [10, 0, 30]
+    for number in range(30):
+        assert not journal.append_once("worker", given[number].event_id, [event(2_000 + number)])
+        assert not journal.append_once("without-snapshot", given[number].event_id, [event(2_000 + number)])
+        # what it has not done yet is still to be done, though it is archived
+        assert journal.append_once("behind", given[number].event_id, []) is (number >= 5)
+    assert journal.head() == head
+    journal.save_snapshot("worker", journal.head().offset, {})
+    journal.archive(10**18, tmp_path / "old")
+    assert marks(journal, "worker") == 0
+    assert not any(journal.append_once("worker", one.event_id, [event(3_000)]) for one in given)
+    assert journal.append_once("worker", "an event of no journal", [event(3_001)])
+    assert journal.verify().rows == head.offset + 1

@@ -46,6 +46,7 @@ def test_locks_that_a_restart_of_the_server_took_are_taken_again_or_told(server:
         theirs.close()
 
 
+@pytest.mark.long
 def test_a_service_whose_journal_another_one_has_taken_stands_still(
     server: RealPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

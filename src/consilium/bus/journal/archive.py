@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, func, insert, literal, select
 from consilium.bus.journal.backend import told
 from consilium.bus.journal.chain import Stored
 from consilium.bus.journal.core import Core
+from consilium.bus.journal.marks import forget
 from consilium.bus.journal.reader import walked
 from consilium.bus.journal.schema import archived, events, segments
 from consilium.bus.journal.segments import digest_of, parse, read_lines, write_segment
@@ -106,7 +107,7 @@ def _keep(path: Path, rows: list[Stored], previous: bytes) -> None:
 
 
 class _Move:
-    """Notes a segment and takes its rows out of the table, in one transaction."""
+    """Notes a segment, and takes out its rows and marks that nobody needs, in one transaction."""
 
     def __init__(self, rows: list[Stored], path: Path) -> None:
         self._rows, self._path = rows, path
@@ -136,6 +137,7 @@ class _Move:
         ids = select(events.c.event_id, events.c.offset).where(within)
         connection.execute(insert(archived).from_select(["event_id", "offset"], ids))
         connection.execute(delete(events).where(within))
+        forget(connection, last)
 
 
 def flush_folder(folder: Path) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from consilium.bus.journal.backend import Backend, told
 from consilium.bus.journal.chain import Row, Stored, link
 from consilium.bus.journal.head import read_head
+from consilium.bus.journal.marks import passed
 from consilium.domain import ConsiliumError, OutputProblem
 
 _GROUP = 4_000
@@ -193,7 +194,11 @@ class _Transaction:
     def _one(self, connection: Connection, task: Task, known: dict[str, int]) -> Any:
         if task.mark is None:
             return self._append(task.rows, known)
-        done = self._backend.mark(connection, *task.mark)
+        consumer, event_id = task.mark
+        up_to = passed(connection, consumer)
+        if up_to and self._backend.known(connection, [event_id]).get(event_id, up_to + 1) <= up_to:
+            return False
+        done = self._backend.mark(connection, consumer, event_id)
         if done:
             self._append(task.rows, known)
         return done
