@@ -57,7 +57,8 @@ class Lived:
         pipeline = Pipeline(settings, engine, terms, Runtime(workers=1))
         warm = list(feed.history())
         pipeline.warm_up(warm)
-        reviewers, self.closes, self.decisions = Reviewers(4.0), [], list[Decision]()
+        reviewers, self.decisions = Reviewers(4.0), list[Decision]()
+        self.closes: list[Close] = []
         self.navs: list[float] = []
         for step in feed.steps(0, Event()):
             ts = step[0].ts_close
