@@ -9,6 +9,7 @@ import pytest
 
 from api_world import ADMIN_KEY, World
 from consilium.app.api.routes.page import PAGE, POLICY
+from consilium.domain import to_iso
 from small_system import HOUR, said
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -71,3 +72,41 @@ def test_a_browser_without_a_key_is_told_to_enter_one(tmp_path: Path) -> None:
         )
     text = re.sub(r"<script.*?</script>", "", done.stdout, flags=re.DOTALL)
     assert text.count("enter an API key above to see them") == 3
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs a browser: chromium or google-chrome")
+def test_a_browser_shows_the_council_frozen_with_its_reason_and_its_earliest_release(tmp_path: Path) -> None:
+    assert BROWSER is not None
+    with World(tmp_path / "data", longest_s=3.0) as world:
+        world.system.kill("<b>smoke</b> in the room", "ann")
+        shown = world.system.council_status()
+        done = subprocess.run(
+            [
+                *(BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
+                *(f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=4000", "--dump-dom"),
+                f"{world.url}/ui#key={ADMIN_KEY}",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60.0,
+            check=True,
+        )
+    assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    text = re.sub(r"<script.*?</script>", "", done.stdout, flags=re.DOTALL)
+    release = to_iso(shown["release_at"])[:19].replace("T", " ")
+    assert f"smoke&lt;/b&gt; in the room. Released at the earliest {release}, after review." in text
+    assert "EMERGENCY (FROZEN)" in text
+    assert "6 of 6 roles sit" in text
+    assert "supervisor F0: mode" in text
+    assert "critical: Trading is frozen by operator" in text
+    assert 'id="council" aria-labelledby="h-council" class="all halted"' in text or "all halted" in text
+
+
+def test_every_table_of_the_page_has_named_columns_and_every_part_a_heading() -> None:
+    tables, parts = re.findall(r"<table>(.*?)</table>", PAGE, re.DOTALL), re.findall(r"<section[^>]*>", PAGE)
+    assert sum("<thead>" in table for table in tables) == len(tables) - 1  # that of health has names as rows
+    for part in parts:
+        named = re.search(r'aria-labelledby="([^"]+)"', part)
+        assert named is not None
+        assert f'<h2 id="{named.group(1)}">' in PAGE
+    assert 'role="alert"' in PAGE

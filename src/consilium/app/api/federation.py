@@ -308,4 +308,4 @@ class Explained(BaseModel):
         default=None, description="Whether it holds anything now; null if not known."
     )
     released_by: str = Field(default="", description="What ends that.")
-    earliest: int | None = Field(default=None, description="When at the earliest; UTC nanoseconds.")
+    earliest_at: str | None = Field(default=None, description="When at the earliest.")

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+_WIDE = 200
+"""Columns where nobody looks at a terminal: what reads on finds a row on a line."""
 _COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "dim"}
 
 
@@ -60,7 +62,10 @@ def show_alerts(found: Mapping[str, Any], console: Console) -> None:
         seen = "over" if one["over"] else one["acknowledged_by"] or "nobody"
         severity = Text(one["severity"], style=_COLOURS[one["severity"]])
         table.add_row(Text(one["alert_id"]), severity, one["timestamp"], Text(one["title"]), Text(seen))
-    console.print(table if found["alerts"] else "There was no alert.")
+    if found["alerts"]:
+        console.print(table, width=None if console.is_terminal else _WIDE)
+    else:
+        console.print("There was no alert.")
     waiting = {sender: count for sender, count in found["waiting"].items() if count}
     if waiting:
         console.print(f"Still to be sent: {_value(waiting)}", markup=False)
@@ -78,12 +83,27 @@ def show_decisions(found: Mapping[str, Any], console: Console) -> None:
 
 
 def show_explained(found: Mapping[str, Any], console: Console) -> None:
-    """Show a decision and all that is known around it."""
-    decision = found["decision"]
-    rows = [(name, _value(value)) for name, value in decision.items()]
-    for part, value in found.items():
-        if part != "decision" and value not in (None, [], {}, ""):
-            rows.append((part, _value(value)))
+    """Show a decision, what led to it, what it holds, and what would release that."""
+    decision, cause = found["decision"], found.get("cause")
+    rows = [
+        ("decision", f"{decision['decision_id']}: {decision['decision_type']}"),
+        ("by", f"{decision['role_source']}, rule {decision.get('rule') or '–'}"),
+        ("time", decision["timestamp"]),
+        ("why", decision["reason"]),
+        ("says", _value(decision["payload"])),
+    ]
+    if cause is not None:
+        rows.append(("cause", f"row {cause['offset']}, {cause['topic']}: {_value(cause['payload'])}"))
+    parts = [part for part in ("figures", "conflicts", "overridden_by") if found.get(part)]
+    rows += [(part.replace("_", " "), _value(found[part])) for part in parts]
+    if found.get("in_force") is None:
+        rows.append(("holds", "not known: it is not among the newest, or no service answers"))
+    elif found["in_force"]:
+        rows.append(("holds", ", ".join(f"{h['hold_id']} {_value(h['value'])}" for h in found["holds"])))
+        rows.append(("released by", found["released_by"]))
+        rows.append(("at the earliest", found.get("earliest_at") or "not known"))
+    else:
+        rows.append(("holds", "nothing any more"))
     _pairs(rows, console)
 
 
@@ -106,14 +126,17 @@ def _pairs(rows: Iterable[tuple[str, Any]], console: Console) -> None:
     table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(Text(name), Text(str(value)))
-    console.print(table)
+    console.print(table, width=None if console.is_terminal else _WIDE)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]], console: Console, empty: str) -> None:
     table = _made(heads)
     for row in rows:
         table.add_row(*(Text(_value(value)) for value in row))
-    console.print(table if rows else empty)
+    if rows:
+        console.print(table, width=None if console.is_terminal else _WIDE)
+    else:
+        console.print(empty)
 
 
 def _made(heads: Sequence[str]) -> Table:

@@ -169,9 +169,10 @@ def _explained(request: Request, decision_id: str) -> dict[str, Any]:
     """Return what the journal knows of a decision, and what the council still does."""
     found = recalled(system_of(request).journal, decision_id)
     try:
-        return found | dict(council_of(request).council_explain(decision_id))
+        known = dict(council_of(request).council_explain(decision_id))
     except UnknownName:
         return found  # it is not among the newest: the journal knows it
+    return found | known | {"earliest_at": _moment(known.get("earliest"))}
 
 
 def _moment(ts: object) -> str | None:

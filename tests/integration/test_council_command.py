@@ -1,0 +1,130 @@
+"""`consilium council` as an operator types it, against a running service and against its journal alone."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from command_line import consilium, fails_in_one_line
+from consilium.app.api.keys import KeyStore
+from consilium.app.bootstrap import SystemClock
+from consilium.app.cli.root import app
+from served import ADMIN_KEY, served
+
+RUNNER = CliRunner()
+
+
+class Desk(NamedTuple):
+    http: httpx.Client
+    folder: Path
+    url: str
+
+    def council(self, *words: str, key: str = ADMIN_KEY, code: int = 0) -> Any:
+        done = RUNNER.invoke(app, ["council", *words, "--url", self.url], env={"CONSILIUM_API_KEY": key})
+        assert done.exit_code == code, done.output
+        return done
+
+    def told(self, *words: str) -> Any:
+        return json.loads(self.council(*words, "--json", "-").stdout)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def wide() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "200")
+        yield
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    folder = tmp_path_factory.mktemp("desk")
+    with served(folder, API__WRITES_PER_MINUTE="0") as http:
+        yield Desk(http, folder, str(http.base_url))
+
+
+@pytest.mark.promise("001", "AI-Supervisor: emergency freeze authority, and the audit trail of a decision")
+def test_an_operator_freezes_looks_reviews_and_explains(desk: Desk) -> None:
+    assert "PAUSED" in desk.council("status").stdout  # nothing is known of an account yet
+    frozen = desk.council("freeze", "--reason", "smoke in the room").stdout
+    decision_id = frozen.strip().rpartition(" ")[2]
+    status = desk.council("status").stdout
+    assert "EMERGENCY (FROZEN)" in status
+    assert "at the earliest" in status
+    assert "supervisor/F0/mode" in desk.council("holds").stdout
+    assert "FROZEN" in desk.council("policy").stdout
+    (shown,) = desk.told("decisions", "--type", "freeze")["decisions"]
+    assert (shown["decision_id"], shown["reason"]) == (decision_id, "smoke in the room")
+    why = desk.council("explain", decision_id).stdout
+    for part in ("smoke in the room", "operator, rule F0", "released by"):
+        assert part in why
+    reviewed = desk.council("review", "--reason", "stops are live").stdout
+    assert reviewed.startswith("freeze is reviewed: ")
+    assert "freeze: admin" in desk.council("status").stdout
+    assert "admin" in desk.council("review", "--reason", "again", code=1).stderr
+    alerts = desk.told("alerts")["alerts"]
+    frozen_alert = next(one for one in alerts if one["kind"] == "frozen")
+    assert "acknowledged" in desk.council("acknowledge", frozen_alert["alert_id"]).stdout
+
+
+def test_a_loosening_is_approved_by_another_person(desk: Desk) -> None:
+    bob, _ = KeyStore(desk.folder, SystemClock()).create("bob", ["read", "override"])
+    headers = {"X-API-Key": ADMIN_KEY}
+    for leverage in (3.0, 6.0):
+        asked = desk.http.post(
+            "/api/federation/risk", headers=headers, json={"max_leverage": leverage, "reason": "x"}
+        )
+    approval_id = asked.json()["approval_id"]
+    assert approval_id in desk.council("approvals").stdout
+    assert "admin twice" in desk.council("approve", approval_id, "--reason", "me", code=1).stderr
+    assert "approved: " in desk.council("approve", approval_id, "--reason", "agreed", key=bob).stdout
+    assert "Nothing waits for anybody." in desk.council("approvals").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("explain", "none"), 2, "decision must be one of"),
+        (("approve", "none", "--reason", "x"), 2, "approval must be one of"),
+        (("acknowledge", "none"), 2, "alert must be one of"),
+        (("review", "--what", "fredze", "--reason", "x"), 2, "did you mean 'freeze'"),
+        (("freeze", "--reason", "two\nlines"), 2, "body.reason"),
+        (("decisions", "--limit", "0"), 2, "--limit"),
+        (("decisions", "--role", "cto"), 2, "query.role"),
+        (("freeze",), 2, "--reason"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_exit_code_two(
+    desk: Desk, words: tuple[str, ...], code: int, told: str
+) -> None:
+    done = desk.council(*words, code=code)
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_key_and_a_service_that_is_not_there_end_with_one(desk: Desk) -> None:
+    assert "must hold a key" in desk.council("status", key="another-key-of-some-length", code=1).stderr
+    for url in ("http://127.0.0.1:9", "nonsense"):
+        done = consilium("council", "status", "--url", url, cwd=desk.folder, CONSILIUM_API_KEY=ADMIN_KEY)
+        assert fails_in_one_line(done, 1).startswith("error: the service must answer; got ")
+
+
+def test_a_decision_is_explained_from_the_journal_when_no_service_runs(desk: Desk, tmp_path: Path) -> None:
+    desk.council("freeze", "--reason", "before the lights went out")
+    (shown,) = desk.told("decisions", "--type", "FREEZE", "--limit", "1")["decisions"]
+    journal = tmp_path / "journal.sqlite"
+    at = {"CONSILIUM_DATA_DIR": str(desk.folder)}
+    done = consilium("journal", "backup", str(journal), "--quiet", cwd=desk.folder, **at)
+    assert done.returncode == 0, done.stderr
+    env = {"CONSILIUM_DATA_DIR": str(tmp_path), "CONSILIUM_PORT": "9"}
+    done = consilium("council", "explain", shown["decision_id"], cwd=tmp_path, **env)
+    assert done.returncode == 0, done.stderr
+    assert "the journal is read" in done.stderr
+    assert shown["reason"] in done.stdout
+    assert "council.commanded" in done.stdout
+    done = consilium("council", "explain", "none", "--database", f"sqlite:///{journal}", cwd=tmp_path, **env)
+    assert done.returncode == 2
+    assert "decision must be one of" in done.stderr
