@@ -139,11 +139,12 @@ def test_the_universe_limits_forecasts_and_entries(ward: Ward, alone: dict[int, 
 def test_weights_of_the_investment_officer_are_allocations_of_the_ensemble(ward: Ward) -> None:
     ward.go(2)
     before = ward.system.pipeline.room.state()
-    for model, sharpe in (("xgboost", 3.0), ("lightgbm", 0.5), ("nhits", 1.0)):
+    for model, win_rate in (("xgboost", 0.8), ("lightgbm", 0.55), ("nhits", 0.65)):
         ward.tell(
             "model.performance_updated",
-            {"model_name": model, "sharpe_ratio": sharpe, "win_rate": 0.6, "trades": 200},
+            {"model_name": model, "sharpe_ratio": 1.0, "win_rate": win_rate, "trades": 200},
         )
+    ward.go(2)  # it speaks once an hour at most
     weights = ward.system.council.policy.weights
     assert sum(weights.values()) == pytest.approx(1.0)
     assert weights["xgboost"] > weights["nhits"] > weights["lightgbm"]

@@ -200,6 +200,7 @@ def trading_status(pipeline: Pipeline) -> dict[str, Any]:
     return figures | {
         "account": "paper",
         "positions": positions,
+        "mode": trading.gate.policy.mode,
         "profile": trading.gate.policy.profile,
         "refusals": dict(trading.gate.refusals),
         "models": {name: book.figures() for name, book in list(books.items())},

@@ -1,0 +1,223 @@
+"""The kill switch: it acts without journal and bus, survives a kill, and ends only by the rule."""
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from consilium.app.council.kill_switch import note_of, path_of, write_note
+from consilium.app.live.assembly import assemble
+from consilium.domain import ConsiliumError, DataProblem, Event, Mode, UsageError
+from council_cases import Ward
+from live_cases import settings_of, store_models
+from live_process import KEY, journal_of, serving
+
+TRUE: dict[str, Any] = {"CONSILIUM_COUNCIL__ENABLED": "true", "CONSILIUM_COUNCIL__START_PROFILE": "NORMAL"}
+FEED = ("--feed", "simulate:symbols=3,bars=540,seed=5", "--speed", "8")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stored")
+    store_models(folder)
+    return folder
+
+
+@pytest.fixture
+def ward(tmp_path: Path, models: Path) -> Iterator[Ward]:
+    with Ward(tmp_path / "ward", models) as made:
+        yield made
+
+
+def with_an_entry(ward: Ward) -> Ward:
+    """Go on until an order that adds risk waits."""
+    while not resting(ward):
+        ward.go()
+    return ward
+
+
+def resting(ward: Ward) -> list[Any]:
+    orders = ward.system.pipeline.accounts.trading.broker.open_orders()
+    return [order for order in orders.values() if not order.reduce_only]
+
+
+@pytest.mark.promise("001", "a halt needs no bus and no database")
+def test_a_halt_acts_while_the_journal_is_away_and_is_written_when_it_is_back(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_an_entry(ward)
+    journal, appended = ward.system.journal, ward.system.journal.append
+
+    def away(events: Sequence[Event]) -> Any:
+        raise DataProblem("the journal must answer", len(events), "wait")
+
+    monkeypatch.setattr(journal, "append", away)
+    mark = ward.head
+    command_id = ward.system.kill("smoke in the room", "ann")
+    assert ward.system.council.policy.mode == Mode.FROZEN
+    assert resting(ward) == []
+    assert path_of(ward.system.settings.data_dir).exists()
+    assert ward.head == mark
+    assert ward.system.kill("again", "bob") == command_id
+    monkeypatch.setattr(journal, "append", appended)
+    ward.until(lambda: ward.head > mark)
+    (commanded,) = ward.events("council.commanded", after=mark)
+    said = ward.events("ai.federation.decision_made", "trading.order_changed", after=mark)
+    assert {event.cause_id for event in said} >= {commanded.event_id}
+    ward.go(5)
+    assert ward.entries(after=mark) == []
+
+
+@pytest.mark.promise(
+    "001", "from a halt to the last cancel it takes less than a second, whatever else is going on"
+)
+def test_a_halt_does_not_wait_for_a_journal_that_hangs(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_an_entry(ward)
+    going_on, appended = threading.Event(), ward.system.journal.append
+    hanging = threading.Event()
+
+    def slow(events: Sequence[Event]) -> Any:
+        hanging.set()
+        going_on.wait(10.0)
+        return appended(events)
+
+    monkeypatch.setattr(ward.system.journal, "append", slow)
+    before = ward.system.pipeline.ts
+    ward.feed.gate.release()
+    assert hanging.wait(10.0)
+    began = time.monotonic()
+    ward.system.kill("it hangs", "ann")
+    took = time.monotonic() - began
+    assert resting(ward) == []
+    assert took < 1.0
+    going_on.set()
+    ward.until(lambda: ward.system.pipeline.ts > before)
+    ward.go(3)
+    rows = ward.system.journal.read(0, 100_000)
+    topics = [row.event.topic for row in rows]
+    # what was concluded before the halt stands before it
+    halted = topics.index("council.commanded")
+    assert any(
+        topic == "market.step_done" and row.event.ts_event > before
+        for topic, row in zip(topics[:halted], rows, strict=False)
+    )
+    ward.system.journal.verify()
+
+
+def test_a_note_of_another_process_freezes_a_running_system_and_a_stopped_one(
+    tmp_path: Path, models: Path
+) -> None:
+    folder = tmp_path / "noted"
+    with Ward(folder, models) as ward:
+        ward.go(3)
+        write_note(folder, note_of("from the command line", "ann"))
+        ward.until(lambda: ward.system.council.policy.mode == Mode.FROZEN)
+    shutil.rmtree(folder)
+    write_note(folder, note_of("before the start", "ann"))
+    with Ward(folder, models, council={"tick_s": 30.0}) as ward:
+        assert ward.system.council.policy.mode == Mode.FROZEN
+        shutil.copytree(models, folder / "models", dirs_exist_ok=True)
+        ward.go(3)
+        assert ward.entries() == []
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"reason": 7}'])
+def test_a_torn_note_is_a_halt_too(tmp_path: Path, models: Path, text: bytes) -> None:
+    path = path_of(tmp_path / "torn")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(text)
+    shutil.copytree(models, tmp_path / "torn" / "models")
+    with Ward(tmp_path / "torn", models) as ward:
+        ward.go(2)
+        assert ward.system.council.policy.mode == Mode.FROZEN
+
+
+@pytest.mark.promise(
+    "001", "a freeze ends only by its rule: time alone never lifts it, two reviews and 120 minutes do"
+)
+def test_a_freeze_ends_by_the_rule_alone_and_its_note_with_it(ward: Ward) -> None:
+    ward.go(2)
+    ward.system.kill("a test", "ann")
+    ward.go(6)
+    assert ward.system.council.policy.mode == Mode.FROZEN
+    with pytest.raises(ConsiliumError):
+        ward.ask("mode", mode="LIVE", duration_minutes=60, person="bob")
+    ward.ask("review", what="freeze", note="looked at", person="ann")
+    ward.go(3)
+    assert ward.system.council.policy.mode == Mode.FROZEN
+    ward.ask("review", what="freeze", note="looked at too", person="bob")
+    assert ward.system.council.policy.mode == Mode.SHADOW
+    ward.until(lambda: not path_of(ward.system.settings.data_dir).exists())
+    ward.go(3)
+    assert ward.system.council.policy.mode == Mode.LIVE
+    assert ward.system.council.policy.profile == "MICRO"
+
+
+def test_without_a_council_there_is_nothing_to_halt_with(tmp_path: Path) -> None:
+    with assemble(settings_of(tmp_path)) as system, pytest.raises(UsageError, match="council"):
+        system.kill("no", "ann")
+
+
+def tell(url: str, sequence: int, **changes: Any) -> httpx.Response:
+    payload = {
+        "total_equity": 10_000.0,
+        "drawdown_pct": 0.11,
+        "max_drawdown_pct": 0.11,
+        "realized_pnl_today": 0.0,
+        "exposure_pct": 0.0,
+        "open_positions": 0,
+        "win_rate": None,
+        "sharpe_ratio": None,
+        "consecutive_losses": 0,
+        "winning_days": 0,
+        "losing_days": 0,
+    }
+    body = {"source": "desk", "sequence": sequence, "ts_event": time.time_ns(), "payload": payload | changes}
+    return httpx.post(
+        f"{url}/api/events/portfolio.snapshot_updated", headers={"X-API-Key": KEY}, json=body, timeout=10.0
+    )
+
+
+@pytest.mark.promise("001", "a freeze survives kill -9 of the real service")
+def test_a_freeze_survives_the_death_of_the_real_service(
+    tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "killed"
+    shutil.copytree(models, folder / "models")
+    with serving(folder, *FEED, **TRUE) as service:
+        service.wait_for_steps(folder, 5)
+        assert service.get("/api/trading/status").json()["mode"] == "LIVE"
+        assert tell(service.url, 1).status_code == 200
+        assert service.get("/api/trading/status").json()["mode"] == "FROZEN"
+        os.kill(service.process.pid, signal.SIGKILL)
+        service.process.wait()
+    with journal_of(folder) as journal:
+        mark = journal.head().offset
+    with serving(folder, *FEED, **TRUE) as service:
+        service.wait_until_ready()
+        assert service.get("/api/trading/status").json()["mode"] == "FROZEN"
+        service.wait_for_steps(folder, 50)
+        assert service.get("/api/trading/status").json()["mode"] == "FROZEN"
+        service.kill()
+    with journal_of(folder) as journal:
+        sent = journal.read(mark, 100_000, topics=["trading.order_sent"])
+        assert [row for row in sent if not row.event.payload["reduce_only"]] == []  # type: ignore[index]
+    # from the snapshot and from zero alike, all that was heard included
+    hashes = []
+    for snapshots in (True, False):
+        settings = settings_of(folder, live={"feed": FEED[1]}, council={"start_profile": "NORMAL"})
+        system = assemble(settings)
+        monkeypatch.setattr(system.feed, "steps", lambda *_: iter(()))
+        if not snapshots:
+            monkeypatch.setattr(system.journal, "load_snapshot", lambda _: None)
+        with system:
+            hashes.append(system.state_hash())
+            assert system.council.policy.mode == Mode.FROZEN
+    assert hashes[0] == hashes[1]
