@@ -3,8 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
-from consilium.council.explaining import RELEASES
 from consilium.council.service import CouncilService
+from consilium.council.table import RULES, released_by
 from consilium.domain import Hold
 from consilium.domain.governance import PRIORITIES
 from consilium.domain.time import SECOND_NS
@@ -38,15 +38,16 @@ def shown(service: CouncilService, now: int) -> dict[str, Any]:
 
 def hold_body(hold: Hold) -> dict[str, Any]:
     """Return a hold with its name, the rank of who holds it, and what ends it."""
-    words, _ = RELEASES.get(hold.rule.partition(":")[0], ("its officer", 0))
+    row = RULES.get(hold.rule.partition(":")[0])
     return {
         "hold_id": hold.hold_id,
         **asdict(hold),
         "priority": PRIORITIES[hold.owner],
-        "released_by": words,
+        "released_by": "its officer" if row is None else released_by(row),
     }
 
 
 def _dwell(hold: Hold) -> int:
     """Return how long a hold stays at least."""
-    return RELEASES.get(hold.rule.partition(":")[0], ("", 0))[1]
+    row = RULES.get(hold.rule.partition(":")[0])
+    return 0 if row is None else row.dwell
