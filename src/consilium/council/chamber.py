@@ -94,7 +94,7 @@ class Chamber:
         performance = model_figures(facts)
         faults = faults_of(facts)
         reviews = self._operators.reviews.persons()
-        holds = dict(standing.holds)
+        holds = {name: standing.holds[name] for name in sorted(standing.holds)}
         rest = (faults, reviews, facts.volumes)
         return Briefing(
             snapshot_id=snapshot_id_of(portfolio, system, ess, performance, standing.policy, holds, rest),

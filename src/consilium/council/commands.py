@@ -286,7 +286,9 @@ class Operators(Permissions):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up what ``state`` returned."""
         waiting = [Approval(**saved) for saved in state["approvals"]]
-        self.approvals = {one.approval_id: one for one in waiting}
+        self.approvals = {
+            one.approval_id: one for one in sorted(waiting, key=lambda one: (one.ts_event, one.approval_id))
+        }
         self.reviews.restore(state["reviews"])
         self.disabled = {name: int(until) for name, until in state["disabled"].items()}
 

@@ -1,5 +1,7 @@
 """Which commands may be carried out: values in their bounds, names that are known, persons who may."""
 
+from math import fsum
+
 from consilium.council.approvals import Approval, PermissionRefused, Reviews, second_person
 from consilium.council.asking import Ask, asks_of, minutes_of, number_of, text_of, told_value
 from consilium.council.facts import Facts
@@ -84,7 +86,7 @@ class Permissions:
             raise PermissionRefused(
                 f"operators may raise the profile to {base} at most", ask.value, "P3 raises it further"
             )
-        for hold in self._standing.holds.values():
+        for _, hold in sorted(self._standing.holds.items()):
             if (
                 hold.key == ask.key
                 and hold.owner == "supervisor"
@@ -103,7 +105,7 @@ class Permissions:
         known = set(self._facts.model_names()) | set(self._standing.base.weights)
         if known and model not in known:
             raise UnknownName("model", model, known)
-        others = sum(
+        others = fsum(
             share_of(hold)
             for hold in self._standing.holds.values()
             if hold.owner == "operator" and hold.key.startswith("allocation:") and hold.key[11:] != model

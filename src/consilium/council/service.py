@@ -192,11 +192,17 @@ class CouncilService:
         answers += conflicts
         if standing.policy != before:
             ids = [answer.decision_id for answer in answers if isinstance(answer, Decision)]
-            named = tuple(dict.fromkeys([*ids, *placed]))
+            named = tuple(dict.fromkeys([*ids, *placed])) or self._sharing()
             answers.append(PolicyChanged(policy=standing.policy, decisions=named, ts_event=at))
         if standing.changed:
             self._changed, self._now = True, at
         return answers
+
+    def _sharing(self) -> tuple[str, ...]:
+        """Name the allocations in force: a model that is new takes its part of what they leave."""
+        holds = self._standing.holds
+        shares = [holds[name].decision_id for name in sorted(holds) if holds[name].key.startswith("alloc")]
+        return tuple(dict.fromkeys(shares))
 
     def check(self, command: CouncilCommanded) -> None:
         """Refuse a command where `handle` would.
