@@ -19,15 +19,18 @@ STYLE = (
 
 def rows_of(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Return the table with and without the council and each rule."""
-    found = [_row("council", report["council"], None), _row("no council", report["no_council"], None)]
-    found[1] = (*found[1][:6], *_difference(report["worth"]["council"]))
-    for rule, worth in report["worth"].items():
-        if rule != "council":
-            found.append((*_row(f"without {rule}", worth["without"], None)[:6], *_difference(worth)))
-    return found
+    others = {"no council": report["worth"]["council"]}
+    small = report["no_council_small"]
+    if small is not None:
+        others[f"no council, {small['profile']}"] = small
+    others |= {f"without {rule}": of for rule, of in report["worth"].items() if rule != "council"}
+    return [
+        (*_row("council", report["council"]), "", "", ""),
+        *((*_row(name, of["without"]), *_difference(of)) for name, of in others.items()),
+    ]
 
 
-def _row(name: str, account: Mapping[str, Any], _: None) -> tuple[str, ...]:
+def _row(name: str, account: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         name,
         f"{account['net_return']:+.2%}",
@@ -35,9 +38,6 @@ def _row(name: str, account: Mapping[str, Any], _: None) -> tuple[str, ...]:
         f"{account['halted']:.1%}",
         f"{account['frozen']:.1%}",
         str(account["fills"]),
-        "",
-        "",
-        "",
     )
 
 

@@ -81,9 +81,10 @@ def replay(
     settings = request.settings
     seed = settings.training.seed
 
-    def played(rows: Collection[str] = (), *, council: bool = True) -> Played:
+    def played(rows: Collection[str] = (), *, council: bool = True, profile: str = "") -> Played:
         section = settings.council.model_copy(update={"enabled": council})
-        own = settings.model_copy(update={"council": section})
+        paper = settings.paper.model_copy(update={"profile": profile or settings.paper.profile})
+        own = settings.model_copy(update={"council": section, "paper": paper})
         return Theatre(history, own, without=frozenset(rows), review_hours=review_hours).play()
 
     progress("the council in force", 0, 1)
@@ -93,6 +94,10 @@ def replay(
     asked = list(dict.fromkeys(without)) or fired
     alone = played(council=False)
     worth = {"council": _worth(whole, alone, seed)}
+    start = settings.council.start_profile
+    small = None
+    if start != settings.paper.profile:
+        small = _worth(whole, played(council=False, profile=start), seed) | {"profile": start}
     for done, rule in enumerate(asked):
         progress("without each rule", done, len(asked), rule)
         # A row that never fired changes nothing: to play without it is to play again.
@@ -105,6 +110,7 @@ def replay(
         "data": _data(history),
         "council": _account(whole),
         "no_council": _account(alone),
+        "no_council_small": small,
         "worth": worth,
         "rules": {rule: _times(whole.fired[rule]) for rule in sorted(whole.fired)},
         "figures": _figures(whole, history),
@@ -250,7 +256,8 @@ def _notes(
     if settings.council.start_profile != settings.paper.profile:
         notes.append(
             f"The council starts in {settings.council.start_profile}; without it the account trades in "
-            f"{settings.paper.profile} from its first bar."
+            f"{settings.paper.profile} from its first bar. Whether the council did more than trade less is "
+            f"what the account that is always in {settings.council.start_profile} tells."
         )
     if history.models:
         notes.append("Weights of the CIO reach the consensus; its trust and gates stay those of the run.")
