@@ -197,6 +197,9 @@ def test_an_api_worker_shows_what_the_others_conclude_and_takes_commands(
         assert "quantum:federation:metrics" in keys_of(fresh_valkey)
         told = json.loads(keys_of(fresh_valkey)["quantum:consensus:signal"])
         assert (told["symbol"], told["models_used"]) == ("SIM00", 2)
+        figures = httpx.get(f"{url}/metrics", headers=head, timeout=20.0).text
+        assert 'consilium_coverage{level="full"} 1.0' in figures
+        assert 'consilium_model_trust{model="xgb"}' in figures
         workers = until_told(url, lambda why: "no sign of life" not in why)
         assert workers == "warn: market: the feed has ended"
         trading.kill()

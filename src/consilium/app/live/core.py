@@ -186,7 +186,7 @@ class Core(Governing):
         except ConsiliumError as error:
             self.troubles["engine"] = f"cannot recover: {' '.join(str(error).split())}"
             log.error("%s", self.troubles["engine"])  # noqa: TRY400 - a user's to cure, in one line
-        except Exception as error:
+        except Exception as error:  # whatever it was, the service lives to say so
             self.troubles["engine"] = f"cannot recover: {' '.join(str(error).split())}"
             log.exception("recovery failed")
 

@@ -110,7 +110,7 @@ class RedisTransport:
         def work(client: Any) -> bool | None:
             try:
                 client.xgroup_create(self._stream, group, id=f"{after}-0", mkstream=True)
-            except Exception as error:
+            except Exception as error:  # its class is of a package that may not be there
                 if "BUSYGROUP" not in str(error):
                     raise
             return True
@@ -157,7 +157,7 @@ class RedisTransport:
         def told(client: Any) -> Taken | None:
             try:
                 return work(client)
-            except Exception as error:
+            except Exception as error:  # as above
                 if "NOGROUP" in str(error):
                     return _UNKNOWN
                 raise
