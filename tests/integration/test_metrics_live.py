@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from consilium.app.api.frame import make_api
 from consilium.app.api.keys import KeyStore
 from consilium.app.bootstrap import SystemClock
+from consilium.app.council import figures
 from consilium.app.live.assembly import assemble
 from consilium.app.live.system import LiveSystem
 from consilium.app.log import trace_id, traced
@@ -64,6 +65,7 @@ def _scrape(registry: CollectorRegistry) -> dict[tuple[str, tuple[tuple[str, str
 def _known(registry: CollectorRegistry) -> set[str]:
     """Return every name that a query may use."""
     table = {name: kind for name, (kind, _) in METRICS.items()}
+    table |= {f"council_{name}": kind for name, (kind, _) in figures.METRICS.items()}
     kinds = {f"{PREFIX}{name.removesuffix('_total')}": kind for name, kind in table.items()}
     kinds |= {family.name: family.type for family in registry.collect()}
     ends = {
@@ -177,5 +179,6 @@ def test_labels_that_queries_choose_by_exist(registry: CollectorRegistry) -> Non
 
 def test_the_page_of_operations_lists_every_figure(registry: CollectorRegistry) -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
-    names = {f"{PREFIX}{name}" for name in METRICS} | {f"{PREFIX}step_seconds", f"{PREFIX}cycle_seconds"}
+    names = {f"{figures.PREFIX}{name}" for name in figures.METRICS}
+    names |= {f"{PREFIX}{name}" for name in METRICS} | {f"{PREFIX}step_seconds", f"{PREFIX}cycle_seconds"}
     assert {name for name in names if f"`{name}`" not in page} == set()

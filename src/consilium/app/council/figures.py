@@ -32,7 +32,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "pages_waiting": ("gauge", "Pages that a sender has still to carry."),
     "halted_seconds_total": ("counter", "Time in FROZEN or EMERGENCY, by the council's clock."),
 }
-"""Name without its prefix: type and help. docs/council.md lists them."""
+"""Name without its prefix: type and help. docs/operations.md lists them."""
 
 log = structlog.get_logger("consilium.metrics")
 
