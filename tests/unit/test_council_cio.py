@@ -77,6 +77,14 @@ def test_c1_moves_within_the_week_only_for_more_than_five_points_and_after_an_ho
     assert found.rules(MINUTE) == ["C1"]
 
 
+@pytest.mark.parametrize(("first", "third", "moves"), [(1.1996, 1.8004, False), (1.2004, 1.7996, True)])
+def test_c1_moves_for_just_more_than_five_points(first: float, third: float, moves: bool) -> None:
+    found = desk(performance={"a": model(1.0), "b": model(1.0), "c": model(2.0)})
+    found.see()
+    after = {"a": model(first), "b": model(1.0), "c": model(third)}
+    assert (found.rules(HOUR, performance=after) == ["C1"]) is moves
+
+
 def test_c1_weighs_anew_each_week() -> None:
     found = desk(performance={"a": model(1.0), "b": model(1.0), "c": model(1.0)})
     found.see()
