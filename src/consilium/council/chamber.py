@@ -128,7 +128,7 @@ class Chamber:
         if briefing.ess != self._ess:
             self._ess, standing.changed = briefing.ess, True
         proposals, answers = self._conclude(briefing)
-        if answers:
+        if self._unknown(briefing) != unknown:  # an officer failed, or speaks again
             unknown = self._unknown(briefing)
             why = guard(standing, unknown, at) or why
         sitting = Sitting(self._rules, standing, self._overridden, briefing, stamp)

@@ -139,8 +139,6 @@ class Sitting:
 
     def _motion(self, role: Role, proposal: Proposal) -> Motion | None:
         """Return what a proposal would change; None where it is nothing, or not its officer's to say."""
-        if proposal.rule in self._rules.disabled_rules:
-            return None
         try:
             self._check(role, proposal)
         except InvalidValue as error:
