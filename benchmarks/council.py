@@ -20,10 +20,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+import council_random as randomly
 from consilium.council.rules import CouncilRules
 from consilium.council.service import CouncilService
-
-import council_random as randomly
 from consilium.domain import AccountReported, HealthReported
 
 SECOND = 1_000_000_000

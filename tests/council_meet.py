@@ -79,7 +79,9 @@ def meet(base: Policy, holds: Iterable[Hold]) -> dict[str, object]:
             if h.key == waiver.key and (h.owner in ("supervisor", "operator") or h.ts_event > waiver.ts_event)
         ]
         loosened = _tightest(raised, [*kept, waiver])
-        if _allows_more(waiver.key, loosened[waiver.key], result[waiver.key]):
+        if waiver.key == "symbols" and result["symbols"] is not None:
+            result["symbols"] = result["symbols"] | loosened["symbols"]
+        elif _allows_more(waiver.key, loosened[waiver.key], result[waiver.key]):
             result |= {name: loosened[name] for name in PARTS.get(waiver.key, (waiver.key,))}
     return result
 

@@ -238,17 +238,17 @@ class Most:
     symbols: int | None
 
 
-def most(now: Briefing, before: Briefing | None, floor: float = 1000.0) -> Most:
+def most(now: Briefing, before: Briefing | None, floor: float = 1000.0, *, ceo: bool = True) -> Most:
     """Return the loosest policy that figures alone permit; holds from before may be tighter."""
     modes = ["LIVE"]
     modes += ["FROZEN"] * bool(freezes(now, before, floor))
-    modes += ["EMERGENCY"] * m1(now)
-    modes += ["PAUSED"] * (m2(now) or now.portfolio.late or not now.system or not now.ess)
-    modes += ["SHADOW"] * m3(now)
+    modes += ["EMERGENCY"] * (ceo and m1(now))
+    modes += ["PAUSED"] * ((ceo and m2(now)) or now.portfolio.late or not now.system or not now.ess)
+    modes += ["SHADOW"] * (ceo and m3(now))
     once = r1_limits(1, now.base) if r1(now) else r1_limits(0, now.base)
     return Most(
         mode=tightest_mode(modes),
-        profile="MICRO" if p1(now) else "AGGRESSIVE",
+        profile="MICRO" if ceo and p1(now) else "AGGRESSIVE",
         leverage=once["max_leverage"],
         position=once["max_position_usd"],
         exposure=once["max_exposure"],
@@ -279,7 +279,11 @@ def allocation(scores: Sequence[float]) -> list[float]:
             least = middle
         else:
             most_ = middle
-    return filled(most_)
+    weights = filled(most_)
+    silent = [place for place, score in enumerate(positive) if score == 0.0]
+    for place in silent:
+        weights[place] += (1.0 - sum(filled(most_))) / len(silent)
+    return weights
 
 
 def shrunk_score(sharpe: float, win_rate: float, days: int) -> float:

@@ -8,10 +8,10 @@ import time
 from typing import Any
 
 import pytest
-from consilium.council.rules import CouncilRules
-from consilium.council.service import CouncilService
 
 import council_random as randomly
+from consilium.council.rules import CouncilRules
+from consilium.council.service import CouncilService
 from consilium.domain import AccountReported, HealthReported, ReportRefused, TimePassed
 from council_oracle import DAY, SECOND
 
@@ -85,7 +85,7 @@ def test_a_report_of_the_future_is_refused() -> None:
     service = _awake()
     service.handle(TimePassed(ts_event=START + SECOND))
     state = service.state_hash()
-    outputs = _report(service, 2, START + 7 * SECOND)
+    outputs = _report(service, 2, START + 7 * SECOND, received_at=START + SECOND)
     assert [type(one) for one in outputs] == [ReportRefused]
     assert service.state_hash() == state
 
