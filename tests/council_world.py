@@ -166,11 +166,14 @@ class World:
         step = max(1, span // pieces)
         for one in self.sources.values():
             one.interval_ns = step
+        quiet = {"positions": 0, "exposure": 0.0} | figures
+        for name in list(self.sources):
+            self.report(name, 0.0, **quiet)  # says how long the next may take
         for _ in range(pieces):
             self.now += step
             self.health()
             for name in list(self.sources):
-                self.report(name, 0.0, **({"positions": 0, "exposure": 0.0} | figures))
+                self.report(name, 0.0, **quiet)
             self.hear(TimePassed(ts_event=self.now))
 
     # --- operators ----------------------------------------------------------------------------------------
@@ -344,9 +347,16 @@ class World:
 
     def recover(self, days: int = 75) -> None:
         """Walk the path back of ordinary events and permitted reviews; LIVE and NORMAL must be at its end."""
+        self.tick(600)
+        self.report()
+        self.health()
         for name in list(self.sources)[1:]:
             self.command("retire", {"source": name})
             del self.sources[name]
+        for name, hold in sorted(self.council.holds.items()):
+            if hold.owner == "operator" and hold.expires_at is None:
+                self.command("release", {"hold_id": name}, "ann")
+                self.approve("bob")
         for role in ("ceo", "cio", "cfo", "researcher"):
             if not self.council.roles[role]:
                 self.command("role", {"role": role, "enabled": True})

@@ -294,7 +294,7 @@ def _run(machine: type[CouncilMachine], examples: int, steps: int) -> None:
 
 @pytest.mark.parametrize(
     ("examples", "steps"),
-    [(25, 40), pytest.param(4_000 if FULL else 400, 60, marks=pytest.mark.long)],
+    [(12, 30), pytest.param(4_000 if FULL else 400, 60, marks=pytest.mark.long)],
 )
 def test_a_council_keeps_its_invariants_whatever_it_hears(examples: int, steps: int) -> None:
     _run(CouncilMachine, examples, steps)
@@ -308,7 +308,7 @@ class RecoveringMachine(CouncilMachine):
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(2, 25), pytest.param(200 if FULL else 40, 60, marks=pytest.mark.long)]
+    ("examples", "steps"), [(1, 20), pytest.param(200 if FULL else 40, 60, marks=pytest.mark.long)]
 )
 def test_from_every_state_there_is_a_way_back_to_live_and_normal(examples: int, steps: int) -> None:
     _run(RecoveringMachine, examples, steps)
