@@ -37,7 +37,17 @@ WHOLE = BeforeValidator(_whole)
 Count = Annotated[int, Field(ge=0, le=1_000_000_000), WHOLE]
 # The last one that a double holds too: clients that count in doubles would go beyond 64 bits at the next.
 LATEST_NS = 2**63 - 1024
-Moment = Annotated[int, Field(ge=0, le=LATEST_NS, description="UTC nanoseconds since the epoch."), WHOLE]
+# What is described is the bound; the few integers that a double cannot tell from it are taken as well.
+Moment = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=2**63 - 1,
+        description="UTC nanoseconds since the epoch.",
+        json_schema_extra={"maximum": LATEST_NS},
+    ),
+    WHOLE,
+]
 
 # A float that is no number, a text that reads as one: none of these is what somebody meant.
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True, protected_namespaces=())
