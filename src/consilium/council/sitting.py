@@ -1,6 +1,6 @@
 """One sitting: officers' proposals become decisions, and decisions become holds.
 
-Of two decisions of one kind the higher authority's is published; what the other would tighten stands too,
+Of two decisions of one kind that differ the higher authority's is published; what the other would tighten stands too,
 what it would loosen does not. While required facts are unknown nothing is loosened.
 """
 
@@ -28,6 +28,8 @@ from consilium.domain.governance import PRIORITIES
 Told = Decision | ConflictResolved | ReportRefused
 ALWAYS_TOLD = frozenset((DecisionKind.RESEARCH_TASK.value, DecisionKind.FREEZE.value))
 """Kinds of which each proposal counts: an officer makes them on an edge only."""
+BESIDE = frozenset(("duration_minutes", "expired", "hold_ids"))
+"""Keys of payloads that two decisions may differ in without a conflict."""
 LIVE_AGAIN = "M4"
 """A row that is proposed on an edge only and always says the same."""
 ONE_OFFICERS = frozenset((DecisionKind.OVERRIDE.value, DecisionKind.FREEZE.value))
@@ -211,7 +213,7 @@ class Sitting:
         for motion in sorted(motions, key=lambda motion: motion.decision.priority):
             decision = motion.decision
             winner = winners.setdefault(decision.kind, motion)
-            if winner.decision.officer == decision.officer or decision.kind in ONE_OFFICERS:
+            if decision.kind in ONE_OFFICERS or not differ(winner.decision, decision):
                 kept.append(motion)
                 continue
             self.told.append(conflict(winner.decision, decision))
@@ -270,6 +272,14 @@ class Sitting:
                 self.placed_by.append(motion.decision.decision_id)
 
 
+def differ(first: Decision, second: Decision) -> bool:
+    """Whether two officers say different things; how long it lasts, and what ended, is no difference."""
+    mine, others = (
+        {name: value for name, value in one.payload.items() if name not in BESIDE} for one in (first, second)
+    )
+    return first.officer != second.officer and mine != others
+
+
 def conflict(winner: Decision, loser: Decision) -> ConflictResolved:
     """Return the record of two decisions of one kind."""
     return ConflictResolved(
@@ -297,7 +307,7 @@ def unresolved(told: Iterable[object]) -> list[ConflictResolved]:
     for kind, decisions in by_kind.items():
         winner = min(decisions, key=lambda decision: decision.priority)
         if kind not in ONE_OFFICERS:
-            found += [conflict(winner, one) for one in decisions if one.officer != winner.officer]
+            found += [conflict(winner, one) for one in decisions if differ(winner, one)]
     return found
 
 
