@@ -11,6 +11,7 @@ from decimal import Decimal
 import council_meet as force
 import council_oracle as oracle
 from consilium.council.service import CouncilService
+from consilium.council.sitting import differ
 from consilium.domain import (
     Briefing,
     ConflictResolved,
@@ -331,8 +332,11 @@ class Laws:
             and not one.payload.get("expired")
         ]
         for kind in {one.kind for one in stand}:
-            officers = {one.officer for one in stand if one.kind == kind}
-            _law("one officer prevails in a kind", len(officers) == 1 or kind == "OVERRIDE", kind, officers)
+            told = [one for one in stand if one.kind == kind]
+            officers = {one.officer for one in told}
+            agreed = not any(differ(told[0], one) for one in told)
+            one_voice = len(officers) == 1 or agreed or kind == "OVERRIDE"
+            _law("one officer prevails in a kind", one_voice, kind, officers)
 
 
 def _law(name: str, holds: object, *why: object) -> None:
