@@ -84,12 +84,14 @@ class Served:
         self.wait_for("/readyz", lambda answer: "feed has ended" in answer.text, seconds)
 
     def wait_for_steps(self, folder: Path, count: int, seconds: float = 60.0) -> None:
-        """Wait until the journal has at least so many steps."""
-        until = time.monotonic() + seconds
-        while steps_in(folder) < count:
+        """Wait until the journal has at least so many steps, as long as there is one now and then."""
+        seen, until = -1, 0.0
+        while (found := steps_in(folder)) < count:
             if self.process.poll() is not None:
                 raise AssertionError(f"the service ended with {self.process.returncode}: {self.errors()}")
-            assert time.monotonic() < until, f"{steps_in(folder)} of {count} steps after {seconds} s"
+            if found > seen:
+                seen, until = found, time.monotonic() + seconds
+            assert time.monotonic() < until, f"{found} of {count} steps, and no other in {seconds} s"
             time.sleep(0.01)
 
     def wait_for(self, path: str, good: Callable[[httpx.Response], bool], seconds: float) -> None:
