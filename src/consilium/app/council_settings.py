@@ -65,6 +65,8 @@ class Council(BaseModel):
         From one look at the clock to the next.
     disk_gb
         Free space in the data folder below which the system is degraded; a fifth of it is critical.
+    advice
+        Whether a learned forecast of drawdown may tighten, once it has earned it; it is off by default.
     alerts
         Whom it calls.
     """
@@ -79,4 +81,5 @@ class Council(BaseModel):
     one_person: bool = False
     tick_s: Annotated[float, Field(gt=0.0, le=60.0, allow_inf_nan=False)] = 1.0
     disk_gb: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1.0
+    advice: bool = False
     alerts: Alerts = Alerts()

@@ -6,10 +6,14 @@ advice ends with the forecast's horizon, and nobody waits for it. A forecast tha
 known without it (the past rate, and the fixed rules) is heard and does nothing.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from consilium.council.afterwards import policy_after
 from consilium.council.holds import PROFILE_ORDER
-from consilium.domain import Hold, Policy
+from consilium.council.payloads import kind_of, payload_of
+from consilium.council.role import Proposal
+from consilium.domain import Briefing, Hold, Policy
 from consilium.domain.checks import require_at_least, require_fraction, require_name
 
 EXPOSURE_FROM = 0.35
@@ -86,6 +90,27 @@ def holds_of(advice: Advice, base: Policy) -> tuple[Hold, ...]:
         lower = PROFILE_ORDER[max(PROFILE_ORDER.index(base.profile) - 1, 0)]
         found.append(_hold("ceo", "A1", "profile", lower, told, advice))
     return tuple(found)
+
+
+def lasts(standing: Hold | None, wanted: Hold) -> bool:
+    """Whether a hold that stands says the same for at least half of the time: it is not told anew."""
+    if standing is None or standing.value != wanted.value:
+        return False
+    ends, wished = standing.expires_at, wanted.expires_at
+    return ends is None or wished is None or ends - wanted.ts_event > (wished - wanted.ts_event) / 2
+
+
+def tightening(hold: Hold, briefing: Briefing, symbols: Iterable[str]) -> Proposal:
+    """Return the proposal of an officer that places a hold of advice and releases nothing."""
+    kind = kind_of(hold.key)
+    return Proposal(
+        rule=hold.rule,
+        kind=kind,
+        payload=payload_of(kind, policy_after(briefing, [hold]), symbols),
+        reason=hold.reason,
+        holds=(hold,),
+        expires_at=hold.expires_at,
+    )
 
 
 def _hold(owner: str, rule: str, key: str, value: float | str, told: str, advice: Advice) -> Hold:

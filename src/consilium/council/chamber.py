@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from consilium.council.advice import Advice, holds_of, lasts, tightening
 from consilium.council.briefing import (
     account_figures,
     ess_level,
@@ -84,6 +85,22 @@ class Chamber:
         placed += sitting.placed_by
         self._settle_reviews(sitting.told, ())
         return [*answers, *sitting.told]
+
+    def advise(self, advice: Advice, at: int, stamp: Stamp, placed: list[str]) -> list[Answer]:
+        """Place what follows from advice, in the name of the officers that it speaks to."""
+        briefing = self.brief(at)
+        proposals = [
+            (self.members[hold.owner], tightening(hold, briefing, self._operators.symbols()))
+            for hold in holds_of(advice, briefing.base)
+            if hold.owner in self.members and hold.owner not in self._operators.disabled
+            if not lasts(briefing.holds.get(hold.hold_id), hold)
+        ]
+        if not proposals:
+            return []
+        sitting = Sitting(self._rules, self._standing, self._overridden, briefing, stamp)
+        sitting.resolve(proposals, None, fresh=True)
+        placed += sitting.placed_by
+        return list(sitting.told)
 
     def brief(self, at: int) -> Briefing:
         """Return the facts at an instant; nothing changes."""

@@ -23,6 +23,8 @@ UP_DRAWDOWN = 0.03
 UP_WIN_RATE = 0.60
 UP_SHARPE = 1.5
 UP_EVERY = 72 * HOUR
+STEPS = frozenset(("P0", "P1", "P2", "P3", "P4"))
+"""Rows that go up and down; advice (A1) bounds beside them and is none of their steps."""
 LAST_STEP = 0.75
 """R1's limits as a share of base at its last step back."""
 QUIET_FOR = 14 * DAY
@@ -93,7 +95,11 @@ class Steps:
 
 def take_steps(briefing: Briefing, timers: Timers) -> Steps:
     """Carry out P1 to P4."""
-    own = {h.rule: h for h in briefing.holds.values() if h.owner == "ceo" and h.key == "profile"}
+    own = {
+        h.rule: h
+        for h in briefing.holds.values()
+        if h.owner == "ceo" and h.key == "profile" and h.rule in STEPS
+    }
     steps = Steps(briefing, own)
     lowest = _lowest(briefing)
     down = _down(briefing, timers)

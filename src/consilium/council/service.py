@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from consilium.council.advice import Advice
 from consilium.council.approvals import Approval
 from consilium.council.briefing import unknown_parts
 from consilium.council.chamber import Answer, Chamber
@@ -43,7 +44,8 @@ from consilium.domain import (
 from consilium.domain.digest import digest
 from consilium.domain.time import DAY_NS, MINUTE_NS, SECOND_NS
 
-Heard = AccountReported | HealthReported | ModelReported | VolumesReported | TimePassed | CouncilCommanded
+Report = AccountReported | HealthReported | ModelReported | VolumesReported
+Heard = Report | TimePassed | CouncilCommanded | Advice
 STATE_VERSION = 1
 
 
@@ -168,7 +170,7 @@ class CouncilService:
                 answers.append(_refused(message, refusal, self._now))
                 continue
             heard.append(message)
-            if not isinstance(message, TimePassed | CouncilCommanded):
+            if isinstance(message, Report):
                 self._facts.hear(message)
                 standing.changed = True
         if not heard:
@@ -187,6 +189,9 @@ class CouncilService:
             if isinstance(message, CouncilCommanded):
                 answers += self._chamber.command(message, at, stamp, placed)
         answers += self._chamber.sit(at, stamp, placed)
+        for message in heard:
+            if isinstance(message, Advice):
+                answers += self._chamber.advise(message, at, stamp, placed)
         conflicts = unresolved(answers)
         standing.counts["conflicts"] += len(conflicts)
         answers += conflicts
@@ -216,7 +221,7 @@ class CouncilService:
 
     def _refusal(self, message: Heard) -> str:
         """Say why a message changes nothing; empty if it may."""
-        if isinstance(message, TimePassed):
+        if isinstance(message, TimePassed | Advice):
             return "the clock went back" if message.ts_event < self._now else ""
         if isinstance(message, CouncilCommanded):
             try:
@@ -332,6 +337,8 @@ def _cause_of(message: Heard) -> str:
         return message.command_id
     if isinstance(message, AccountReported | HealthReported | ModelReported):
         return f"{message.source}#{message.sequence}"
+    if isinstance(message, Advice):
+        return f"{message.source}#{message.ts_event}"
     return f"{'volumes' if isinstance(message, VolumesReported) else 'time'}#{message.ts_event}"
 
 

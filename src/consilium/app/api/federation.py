@@ -215,6 +215,9 @@ class FederationStatus(BaseModel):
     mode: str
     detail: str
     profile: str
+    advice: dict[str, Any] | None = Field(
+        default=None, description="The learned forecast of drawdown and its scores; absent where it is off."
+    )
 
 
 class DecisionShown(BaseModel):

@@ -8,8 +8,9 @@ Beside it stand two forecasts that anyone can make: the past rate, and the past 
 rule R1 would fire (drawdown up by more than 2 points in 24 hours).
 """
 
+import base64
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from math import log
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilium.council.advice import Advice
+from consilium.domain import DAY_NS, Candle
 from consilium.training.judge.diebold_mariano import mean_test
 
 Floats = NDArray[np.float64]
@@ -28,8 +30,8 @@ REFIT = 168
 """Rows from one fit to the next."""
 
 FEWEST_ROWS, FEWEST_EVENTS = 500, 20
-KEPT = 8_760
-"""Rows that are learned from at most: a year of hours."""
+KEPT = 4_380
+"""Rows that are learned from, and scored, at most: half a year of hours."""
 
 RIDGE = 1.0
 NEWTON_STEPS = 25
@@ -103,9 +105,11 @@ class DrawdownForecaster:
         self._market: deque[float] = deque(maxlen=168)
         self._open: deque[tuple[Floats, float, bool, tuple[float, float, float]]] = deque()
         self._rows: deque[tuple[Floats, float]] = deque(maxlen=KEPT)
-        self._losses: list[tuple[float, float, float]] = []
+        self._losses: deque[tuple[float, float, float]] = deque(maxlen=KEPT)
         self._counts = [[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]
-        self._events = 0
+        self._came: deque[float] = deque(maxlen=KEPT)
+        self.newest: float | None = None
+        """The newest probability; None before the first close."""
         self._since = 0
         self._weights: Floats | None = None
         self._centre = self._scale = np.zeros(0)
@@ -132,6 +136,7 @@ class DrawdownForecaster:
         row = self._features(exposure)
         fires = drawdown - min(self._drawdowns) > RISE
         said = self._said(row, fires)
+        self.newest = said[0]
         self._open.append((row, nav, fires, said))
         return Advice(
             source="logistic",
@@ -149,7 +154,7 @@ class DrawdownForecaster:
         row, nav, fires, said = self._open.popleft()
         lowest = min(list(self._navs)[-self.horizon :])
         came = float(1.0 - lowest / nav > self.depth)
-        self._events += int(came)
+        self._came.append(came)
         self._losses.append(tuple((p - came) ** 2 for p in said))  # type: ignore[arg-type]  # three of them
         for place in (0, 1 + fires):
             self._counts[place][0] += came
@@ -219,17 +224,122 @@ class DrawdownForecaster:
             over_rate_se=over_rate.standard_error,
             over_rule=over_rule.mean,
             over_rule_se=over_rule.standard_error,
-            events=self._events,
+            events=int(sum(self._came)),
             rows=rows,
             earned=rows >= FEWEST_SCORED * self.horizon
             and all(s is not None and s < -EARNED_ERRORS for s in both),
         )
+
+    def state(self) -> dict[str, Any]:
+        """Return all that is remembered, as JSON values."""
+        rows = [[*row.tolist(), came] for row, came in self._rows]
+        return {
+            "navs": list(self._navs),
+            "drawdowns": list(self._drawdowns),
+            "market": list(self._market),
+            "open": [[row.tolist(), nav, fires, list(said)] for row, nav, fires, said in self._open],
+            "rows": packed(np.array(rows, dtype=np.float64).reshape(-1, len(FEATURES) + 1)),
+            "losses": packed(np.array(self._losses, dtype=np.float64).reshape(-1, 3)),
+            "came": list(self._came),
+            "counts": [list(counts) for counts in self._counts],
+            "since": self._since,
+            "fit": None
+            if self._weights is None
+            else [self._weights.tolist(), self._centre.tolist(), self._scale.tolist()],
+            "earned": self._earned,
+            "newest": self.newest,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what ``state`` returned."""
+        for name in ("navs", "drawdowns", "market", "came"):
+            kept = getattr(self, f"_{name}")
+            kept.clear()
+            kept.extend(state[name])
+        self._open.clear()
+        for row, nav, fires, said in state["open"]:
+            self._open.append((np.array(row), nav, fires, (said[0], said[1], said[2])))
+        self._rows.clear()
+        self._rows.extend((row[:-1], float(row[-1])) for row in unpacked(state["rows"], len(FEATURES) + 1))
+        self._losses.clear()
+        self._losses.extend((a, b, c) for a, b, c in unpacked(state["losses"], 3).tolist())
+        self._counts = [list(counts) for counts in state["counts"]]
+        self._since, self._earned, self.newest = int(state["since"]), state["earned"], state["newest"]
+        self._weights = None
+        if state["fit"] is not None:
+            self._weights, self._centre, self._scale = (np.array(part) for part in state["fit"])
 
     def weights(self) -> dict[str, float]:
         """Return what the newest fit weighs by, per standard deviation of each figure; empty before one."""
         if self._weights is None:
             return {}
         return dict(zip((*FEATURES, "constant"), self._weights.tolist(), strict=True))
+
+
+def packed(rows: Floats) -> str:
+    """Write floats as text that keeps every bit."""
+    return base64.b64encode(np.ascontiguousarray(rows, dtype="<f8").tobytes()).decode()
+
+
+def unpacked(text: str, width: int) -> Floats:
+    """Return the rows that `packed` wrote."""
+    return np.frombuffer(base64.b64decode(text), dtype="<f8").astype(np.float64).reshape(-1, width)
+
+
+class Adviser:
+    """Brings a forecaster the figures of each close of a service or of a replay.
+
+    Parameters
+    ----------
+    interval_ns
+        Length of a bar; a day ahead is forecast.
+    """
+
+    def __init__(self, interval_ns: int) -> None:
+        self.forecaster = DrawdownForecaster(
+            horizon=max(round(DAY_NS / interval_ns), 1), interval_ns=interval_ns
+        )
+        self._closes: dict[str, float] = {}
+
+    def warm_up(self, candles: Iterable[Candle]) -> None:
+        """Take in the closes from before the first step."""
+        self._closes |= {candle.symbol: candle.close for candle in candles}
+
+    def close(
+        self, ts: int, candles: Iterable[Candle], *, nav: float, drawdown: float, exposure: float
+    ) -> Advice:
+        """Return the advice of one close, from its candles and the account."""
+        moved = []
+        for candle in candles:
+            if candle.symbol in self._closes:
+                moved.append(log(candle.close / self._closes[candle.symbol]))
+            self._closes[candle.symbol] = candle.close
+        return self.forecaster.update(
+            ts,
+            nav=nav,
+            drawdown=drawdown,
+            exposure=exposure,
+            market=sum(moved) / len(moved) if moved else 0.0,
+        )
+
+    def shown(self) -> dict[str, Any]:
+        """Return the newest forecast, and how forecasts have done beside the fixed rule, as plain JSON."""
+        forecaster = self.forecaster
+        return forecaster.score().as_dict() | {
+            "probability": forecaster.newest,
+            "depth": forecaster.depth,
+            "horizon_bars": forecaster.horizon,
+            "weights": forecaster.weights(),
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Return all that is remembered, as JSON values."""
+        return {"closes": dict(self._closes), "forecaster": self.forecaster.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what ``state`` returned."""
+        self._closes = dict(state["closes"])
+        self.forecaster.restore(state["forecaster"])
 
 
 def _spread(values: Sequence[float]) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from consilium import __version__
 from consilium.app.backtest.request import BacktestRequest
-from consilium.app.council.forecasting import DrawdownForecaster
+from consilium.app.council.forecasting import Adviser
 from consilium.app.council_replay.evidence import SAME, paired_difference
 from consilium.app.council_replay.history import History, history_of, history_of_signals
 from consilium.app.council_replay.playing import Played, Theatre
@@ -23,7 +23,7 @@ SCHEMA = "consilium.council_replay/1"
 KEPT = ("O1", "U1")
 """Rows that cannot be left out: what persons ask for, and the only way out of a freeze."""
 
-TABLE = tuple(rule for rule in RULES if rule not in KEPT)
+TABLE = (*(rule for rule in RULES if rule not in KEPT), "A1", "A2")
 """Rows that can be left out."""
 
 HALTED = ("PAUSED", "SHADOW", "REDUCING", "EMERGENCY", "FROZEN")
@@ -203,27 +203,17 @@ def _figures(played: Played, history: History) -> dict[str, Any]:
 
 def _advice(history: History, played: Played) -> dict[str, Any]:
     """Score the learned forecast of drawdown on this account, beside the fixed rule and the past rate."""
-    bars = max(round(24 * HOUR_NS / history.interval_ns), 1)
-    forecaster = DrawdownForecaster(horizon=bars, interval_ns=history.interval_ns)
-    before: dict[str, float] = {candle.symbol: candle.close for candle in history.warm}
+    adviser = Adviser(history.interval_ns)
+    adviser.warm_up(history.warm)
     for k, close in enumerate(history.closes):
-        moved = []
-        for candle in close.candles:
-            if candle.symbol in before:
-                moved.append(float(np.log(candle.close / before[candle.symbol])))
-            before[candle.symbol] = candle.close
-        forecaster.update(
+        adviser.close(
             close.ts,
+            close.candles,
             nav=played.nav[k],
             drawdown=played.drawdown[k],
             exposure=played.exposure[k],
-            market=float(np.mean(moved)) if moved else 0.0,
         )
-    return forecaster.score().as_dict() | {
-        "horizon_bars": bars,
-        "depth": forecaster.depth,
-        "weights": forecaster.weights(),
-    }
+    return adviser.shown()
 
 
 def _log(played: Played) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from consilium.app.council.forecasting import Adviser
 from consilium.app.council.making import make_council
 from consilium.app.council.translate import report_of
 from consilium.app.live.account import Accounts
@@ -75,15 +76,21 @@ class CouncilRoom:
         """Our own, as it was told last."""
         self._learned_until: dict[str, int] = {}
         self._day: int | None = None
+        self._adviser: Adviser | None = None
         if self.service is not None:
             accounts.trading.set_policy(self.service.policy)
+            if settings.council.advice and terms.interval_ns > 0:
+                self._adviser = Adviser(terms.interval_ns)
 
     # what it hears
 
     def warm_up(self, candles: Iterable[Candle]) -> None:
         """Count what was traded before the first step."""
+        candles = list(candles)
         for candle in candles:
             self._turnover.add(candle)
+        if self._adviser is not None:
+            self._adviser.warm_up(candles)
 
     def pool(self, change: PoolChanged) -> None:
         """Know how old the models are."""
@@ -119,7 +126,15 @@ class CouncilRoom:
         if self.health is not None:
             self.health = replace(self.health, sequence=self.sequence, ts_event=ts)
             reports.append(self.health)
-        reports.append(self._of_account(ts))
+        account = self._of_account(ts)
+        reports.append(account)
+        if self._adviser is not None:
+            books = self._accounts.trading.portfolio
+            reports.append(
+                self._adviser.close(
+                    ts, fresh, nav=books.nav, drawdown=books.drawdown, exposure=account.exposure or 0.0
+                )
+            )
         return [*out, *self.hear(reports)]
 
     def hear(self, messages: Sequence[Any]) -> list[Any]:
@@ -231,6 +246,10 @@ class CouncilRoom:
             return None
         return frozenset(self.service.policy.symbols) | self._accounts.trading.engaged
 
+    def advice(self) -> dict[str, Any] | None:
+        """Return the learned forecast and its scores; None where it is off."""
+        return None if self._adviser is None else self._adviser.shown()
+
     def state(self) -> dict[str, Any]:
         """Return all that is remembered, as JSON values."""
         return {
@@ -240,6 +259,7 @@ class CouncilRoom:
             "learned_until": dict(self._learned_until),
             "day": self._day,
             "sequence": self.sequence,
+            "adviser": None if self._adviser is None else self._adviser.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -254,6 +274,8 @@ class CouncilRoom:
         self.health = None if state["health"] is None else HealthReported(**state["health"])
         self._learned_until = {name: int(ts) for name, ts in state["learned_until"].items()}
         self._day, self.sequence = state["day"], int(state["sequence"])
+        if self._adviser is not None and state.get("adviser") is not None:
+            self._adviser.restore(state["adviser"])
 
 
 def plain_health(health: HealthReported) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class Governing(Asked):
         if service is None:
             return {"enabled": False}
         with self._moving:
-            told = shown(service, self.council_now())
+            told = shown(service, self.council_now()) | {"advice": self.pipeline.council.advice()}
         assessed = self._assessed
         return {**told, "health": None if assessed is None else asdict(assessed)}
 

@@ -58,6 +58,8 @@ async def status(request: Request) -> Response:
         "release_at": _moment(found.get("release_at")),
         "reviews": found.get("reviews", {}),
     }
+    if found.get("advice") is not None:
+        body["advice"] = found["advice"]
     return JsonBytes(as_json(body))
 
 
