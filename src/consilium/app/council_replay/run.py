@@ -20,8 +20,8 @@ from consilium.domain import UnknownName, to_iso
 from consilium.domain.time import HOUR_NS
 
 SCHEMA = "consilium.council_replay/1"
-KEPT = ("O1", "U1")
-"""Rows that cannot be left out: what persons ask for, and the only way out of a freeze."""
+KEPT = ("O1", "P0", "U1")
+"""Rows that cannot be left out: what persons ask for, where a desk begins, the only way out of a freeze."""
 
 TABLE = (*(rule for rule in RULES if rule not in KEPT), "A1", "A2")
 """Rows that can be left out."""
