@@ -1,3 +1,4 @@
+import doctest
 from pathlib import Path
 
 from consilium.council.roles import ROLES
@@ -16,3 +17,10 @@ def test_the_table_has_every_row_once_with_its_officer() -> None:
     assert {row.officer for row in RULES.values()} == {*ROLES, "operator"}
     assert "F1 | supervisor | drawdown > 10 %" in page()
     assert "R1 | cro | drawdown up > 2 % in 24 h, or exposure > 85 %" in page()
+
+
+def test_the_examples_of_the_page_run() -> None:
+    text = PAGE.read_text().replace("```", "\n")
+    examples = doctest.DocTestParser().get_doctest(text, {}, "council.md", str(PAGE), 0)
+    assert len(examples.examples) > 5
+    assert doctest.DocTestRunner().run(examples).failed == 0
