@@ -187,6 +187,32 @@ def test_reviews_count_persons_and_a_new_freeze_forgets_them() -> None:
     assert "freeze" not in desk.council.briefing.reviews
 
 
+def test_on_a_desk_of_one_two_reviews_a_day_apart_end_a_freeze() -> None:
+    council = CouncilService(rules=CouncilRules(one_person=True), started_at=START)
+    now = START
+    for step in range(60):
+        now = START + step * HOUR_NS
+        council.handle_all(
+            (
+                HealthReported(source="system", sequence=step, ts_event=now, system_status="HEALTHY"),
+                AccountReported(
+                    source="paper", sequence=step, ts_event=now, equity=1e4, positions=0, unprotected=0,
+                    exposure=0.0, interval_ns=HOUR_NS,
+                ),
+            )
+        )  # fmt: skip
+        if step in (1, 3, 28):
+            action, payload = ("mode", {"mode": "FROZEN"}) if step == 1 else ("review", {"what": "freeze"})
+            council.handle(
+                CouncilCommanded(
+                    command_id=f"c{step}", action=action, payload=payload, reason="a test", person="ada",
+                    authenticated_at=now, ts_event=now,
+                )
+            )  # fmt: skip
+        assert (council.policy.mode == "FROZEN") == (1 <= step < 28), step
+    assert council.policy.mode == "LIVE"
+
+
 def test_two_persons_rebase_the_peak() -> None:
     desk = Desk()
     desk.council.handle(

@@ -101,8 +101,8 @@ class Reviews:
         return bool(forgotten)
 
     def persons(self) -> dict[str, tuple[str, ...]]:
-        """Return persons by what they reviewed; on a desk of one the same one may stand twice."""
-        return {what: tuple(person for person, _ in given) for what, given in sorted(self.given.items())}
+        """Return persons by what they reviewed; on a desk of one, who did again a day later, so named."""
+        return {what: _voices([person for person, _ in given]) for what, given in sorted(self.given.items())}
 
     def state(self) -> dict[str, Any]:
         """Return them as JSON values."""
@@ -111,3 +111,18 @@ class Reviews:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up what ``state`` returned."""
         self.given = {what: [(str(person), int(ts)) for person, ts in given] for what, given in state.items()}
+
+
+def _voices(persons: list[str]) -> tuple[str, ...]:
+    """Name each voice apart.
+
+    Examples
+    --------
+    >>> _voices(["ada", "bob", "ada"])
+    ('ada', 'bob', 'ada, review 2')
+    """
+    counts = [persons[:place].count(person) + 1 for place, person in enumerate(persons)]
+    return tuple(
+        person if count == 1 else f"{person}, review {count}"
+        for person, count in zip(persons, counts, strict=True)
+    )

@@ -1,7 +1,7 @@
 """One sitting: officers' proposals become decisions, and decisions become holds.
 
-Of two decisions of one kind that differ the higher authority's is published; what the other would tighten stands too,
-what it would loosen does not. While required facts are unknown nothing is loosened.
+Of two decisions of one kind that differ the higher authority's is published; what the other would tighten
+stands too, what it would loosen does not. While required facts are unknown nothing is loosened.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
