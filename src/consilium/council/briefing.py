@@ -75,6 +75,8 @@ def ess_level(facts: Facts, loss: Figure, policy: Policy, before: str) -> str:
 
 def model_figures(facts: Facts) -> dict[str, ModelFigures]:
     """Combine what the sources say of each model by the worse value."""
+    if facts.performance is not None:
+        return facts.performance
     figures: dict[str, ModelFigures] = {}
     for (_, model), report in sorted(facts.models.items()):
         before = figures.get(model)
@@ -84,6 +86,7 @@ def model_figures(facts: Facts) -> dict[str, ModelFigures]:
             days=report.days if before is None else min(before.days, report.days),
             staleness_days=_most(None if before is None else before.staleness_days, report.staleness_days),
         )
+    facts.performance = figures
     return figures
 
 

@@ -11,7 +11,14 @@ from typing import Any
 
 from consilium.council.accounts import Account
 from consilium.council.rules import CouncilRules
-from consilium.domain import AccountReported, HealthReported, ModelReported, UnknownName, VolumesReported
+from consilium.domain import (
+    AccountReported,
+    HealthReported,
+    ModelFigures,
+    ModelReported,
+    UnknownName,
+    VolumesReported,
+)
 from consilium.domain.time import SECOND_NS
 
 Report = AccountReported | HealthReported | ModelReported
@@ -65,6 +72,8 @@ class Facts:
         self.health: dict[str, HealthReported] = {}
         self.models: dict[tuple[str, str], ModelReported] = {}
         self.volumes: dict[str, float] = {}
+        self.performance: dict[str, ModelFigures] | None = None
+        """Figures by model, once combined; None after another word."""
         self.retired: dict[str, int] = {}
         """Time of the last word of each retired source: what it said before is not heard again."""
 
@@ -107,6 +116,7 @@ class Facts:
             self.health[report.source] = report
         elif isinstance(report, ModelReported):
             self.models[report.source, report.model] = report
+            self.performance = None
         elif report.source in self.accounts:
             self.accounts[report.source].hear(report)
         else:
@@ -141,6 +151,7 @@ class Facts:
         self.health.pop(source, None)
         for key in [key for key in self.models if key[0] == source]:
             del self.models[key]
+        self.performance = None
 
     def rebase(self, now: int) -> None:
         """Measure the drawdown of all accounts anew from here."""
@@ -182,5 +193,6 @@ class Facts:
         self.accounts = {name: Account.restored(saved) for name, saved in state["accounts"].items()}
         self.health = {saved["source"]: HealthReported(**saved) for saved in state["health"]}
         self.models = {(saved["source"], saved["model"]): ModelReported(**saved) for saved in state["models"]}
+        self.performance = None
         self.volumes = dict(state["volumes"])
         self.retired = {name: int(ts) for name, ts in state["retired"].items()}
