@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from consilium.council import ladder
+from consilium.council import advice, ladder
 from consilium.council.allocation import CAP, FLOOR, SHRINK_DAYS
 from consilium.council.figures import percent
 from consilium.council.roles import cfo, cio, cro, researcher, supervisor
@@ -100,6 +100,24 @@ def _facts() -> list[Row]:
             effect="PAUSED; no officer loosens",
             release="every required fact known and fresh",
         )
+    ]
+
+
+def _advice() -> list[Row]:
+    effects = {
+        "A1": ("ceo", advice.PROFILE_FROM, "one profile down from base"),
+        "A2": ("cro", advice.EXPOSURE_FROM, f"exposure x {advice.EXPOSURE_FACTOR:g} of base"),
+    }
+    return [
+        Row(
+            rule=rule,
+            officer=officer,
+            trigger=f"a forecast of drawdown that has earned it says >= {percent(bound)}; off by default",
+            effect=effect,
+            release="its time",
+            expiry="the forecast's horizon",
+        )
+        for rule, (officer, bound, effect) in effects.items()
     ]
 
 
@@ -344,7 +362,7 @@ RULES: Mapping[str, Row] = MappingProxyType(
         row.rule: row
         for rows in (
             _freezes(), _facts(), _others_of_supervisor(), _modes(), _profiles(), _risk(), _investment(),
-            _profit(), _research(), _operators(),
+            _profit(), _research(), _advice(), _operators(),
         )
         for row in rows
     }
