@@ -131,6 +131,11 @@ class CouncilService:
         return {name: name not in self._operators.disabled for name in self._chamber.members}
 
     @property
+    def silent_s(self) -> float:
+        """Seconds of silence from which a source may be retired; longer where accounts speak rarely."""
+        return max(self.rules.silent_s, self._facts.bounds_s()[1])
+
+    @property
     def sources(self) -> dict[str, int]:
         """When each source last spoke; UTC nanoseconds."""
         return self._facts.sources()

@@ -333,7 +333,7 @@ def of_status(status: Mapping[str, Any]) -> Sequence[Alert]:
                     "silent",
                     "medium",
                     f"{name} is silent",
-                    "It has said nothing for 300 s or longer; an operator may retire it.",
+                    "It has said nothing for longer than it may; an operator may retire it.",
                     cause=str(since),
                     ts_event=since,
                 )

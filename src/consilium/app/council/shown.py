@@ -19,6 +19,7 @@ def shown(service: CouncilService, now: int) -> dict[str, Any]:
         The council's time.
     """
     holds = [hold_body(hold) for _, hold in sorted(service.holds.items())]
+    silent_ns = int(service.silent_s * SECOND_NS)
     frozen = [hold for hold in service.holds.values() if hold.key == "mode" and hold.value == "FROZEN"]
     return {
         **service.status(),
@@ -28,7 +29,7 @@ def shown(service: CouncilService, now: int) -> dict[str, Any]:
         "holds": holds,
         "approvals": [approval.state() for _, approval in sorted(service.approvals.items())],
         "sources": [
-            {"source": name, "ts_event": ts, "silent": now - ts >= service.rules.silent_s * SECOND_NS}
+            {"source": name, "ts_event": ts, "silent": now - ts >= silent_ns}
             for name, ts in service.sources.items()
         ],
         "frozen_at": min((hold.ts_event for hold in frozen), default=0),
