@@ -1,7 +1,7 @@
 """What governs the living system between its steps: commands, outside reports, its own health, the clock."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from threading import RLock
@@ -10,12 +10,14 @@ from typing import Any
 from consilium.app.council.health import Assessment, HealthWatch, signals_of
 from consilium.app.council.kill_switch import command_of, drop_note, note_of, read_note, write_note
 from consilium.app.council.shown import shown
+from consilium.app.live import views
 from consilium.app.live.asked import Asked
 from consilium.app.live.council_room import SYSTEM_SOURCE, CouncilRoom
-from consilium.app.live.records import DECIDED, Recorder
+from consilium.app.live.records import ACCOUNT, COUNCIL, DECIDED, RESEARCH_ENDED, Recorder
 from consilium.app.log import follow
 from consilium.app.settings import Settings
-from consilium.bus.codec import message_of
+from consilium.bus.codec import envelope, message_of
+from consilium.bus.payloads import encode
 from consilium.council.service import CouncilService
 from consilium.domain import (
     SECOND_NS,
@@ -222,6 +224,35 @@ class Governing(Asked):
             said = room.hear([message])
             if said or room.service.changed:
                 self._written(message, said, "clock")
+
+    # research
+
+    def _research_ended(self, message: Mapping[str, Any]) -> None:
+        event = envelope(
+            message,
+            stream=COUNCIL,
+            ts_recorded=self.clock.now_ns(),
+            trace_id=f"research-{message['decision_id']}",
+            topic=RESEARCH_ENDED,
+        )
+        with self._moving:
+            self._pending = [*self._pending, event]
+        self._settle_pending()
+
+    def _seen_by_research(self) -> tuple[list[str], str, int, dict[str, Any]]:
+        pipeline = self.pipeline
+        followed = pipeline.market.followed
+        rows = self.journal.read(
+            0, 1_000, topics=["portfolio.snapshot_updated"], stream=ACCOUNT, newest_first=True
+        )
+        account = views.trading_status(pipeline)
+        seen = {
+            "equity": account["equity"],
+            "positions": account["positions"],
+            "closes": {symbol: [candle.close for candle in f.candles] for symbol, f in followed.items()},
+            "snapshots": [encode(message_of(row.event)) for row in reversed(rows)],
+        }
+        return list(pipeline.change.models), next(iter(followed), ""), max(pipeline.ts, 0), seen
 
     # the kill switch
 

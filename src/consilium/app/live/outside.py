@@ -12,7 +12,18 @@ OUTSIDE_TOPICS = frozenset(
 )
 """Topics that both a room and an outside system publish under."""
 
-ROOMS = ("ai", "council", "ensemble", "market", "model", "portfolio", "system", "trading", "training")
+ROOMS = (
+    "ai",
+    "council",
+    "ensemble",
+    "market",
+    "model",
+    "portfolio",
+    "research",
+    "system",
+    "trading",
+    "training",
+)
 """First words of the topics that our rooms speak under; a topic of another first word is free."""
 
 

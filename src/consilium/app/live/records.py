@@ -33,6 +33,7 @@ from consilium.trading.causes import CONSENSUS
 
 PERFORMANCE = "model.performance_updated"
 POOL_CHANGED = "model.pool_changed"
+RESEARCH_ENDED = "research.ended"
 STEP_DECIDED = "ensemble.step_decided"
 STEP_DONE = "market.step_done"
 PREDICTED = "model.predicted"
@@ -53,6 +54,7 @@ _OF_COUNCIL = (Decision, PolicyChanged, ConflictResolved, ReportRefused, Council
 register(POOL_CHANGED, PoolChanged, 2)
 UPCASTERS[POOL_CHANGED, 1] = lambda old: {**old, "learned_until": {}}
 register(STEP_DECIDED, dict, 1)
+register(RESEARCH_ENDED, dict, 1)
 
 
 class Recorder:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from consilium.app.council.health import signals_of
+from consilium.app.council.research import ResearchDesk
 from consilium.app.live import views
 from consilium.app.live.beat import beats
 from consilium.app.live.core import Core, Parts
@@ -84,6 +85,8 @@ class LiveSystem(Core):
         works = [("feed", self._follow), ("models", self._watch), ("cycles", self._beat)]
         if self.settings.council.enabled:
             works.append(("council", self._sit))
+            works.append(("research", lambda: ResearchDesk(self).run(self._stop)))
+            works.append(("studies", lambda: ResearchDesk(self, studies=True).run(self._stop)))
         if self.settings.redis_url:
             pump = Pump(self.journal, self.transport)
             works.append(("pump", lambda: pump.run(self._stop)))
@@ -274,6 +277,14 @@ class LiveSystem(Core):
             except Exception as error:  # noqa: BLE001 - the next look may work
                 self.troubles["council"] = " ".join(str(error).split())
                 log.warning("council: %s", self.troubles["council"])
+
+    def research_ended(self, message: Mapping[str, Any]) -> None:
+        """Write down how a research task ended."""
+        self._run(lambda: self._research_ended(message))
+
+    def seen_by_research(self) -> tuple[list[str], str, int, dict[str, Any]]:
+        """Return loaded models, the first symbol, the newest close, and the account with its candles."""
+        return self._run(self._seen_by_research)
 
     def govern(self, command: CouncilCommanded, *, trace_id: str = "") -> Governed:
         """Let an operator rule: check, apply and journal a command on the pipeline thread.

@@ -116,9 +116,17 @@ class TrainingDesk:
         self._state = _State()
 
     def start(
-        self, *, architecture: str, symbol: str, epochs: int, batch_size: int, by: str, trace_id: str = ""
+        self,
+        *,
+        architecture: str,
+        symbol: str,
+        epochs: int,
+        batch_size: int,
+        by: str,
+        trace_id: str = "",
+        trials: int = 0,
     ) -> Mapping[str, Any]:
-        """Begin a training; return its status.
+        """Begin a training, after a search for parameters in so many trials; return its status.
 
         Raises
         ------
@@ -145,6 +153,7 @@ class TrainingDesk:
             "symbol": symbol,
             "epochs": epochs,
             "batch_size": batch_size,
+            "trials": trials,
             "data": data,
             "bar": bar,
             "until": None if self._until is None else self._until(),

@@ -58,7 +58,11 @@ def run(asked: Mapping[str, Any], line: Line) -> None:
     training = settings.training
     parameters = {**training.parameters.get(model, {}), **_batch_size(model, asked["batch_size"])}
     training = training.model_copy(
-        update={"epochs": asked["epochs"], "parameters": {**training.parameters, model: parameters}}
+        update={
+            "epochs": asked["epochs"],
+            "parameters": {**training.parameters, model: parameters},
+            "tune": asked.get("trials") or training.tune,
+        }
     )
     # Shares of models that are not trained here would be refused; no training reads them.
     settings = settings.model_copy(update={"training": training, "ensemble": Ensemble()})
