@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from consilium.app.council.health import signals_of
-from consilium.app.council.research import ResearchDesk
 from consilium.app.live import views
 from consilium.app.live.beat import beats
 from consilium.app.live.core import Core, Parts
@@ -19,6 +18,7 @@ from consilium.app.live.feeds import Step
 from consilium.app.live.governing import Governed
 from consilium.app.live.outside import outside_event
 from consilium.app.live.recovery import terms_of
+from consilium.app.live.research import ResearchDesk
 from consilium.bus.transport import Pump
 from consilium.domain import ConsiliumError, CouncilCommanded, Event
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import orjson
 
 from consilium.app.council.stress import stress_report
-from consilium.app.council.studies import STUDIES, write_report
+from consilium.app.live.studies import STUDIES, write_report
 from consilium.app.live.training import SECRETS, TrainingDesk, training_data
 from consilium.app.settings import Settings
 from consilium.bus.codec import message_of
@@ -206,7 +206,7 @@ class ResearchDesk:
 def _carried_out(asked: Mapping[str, Any], stop: Flag, poll_s: float = POLL_S) -> str:
     """Let a process do a study; return why it could not, nothing if it could."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "consilium.app.council.studies"],
+        [sys.executable, "-m", "consilium.app.live.studies"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
