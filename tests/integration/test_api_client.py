@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import threading
+import time
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from api_world import ADMIN, ADMIN_KEY, World
 from consilium.app.api.description import describe
+from consilium.app.api.federation import ModeRuled, RiskRuled, Waiting
 from consilium.app.api.schemas import PAYLOADS
 from consilium.app.client import calls, council_calls
 from consilium.app.client.call import Call
@@ -139,6 +141,47 @@ def test_both_clients_do_what_they_are_asked(world: World) -> None:
             return (await other.ensemble_status()).strategy
 
     assert asyncio.run(ask()) == "majority"
+
+
+def test_both_clients_ask_the_council_and_tell_a_loosening_from_what_holds(world: World) -> None:
+    with Client(world.url, key=ADMIN_KEY) as client:
+        assert client.council_status().roles["supervisor"] is True
+        ruled = client.change_mode("PAUSED", "Manual testing", 60)
+        assert isinstance(ruled, ModeRuled)
+        assert (ruled.mode, client.decisions(1).decisions[0].decision_id) == ("PAUSED", ruled.decision_id)
+        tight = client.adjust_risk("Emergency tightening", max_leverage=5.0)
+        assert isinstance(tight, RiskRuled)
+        assert tight.limits == {"max_leverage": 5.0}
+        waits = client.adjust_risk("all is well", max_leverage=8.0)
+        assert isinstance(waits, Waiting)
+        assert client.approvals().approvals[0]["approval_id"] == waits.approval_id
+        with pytest.raises(ApiError, match="409: a second person must agree"):
+            client.approve(waits.approval_id, "me again")
+        told = client.explain_decision(ruled.decision_id)
+        assert (told.decision.reason, told.in_force) == ("Manual testing", True)
+        (held,) = [h for h in client.holds().holds if h["value"] == "PAUSED" and h["owner"] == "operator"]
+        assert isinstance(client.release_hold(held["hold_id"], "done"), Waiting)
+        assert client.council_policy().max_leverage == 5.0
+        assert client.disable_role("cfo").status == "disabled"
+        assert client.enable_role("cfo").status == "enabled"
+        with pytest.raises(ApiError, match="404: source must be one of"):
+            client.retire_source("account:other", "gone")
+
+    async def ask() -> tuple[str, str]:
+        async with AsyncClient(world.url, key=ADMIN_KEY) as other:
+            frozen = await other.freeze("smoke")
+            await other.review("freeze", "seen")
+            return frozen.decision_id, (await other.council_status()).detail
+
+    decision_id, detail = asyncio.run(ask())
+    assert detail == "FROZEN"
+    with Client(world.url, key=ADMIN_KEY) as client:
+        assert client.decisions(5, decision_type="FREEZE").decisions[0].decision_id == decision_id
+        until = time.monotonic() + 10.0
+        while not [one for one in client.alerts().alerts if one.kind == "frozen"]:
+            assert time.monotonic() < until
+        (alert,) = [one for one in client.alerts().alerts if one.kind == "frozen"]
+        assert client.acknowledge(alert.alert_id).success
 
 
 def test_a_refusal_is_an_error_that_carries_the_problem(world: World) -> None:
