@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from consilium.app.api.keys import KeyStore
@@ -68,7 +69,7 @@ class Desk:
         """Review what waits for it until trading is LIVE again after a freeze."""
         until = time.monotonic() + seconds
         while not ("FROZEN" in self.modes and self.modes[-1] == "LIVE"):
-            assert time.monotonic() < until, (self.modes, self.decisions()[-5:])
+            assert time.monotonic() < until, [self.modes, *map(shown, self.decisions()[-20:])]
             holds = self.get("/api/federation/holds")["holds"]
             reducing = any((hold["rule"], hold["key"]) == ("R2", "mode") for hold in holds)
             status = self.get("/api/federation/status")
@@ -93,6 +94,24 @@ class Desk:
             if not page["decisions"]:
                 break
         return found[::-1]
+
+    def navs(self) -> list[float]:
+        """Return the nav of every close, after the feed has ended."""
+        until = time.monotonic() + 120.0
+        while "feed has ended" not in self.http.get("/readyz").text:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        found: list[float] = []
+        after = 0
+        while True:
+            page = self.get(
+                "/api/events/history", topics="portfolio.snapshot_updated", after=after, limit=1_000
+            )
+            items = page["items"]
+            found += [item["payload"]["nav"] for item in items if item["stream"] == "account:paper"]
+            if not items:
+                return found
+            after = items[-1]["offset"]
 
 
 def tell(decisions: list[dict[str, Any]]) -> None:
@@ -151,4 +170,12 @@ def test_a_drawdown_passes_every_threshold_and_comes_back_to_live(falling: Desk)
     assert ("ann", "reduce_only") in falling.reviewed
     assert {("ann", "freeze"), ("bob", "freeze")} <= set(falling.reviewed)
     assert falling.modes[-1] == "LIVE"
+    navs = np.array(falling.navs())
+    fallen = 1.0 - navs / np.maximum.accumulate(navs)
+    at = [int(np.argmax(fallen > bound)) for bound in (0.02, 0.03, 0.05, 0.06, 0.08, 0.10)]
+    assert len(set(at)) == len(at), "one threshold after the other"
+    assert at == sorted(at)
+    assert at[0] > 0
+    assert navs[-1] > 1.01 * navs.min(), "what was lost is being earned back"
+    assert falling.get("/api/federation/status")["detail"] == "LIVE"
     assert [mode for mode in falling.modes if mode != "LIVE"][:1] == ["REDUCING"]

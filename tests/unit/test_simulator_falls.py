@@ -41,10 +41,10 @@ def test_the_same_seed_gives_the_same_market() -> None:
 
 
 def test_a_line_of_settings_names_the_falls() -> None:
-    series = simulated_candles("simulate:kind=drawdown,falls=0.03/0.02,bars=1400", 7)["SIM00"]
+    series = simulated_candles("simulate:kind=drawdown,falls=0.03/0.02,bars=1500", 7)["SIM00"]
     gaps = series.open[1:] / series.close[:-1] - 1.0
     assert sorted(gaps.round(6))[:2] == [-0.03, -0.02]
-    assert len(series) == 1400
+    assert len(series) == 1500
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from consilium.market.candles import CandleSeries
 from consilium.market.simulator.candles import START_TS
 
 KIND = "drawdown"
-FALLS = (0.028, 0.013, 0.021, 0.015, 0.021, 0.025, 0.028)
+FALLS = (0.028, 0.013, 0.021, 0.015, 0.021, 0.026, 0.035)
 """Shares by which the price opens lower, one a stage."""
 
-WARM_UP = 1_000
+WARM_UP = 1_240
 """Quiet bars before the first stage: a service takes them in as history."""
 
 STAGE = 108
@@ -53,7 +53,7 @@ def shortest(falls: Sequence[float] = FALLS) -> int:
     Examples
     --------
     >>> shortest((0.03, 0.02))
-    1216
+    1456
     """
     return WARM_UP + STAGE * len(falls)
 
@@ -92,7 +92,7 @@ def simulate_falls(
 
     Examples
     --------
-    >>> found = simulate_falls(bars=1_216, seed=1, falls=(0.03, 0.02))["SIM00"]
+    >>> found = simulate_falls(bars=1_456, seed=1, falls=(0.03, 0.02))["SIM00"]
     >>> gaps = found.open[1:] / found.close[:-1] - 1.0
     >>> sorted(gaps.round(4).tolist())[:3]
     [-0.03, -0.02, 0.0]
