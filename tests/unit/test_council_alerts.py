@@ -161,7 +161,9 @@ def test_approvals_that_wait_sources_that_are_silent_and_halts_follow_from_how_t
         ("approval", "approval:a1"),
         ("silent", "silent:backend"),
     ]
-    assert [found.kind for found in halts_of(status)] == ["frozen"]
+    # The hold has the key that its decision has, so that neither is told beside the other.
+    assert [(found.kind, found.key) for found in halts_of(status)] == [("frozen", "frozen:F1")]
+    assert {s.alert.key for s in frozen()[0].newest() if s.alert.kind == "frozen"} == {"frozen:F1"}
     assert (of_status({}), halts_of({})) == ([], [])
 
 
@@ -275,7 +277,7 @@ def test_a_book_goes_on_from_its_state() -> None:
     again = AlertBook.of(book.state())
     assert again.state() == book.state()
     assert [standing_of(s.as_dict()) for s in again.newest()] == book.newest()
-    assert again.is_open("frozen:supervisor:F1")
+    assert again.is_open("frozen:F1")
 
 
 def test_a_book_forgets_what_is_long_over_and_never_what_stands() -> None:

@@ -160,7 +160,7 @@ def _of_decision(event: Event, decision: Mapping[str, Any], tally: Tally) -> Ite
     if is_freeze(decision):
         severity = str(payload.get("severity", ""))
         title = f"Trading is frozen by {officer}{f' ({severity})' if severity else ''}"
-        key = f"frozen:{officer}:{decision.get('rule', '')}"
+        key = f"frozen:{decision.get('rule', '')}"
         yield alert(key, "frozen", "critical", title, reason, **more)
     elif kind == DecisionKind.CAPITAL_PROFILE and payload.get("profile") == "MICRO":
         if tally.profile_before(event.ts_event) != "MICRO":
@@ -350,7 +350,7 @@ def halts_of(status: Mapping[str, Any]) -> Sequence[Alert]:
         owner, frozen = str(hold.get("owner")), hold["value"] == "FROZEN"
         found.append(
             alert(
-                "frozen" if frozen else "emergency",
+                f"frozen:{hold.get('rule', '')}" if frozen else "emergency",
                 "frozen" if frozen else "emergency",
                 "critical",
                 f"Trading is frozen by {owner}" if frozen else f"EMERGENCY by {owner}",
