@@ -25,6 +25,7 @@ SETTINGS = {
     "TRAINING__HORIZON": "24",
     "PAPER__EQUITY": "12000",
     "COUNCIL__START_PROFILE": "NORMAL",
+    "COUNCIL__ADVICE": "true",
     "API__READS_PER_MINUTE": "0",
     "API__WRITES_PER_MINUTE": "0",
 }
@@ -151,6 +152,10 @@ def test_one_fall_freezes_and_two_persons_bring_it_back_to_live(falling: Desk) -
     assert {name for name, _ in falling.reviewed} == {"ann", "bob"}
     assert [mode for mode in falling.modes if mode in ("FROZEN", "LIVE")][-2:] == ["FROZEN", "LIVE"]
     assert first(decisions, "F1") < first(decisions, "U1")
+    advice = falling.get("/api/federation/status")["advice"]
+    assert advice["rows"] > 0, "the learned forecast is scored in public"
+    assert {"learned", "rate", "rule", "over_rule_se"} <= set(advice)
+    assert not advice["earned"], "one fall teaches nothing, so it may not tighten"
 
 
 @pytest.mark.promise("001", "a paper run through 2, 3, 5, 6, 8 and 10 % of drawdown and back to LIVE")

@@ -1,5 +1,6 @@
 """The replay of a council: the same rulings as in the living service, and what a row was worth."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +117,20 @@ def test_a_replay_rules_as_the_living_system_did_close_by_close(lived: Lived, wh
     assert whole.nav == lived.navs
     assert {"F1", "U1", "R2", "C2"} <= set(whole.fired)
     assert whole.modes[-1] == "LIVE"
+
+
+def test_with_learned_advice_a_room_that_is_restored_goes_on_as_it_was(
+    lived: Lived, settings: Settings
+) -> None:
+    council = settings.council.model_copy(update={"advice": True})
+    asked = settings.model_copy(update={"council": council})
+    whole = Theatre(lived.history, asked)
+    whole.play()
+    assert whole.room.advice() is not None
+    other = Theatre(lived.history, asked)
+    other.room.restore(json.loads(json.dumps(whole.room.state())))
+    assert other.room.state() == whole.room.state()
+    assert other.room.advice() == whole.room.advice()
 
 
 def test_a_row_that_never_fired_is_worth_nothing(lived: Lived, settings: Settings, whole: Played) -> None:
