@@ -90,7 +90,6 @@ class CouncilWatch:
         self._halts: dict[str, float] = {}
         self._looked = -_STATUS_S
         self._held: int | None = None
-        self._alone = True
         self._broken = ""
         self._troubles: dict[str, dict[str, Trouble]] = {sender.name: {} for sender in senders}
         self._caught_up, self._stop = threading.Event(), threading.Event()
@@ -101,10 +100,8 @@ class CouncilWatch:
     def start(self) -> None:
         """Begin to watch, in the background."""
         self._begun_ns = self._clock.now_ns()
-        self._alone = self._senders == () or self._take_lock()
         works: list[tuple[str, Callable[[], None]]] = [("council-watch", self._follow)]
-        if self._alone:
-            works += [(f"council-{s.name}", lambda sender=s: self._deliver(sender)) for s in self._senders]  # type: ignore[misc]
+        works += [(f"council-{s.name}", lambda sender=s: self._deliver(sender)) for s in self._senders]  # type: ignore[misc]
         self._threads = [threading.Thread(target=work, name=name, daemon=True) for name, work in works]
         for thread in self._threads:
             thread.start()
@@ -126,22 +123,21 @@ class CouncilWatch:
             os.close(self._held)
             self._held = None
 
-    def _take_lock(self) -> bool:
-        """Be the one process that sends, if no other is."""
+    def _may_send(self) -> bool:
+        """Tell whether this is the one process that sends: where that one ends, another takes its place."""
         if self._folder is None:
             return True
-        try:
+        with self._lock:
+            if self._held is not None:
+                return True
             held = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            log.warning("no lock for alerts: they are sent without", error=str(error.strerror))
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(held)
+                return False
+            self._held = held
             return True
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(held)
-            return False
-        self._held = held
-        return True
 
     # what is asked
 
@@ -178,8 +174,6 @@ class CouncilWatch:
                 if pages:
                     newest = max(pages.values(), key=lambda trouble: trouble.failed)
                     told.append(f"{sender}: {len(pages)} pages wait, {newest.why}")
-        if not self._alone:
-            told.append("another process sends the alerts")
         return "; ".join(told)
 
     # the journal
@@ -326,6 +320,9 @@ class CouncilWatch:
         self._caught_up.wait()
         troubles = self._troubles[sender.name]
         while not self._stop.is_set():
+            if not self._is_sending():
+                self._stop.wait(_PAUSE_S)
+                continue
             with self._lock:
                 now_ns = self._clock.now_ns()
                 page = due(self._book, sender.name, now_ns, self._every_s, troubles, time.monotonic())
@@ -333,6 +330,14 @@ class CouncilWatch:
                 self._stop.wait(_LOOK_S)
                 continue
             self._carry(sender, page, troubles)
+
+    def _is_sending(self) -> bool:
+        try:
+            return self._may_send()
+        except OSError as error:
+            log.warning("alerts are sent without a lock", error=str(error.strerror))
+            self._folder = None
+            return True
 
     def _carry(self, sender: Sender, page: Page, troubles: dict[str, Trouble]) -> None:
         why, after_s = "", 0.0
