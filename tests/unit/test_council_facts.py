@@ -202,13 +202,25 @@ def test_faults_of_all_sources_are_told() -> None:
     assert faults_of(facts) == {"journal": "disk full"}
 
 
-def test_a_retired_source_begins_anew_but_its_past_is_not_heard_again() -> None:
+def test_a_retired_source_may_count_anew_but_its_past_is_not_heard_again() -> None:
     facts = heard(account(START + HOUR_NS, 100.0, sequence=9))
     facts.retire("paper")
+    assert account_figures(facts, START + HOUR_NS, START).equity is Missing.UNKNOWN
     assert "retirement" in facts.refusal(account(START + HOUR_NS, 100.0, sequence=10))
     assert facts.refusal(account(START + 2 * HOUR_NS, 100.0, sequence=1)) == ""
     with pytest.raises(UnknownName, match="source"):
         facts.retire("nobody")
+
+
+def test_who_retires_a_source_does_not_forget_its_peak() -> None:
+    facts = heard(account(START, 100.0))
+    facts.retire("paper")
+    later = START + HOUR_NS
+    other = Facts(CouncilRules())
+    other.restore(json.loads(json.dumps(facts.state())))
+    for each in (facts, other):
+        each.hear(account(later, 85.0, sequence=1))
+        assert account_figures(each, later, START).drawdown == pytest.approx(0.15)
 
 
 def test_volumes_must_be_numbers() -> None:

@@ -8,6 +8,7 @@ from consilium.council.identity import CODE_HASH
 from consilium.council.role import Follower, Proposal, Role, Ruling
 from consilium.council.rules import CouncilRules
 from consilium.council.service import CouncilService
+from consilium.council.sitting import may_release
 from consilium.council.wire import decision_body, decision_of
 from consilium.domain import (
     AccountReported,
@@ -210,6 +211,37 @@ def test_nothing_is_loosened_while_anything_required_is_unknown() -> None:
     assert service.policy.profile == "MICRO"
     service.handle(health(START + 2 * SECOND_NS))
     assert service.policy.profile == "NORMAL"
+
+
+def test_no_hold_ends_sooner_while_anything_required_is_unknown() -> None:
+    ceo = Says(proposes("MODE_CHANGE", {}, hold("ceo", "X1", "mode", "SHADOW", START + DAY_NS)))
+    service = council(ceo)
+    service.handle_all((health(), account()))
+    ceo.proposals = (proposes("MODE_CHANGE", {}, hold("ceo", "X1", "mode", "SHADOW", START + HOUR_NS)),)
+    service.handle(health(START + SECOND_NS, "?"))
+    assert service.holds["ceo/X1/mode"].expires_at == START + DAY_NS
+    service.handle(health(START + 2 * SECOND_NS))
+    assert service.holds["ceo/X1/mode"].expires_at == START + HOUR_NS
+
+
+@pytest.mark.parametrize(("officer", "may"), [("supervisor", False), ("cro", False), ("operator", True)])
+def test_an_operators_hold_is_operators_to_release(officer: str, may: bool) -> None:
+    assert may_release(officer, hold("operator", "O1:x", "max_leverage", 5.0)) == may
+
+
+def test_a_hold_is_its_owners_or_a_higher_ranks_to_release() -> None:
+    held = hold("cro", "R1", "max_leverage", 5.0)
+    may = [name for name in ("operator", "supervisor", "cro", "ceo", "cio") if may_release(name, held)]
+    assert may == ["supervisor", "cro"]
+
+
+def test_a_freeze_that_sets_on_again_begins_its_dwell_anew() -> None:
+    service = CouncilService(started_at=START)
+    service.handle_all((health(), account()))
+    for minutes, equity in ((1, 8_900.0), (30, 9_500.0), (60, 8_800.0)):
+        ts = START + minutes * MINUTE_NS
+        service.handle(account(ts, equity=equity))
+    assert service.holds["supervisor/F1/mode"].ts_event == START + 60 * MINUTE_NS
 
 
 def test_a_hold_ends_by_time_and_its_owner_tells_it() -> None:

@@ -72,6 +72,8 @@ class Facts:
         self.health: dict[str, HealthReported] = {}
         self.models: dict[tuple[str, str], ModelReported] = {}
         self.volumes: dict[str, float] = {}
+        self.resting: dict[str, Account] = {}
+        """Accounts of retired sources: one that speaks again goes on from its old peak."""
         self.performance: dict[str, ModelFigures] | None = None
         """Figures by model, once combined; None after another word."""
         self.retired: dict[str, int] = {}
@@ -119,6 +121,9 @@ class Facts:
             self.performance = None
         elif report.source in self.accounts:
             self.accounts[report.source].hear(report)
+        elif report.source in self.resting:
+            self.accounts[report.source] = self.resting.pop(report.source)
+            self.accounts[report.source].hear(report)
         else:
             self.accounts[report.source] = Account(report)
 
@@ -145,9 +150,10 @@ class Facts:
         yield from ((name, report.ts_event) for (name, _), report in self.models.items())
 
     def retire(self, source: str) -> None:
-        """Forget a source; it begins anew when it speaks again of a later time."""
+        """Hear a source no more until it speaks of a later time, in any sequence."""
         self.retired[source] = self.last_heard(source)
-        self.accounts.pop(source, None)
+        if source in self.accounts:
+            self.resting[source] = self.accounts.pop(source)
         self.health.pop(source, None)
         for key in [key for key in self.models if key[0] == source]:
             del self.models[key]
@@ -155,7 +161,7 @@ class Facts:
 
     def rebase(self, now: int) -> None:
         """Measure the drawdown of all accounts anew from here."""
-        for account in self.accounts.values():
+        for account in (*self.accounts.values(), *self.resting.values()):
             account.rebase(now)
 
     @property
@@ -182,6 +188,7 @@ class Facts:
         """Return all that was heard, as JSON values."""
         return {
             "accounts": {name: self.accounts[name].state() for name in sorted(self.accounts)},
+            "resting": {name: self.resting[name].state() for name in sorted(self.resting)},
             "health": [asdict(self.health[name]) for name in sorted(self.health)],
             "models": [asdict(self.models[key]) for key in sorted(self.models)],
             "volumes": dict(self.volumes),
@@ -191,6 +198,7 @@ class Facts:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up what ``state`` returned."""
         self.accounts = {name: Account.restored(saved) for name, saved in state["accounts"].items()}
+        self.resting = {name: Account.restored(saved) for name, saved in state["resting"].items()}
         self.health = {saved["source"]: HealthReported(**saved) for saved in state["health"]}
         self.models = {(saved["source"], saved["model"]): ModelReported(**saved) for saved in state["models"]}
         self.performance = None
