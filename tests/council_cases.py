@@ -64,7 +64,7 @@ class Ward:
     ) -> None:
         self.system.stop()
 
-    def until(self, good: Callable[[], bool], seconds: float = 30.0) -> None:
+    def until(self, good: Callable[[], bool], seconds: float = 120.0) -> None:
         end = time.monotonic() + seconds
         while not good():
             assert time.monotonic() < end, f"it did not happen: {self.system.troubles}"

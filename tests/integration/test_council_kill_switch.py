@@ -85,13 +85,13 @@ def test_a_halt_does_not_wait_for_a_journal_that_hangs(ward: Ward, monkeypatch: 
 
     def slow(events: Sequence[Event]) -> Any:
         hanging.set()
-        going_on.wait(10.0)
+        going_on.wait(60.0)
         return appended(events)
 
     monkeypatch.setattr(ward.system.journal, "append", slow)
     before = ward.system.pipeline.ts
     ward.feed.gate.release()
-    assert hanging.wait(10.0)
+    assert hanging.wait(60.0)
     began = time.monotonic()
     ward.system.kill("it hangs", "ann")
     took = time.monotonic() - began
@@ -192,7 +192,7 @@ def test_a_freeze_survives_the_death_of_the_real_service(
     folder = tmp_path / "killed"
     shutil.copytree(models, folder / "models")
     with serving(folder, *FEED, **TRUE) as service:
-        service.wait_for_steps(folder, 5)
+        service.wait_for_steps(folder, 5, 120.0)
         assert service.get("/api/trading/status").json()["mode"] == "LIVE"
         assert tell(service.url, 1).status_code == 200
         assert service.get("/api/trading/status").json()["mode"] == "FROZEN"
@@ -201,9 +201,9 @@ def test_a_freeze_survives_the_death_of_the_real_service(
     with journal_of(folder) as journal:
         mark = journal.head().offset
     with serving(folder, *FEED, **TRUE) as service:
-        service.wait_until_ready()
+        service.wait_until_ready(120.0)
         assert service.get("/api/trading/status").json()["mode"] == "FROZEN"
-        service.wait_for_steps(folder, 50)
+        service.wait_for_steps(folder, 50, 120.0)
         assert service.get("/api/trading/status").json()["mode"] == "FROZEN"
         service.kill()
     with journal_of(folder) as journal:

@@ -83,14 +83,14 @@ def test_a_journal_that_does_not_write_demands_a_freeze_at_once() -> None:
     assert watch.look(at(302)).faults == {}
 
 
-def test_forecasts_that_fail_count_for_some_minutes_whatever_failed_before_the_start() -> None:
+def test_a_model_fails_that_gives_less_than_half_of_its_forecasts_whatever_it_did_before() -> None:
     watch = HealthWatch()
-    assert watch.look(at(0, failures={"xgboost": 7.0})).status == "HEALTHY"
-    watch.look(at(1, failures={"xgboost": 8.0}))
-    assert watch.look(at(10, failures={"xgboost": 8.0})).status == "DEGRADED"
-    assert watch.look(at(200, failures={"xgboost": 8.0})).status == "DEGRADED"
-    watch.look(at(400, failures={"xgboost": 8.0}))
-    assert watch.look(at(470, failures={"xgboost": 8.0})).status == "HEALTHY"
+    assert watch.look(at(0, failures={"xgboost": 70.0}, served={"xgboost": 5.0})).status == "HEALTHY"
+    assert watch.look(at(9, failures={"xgboost": 72.0}, served={"xgboost": 5.0})).status == "HEALTHY"
+    watch.look(at(10, failures={"xgboost": 75.0}, served={"xgboost": 5.0}))
+    assert watch.look(at(20, failures={"xgboost": 75.0}, served={"xgboost": 5.0})).status == "DEGRADED"
+    watch.look(at(30, failures={"xgboost": 75.0}, served={"xgboost": 15.0}))
+    assert watch.look(at(100, failures={"xgboost": 76.0}, served={"xgboost": 20.0})).status == "HEALTHY"
 
 
 @pytest.mark.promise("001", "a disk or a bus that will bite is told before it does")

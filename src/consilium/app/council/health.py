@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from consilium.app.collecting.disk import free_bytes
 from consilium.domain import HOUR_NS, MINUTE_NS, SECOND_NS
 from consilium.domain.time import length_text
+from consilium.models.serving.counters import BUSY, FAILED, TOO_SLOW
 
 STATUSES = ("HEALTHY", "DEGRADED", "CRITICAL", "EMERGENCY")
 HEALTHY, DEGRADED, CRITICAL, EMERGENCY = range(4)
@@ -30,6 +32,10 @@ MARGIN_NS = MINUTE_NS
 
 JOURNAL_GONE_NS = 5 * MINUTE_NS
 """A journal that has not written for so long is an emergency: nothing that is concluded would be known."""
+
+FAILING_NS = 5 * MINUTE_NS
+FEWEST_FAILURES = 3
+"""Forecasts that a model must have failed to give in the last minutes, before it is said to fail."""
 
 TREND_NS = HOUR_NS
 SOON_NS = 6 * HOUR_NS
@@ -57,8 +63,8 @@ class Signals:
         What the feed says is wrong; empty for nothing.
     feed_age_ns, interval_ns
         Since the newest close, and the length of a candle; 0 where the feed is none of a venue.
-    failures
-        Forecasts by model that it did not give, since its start.
+    failures, served
+        Forecasts by model that it did not give, and that it gave, since its start.
     models, silent
         Loaded models, and those of them that cannot be asked.
     disk_free, disk_wanted
@@ -73,6 +79,7 @@ class Signals:
     feed_age_ns: int = 0
     interval_ns: int = 0
     failures: Mapping[str, float] = field(default_factory=dict)
+    served: Mapping[str, float] = field(default_factory=dict)
     models: int = 0
     silent: tuple[str, ...] = ()
     disk_free: int = 0
@@ -157,8 +164,7 @@ class HealthWatch:
         self._since: dict[str, tuple[int, int]] = {}
         self._journal_since: int | None = None
         self._disk, self._lag = Trend(), Trend()
-        self._failures: dict[str, float] = {}
-        self._failed: dict[str, int] = {}
+        self._asked: dict[str, deque[tuple[int, float, float]]] = {}
 
     def look(self, signals: Signals) -> Assessment:
         """Judge what is seen now."""
@@ -209,16 +215,21 @@ class HealthWatch:
         return EMERGENCY if gone else CRITICAL, signals.journal
 
     def _of_models(self, signals: Signals) -> tuple[int, str]:
-        for model, count in signals.failures.items():
-            if count > self._failures.get(model, count):
-                self._failed[model] = signals.now
-        self._failures = dict(signals.failures)
-        newly = {m for m, ts in self._failed.items() if signals.now - ts < 5 * BETTER_AFTER_NS}
-        wrong = sorted(newly.union(signals.silent))
+        failing = {model for model in signals.failures if self._fails(model, signals)}
+        wrong = sorted(failing.union(signals.silent))
         if not wrong:
             return HEALTHY, ""
         all_of_them = len(wrong) >= signals.models > 0
         return CRITICAL if all_of_them else DEGRADED, f"no forecast of {', '.join(wrong)}"
+
+    def _fails(self, model: str, signals: Signals) -> bool:
+        """Whether most forecasts that a model was asked for in the last minutes did not come."""
+        seen = self._asked.setdefault(model, deque())
+        seen.append((signals.now, signals.failures[model], signals.served.get(model, 0.0)))
+        while seen[0][0] < signals.now - FAILING_NS:
+            seen.popleft()
+        failed, served = seen[-1][1] - seen[0][1], seen[-1][2] - seen[0][2]
+        return failed >= FEWEST_FAILURES and failed > served
 
     def _soon(self, signals: Signals) -> dict[str, str]:
         told = {}
@@ -263,8 +274,6 @@ def _of_disk(signals: Signals) -> tuple[int, str]:
 
 def signals_of(system: Any) -> Signals:
     """Look at a living system; called from a thread that may wait for the disk and the bus."""
-    from consilium.app.collecting.disk import free_bytes
-
     settings, pipeline, now = system.settings, system.pipeline, system.clock.now_ns()
     counters = pipeline.market.counters()
     venue = pipeline.terms.feed.startswith("exchange:") and pipeline.ts >= 0
@@ -282,6 +291,7 @@ def signals_of(system: Any) -> Signals:
         feed_age_ns=now - pipeline.ts if venue else 0,
         interval_ns=pipeline.terms.interval_ns if venue else 0,
         failures={name: _failures(figures) for name, figures in counters.items()},
+        served={name: float(figures.get("served", 0.0)) for name, figures in counters.items()},
         models=len(pipeline.change.models),
         disk_free=free_bytes(settings.data_dir),
         disk_wanted=int(settings.council.disk_gb * 1e9),
@@ -289,4 +299,5 @@ def signals_of(system: Any) -> Signals:
 
 
 def _failures(figures: Mapping[str, float]) -> float:
-    return sum(value for name, value in figures.items() if name not in {"served", "p50_ms", "p99_ms"})
+    # a window that is not full yet is no fault of the model's
+    return sum(float(figures.get(name, 0.0)) for name in (FAILED, TOO_SLOW, BUSY))

@@ -180,8 +180,8 @@ class Core(Governing):
             self.account = views.trading_status(self.pipeline)
             self._age()
             self._pending = []  # what a failed step left: the replay knows nothing of it
-            del self.troubles["engine"]
             self._begin_to_govern()
+            del self.troubles["engine"]
             log.info("recovered %d steps, %d differing", found.steps, found.differing)
         except ConsiliumError as error:
             self.troubles["engine"] = f"cannot recover: {' '.join(str(error).split())}"

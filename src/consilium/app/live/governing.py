@@ -172,13 +172,16 @@ class Governing(Asked):
     def _begin_to_govern(self) -> None:
         """After a recovery, before the first step: know our own health, and act on a halt that waits."""
         self._killed, self._assessed = "", None
-        self._tick(self._watched.look(signals_of(self)))
+        if self.pipeline.council.service is not None:
+            self._look(self._watched.look(signals_of(self)))
 
     def _tick(self, assessed: Assessment) -> None:
         """Look at the clock, at our own health and for a halt from outside this process."""
+        if self.pipeline.council.service is not None and "engine" not in self.troubles:
+            self._look(assessed)
+
+    def _look(self, assessed: Assessment) -> None:
         room = self.pipeline.council
-        if room.service is None or "engine" in self.troubles:
-            return
         self._waited = bool(self._pending)
         self._look_for_note()
         self._tell_health(room, assessed)
