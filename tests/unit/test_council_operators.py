@@ -147,6 +147,40 @@ def test_on_a_desk_of_one_the_same_person_may_approve_a_day_later_freshly_authen
     assert desk.council.policy.mode == "LIVE"
 
 
+def test_the_supervisor_overrides_operators_that_loosen_in_a_drawdown() -> None:
+    council = CouncilService(rules=CouncilRules(start_profile="NORMAL"), started_at=START)
+    for place, equity in enumerate((1e4, 9.9e3, 9.8e3, 9.7e3, 9.6e3, 9.49e3)):
+        now = START + place * 12 * HOUR_NS
+        council.handle_all(
+            (
+                HealthReported(source="system", sequence=place, ts_event=now, system_status="HEALTHY"),
+                AccountReported(
+                    source="paper", sequence=place, ts_event=now, equity=equity, positions=0, exposure=0.0,
+                    interval_ns=12 * HOUR_NS,
+                ),
+            )
+        )  # fmt: skip
+    told: list[Any] = []
+    for count, (action, payload, person) in enumerate(
+        (
+            ("risk", {"max_leverage": 2.0}, "ada"),
+            ("risk", {"max_leverage": 4.0}, "ada"),
+            ("approve", None, "bob"),
+        )
+    ):
+        given = {"approval_id": next(iter(council.approvals))} if payload is None else payload
+        told += council.handle(
+            CouncilCommanded(
+                command_id=f"c{count}", action=action, payload=given, reason="a test", person=person,
+                ts_event=now,
+            )
+        )  # fmt: skip
+    override = told[-1]
+    assert (override.kind, override.rule, override.overrides) == ("OVERRIDE", "V1", told[-2].decision_id)
+    assert council.policy.max_leverage == 2.0
+    assert not council.approvals
+
+
 def test_an_approval_that_nobody_gives_is_dropped_after_a_day() -> None:
     desk = Desk()
     desk.asks("mode", {"mode": "PAUSED"})

@@ -28,6 +28,7 @@ from consilium.council.standing import Standing
 from consilium.domain import (
     Briefing,
     ConflictResolved,
+    ConsiliumError,
     CouncilCommanded,
     Decision,
     PolicyChanged,
@@ -78,7 +79,10 @@ class Chamber:
         """Carry out a command, after all that time alone has brought until now."""
         answers = self.sit(at, stamp, placed)
         briefing = self.brief(at)
-        motions = self._operators.carry_out(command, briefing, stamp)
+        try:
+            motions = self._operators.carry_out(command, briefing, stamp)
+        except ConsiliumError:
+            motions = []  # what it names ended by time, at this very instant
         loosening = command.action == "approve"
         sitting = Sitting(self._rules, self._standing, self._overridden, briefing, stamp)
         sitting.enact(motions, self.members.get("supervisor") if loosening else None)

@@ -226,8 +226,12 @@ class Operators(Permissions):
         if approval.action == "release":
             hold = self._standing.holds.get(text_of(approval.payload, "hold_id"))
             return [] if hold is None else [self._ended(asked, hold, briefing, stamp)]
-        now = briefing.ts_event
-        until = now + _length(approval.payload)
+        return [self._loosened(asked, briefing, stamp)]
+
+    def _loosened(self, asked: CouncilCommanded, briefing: Briefing, stamp: Stamp) -> Motion:
+        """End the operators' own holds that are tighter, and set lower ranks' aside for a while."""
+        now, reason = briefing.ts_event, asked.reason
+        until = now + _length(asked.payload)
         asks = asks_of(asked, self._standing.base, self.symbols())
         release = tuple(
             name
@@ -243,13 +247,13 @@ class Operators(Permissions):
             if any(h.key == ask.key and h.owner in WAIVED_OWNERS for h in self._standing.holds.values())
         )  # fmt: skip
         kind = kind_of(asks[0].key)
-        minutes = minutes_of(approval.payload)
+        minutes = minutes_of(asked.payload)
         payload = {ask.name: ask.value for ask in asks} | {"duration_minutes": minutes}
-        if approval.action in ("profile", "universe"):
+        if asked.action in ("profile", "universe"):
             left = self._standing.supposing(place, release)
             payload = payload_of(kind, left, self.symbols()) | {"duration_minutes": minutes}
         decision = self._decision(asked, kind, payload, briefing, stamp, expires_at=until)
-        return [Motion(decision=decision, place=place, release=release)]
+        return Motion(decision=decision, place=place, release=release)
 
     def _decision(
         self,

@@ -1,5 +1,6 @@
 """Which commands may be carried out: values in their bounds, names that are known, persons who may."""
 
+from dataclasses import replace
 from math import fsum
 
 from consilium.council.approvals import Approval, PermissionRefused, Reviews, second_person
@@ -137,6 +138,9 @@ class Permissions:
         if approval is None or approval.expires_at <= now:
             raise UnknownName("approval", name, self.approvals)
         second_person(command, approval.person, approval.ts_event, now, self._rules)
+        if approval.action != "release":
+            asked = replace(command, action=approval.action, payload=approval.payload)
+            asks_of(asked, self._standing.base, self.symbols())  # a symbol may be gone since
 
     def _check_review(self, command: CouncilCommanded, now: int) -> None:
         what = text_of(command.payload, "what")

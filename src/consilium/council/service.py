@@ -164,39 +164,17 @@ class CouncilService:
 
     def handle_all(self, messages: Sequence[Heard], cause_id: str = "") -> list[Answer]:
         """Take messages of one instant and evaluate once; as `handle` for one. A command comes alone."""
-        standing = self._standing
+        standing, before = self._standing, self._standing.policy
         standing.changed = self._changed = False
-        answers: list[Answer] = []
-        heard: list[Heard] = []
-        before = standing.policy
-        for message in messages:
-            refusal = self._refusal(message)
-            if refusal:
-                answers.append(_refused(message, refusal, self._now))
-                continue
-            heard.append(message)
-            if isinstance(message, Report):
-                self._facts.hear(message)
-                standing.changed = True
+        heard, answers = self._hear(messages)
         if not heard:
             return answers
         at = max(self._now, *(_time_of(message) for message in heard))
         self._chamber.started_at = self._chamber.started_at or at
-        stamp = Stamp(
-            cause_id=cause_id or _cause_of(heard[-1]), config_hash=self._config_hash, standing=standing
-        )
+        cause = cause_id or _cause_of(heard[-1])
+        stamp = Stamp(cause_id=cause, config_hash=self._config_hash, standing=standing)
         placed: list[str] = []
-        standing.know(self._facts.model_names())
-        if not self._begun:
-            answers += begin(standing, self._chamber.brief(at), stamp)
-            self._begun = standing.changed = True
-        for message in heard:
-            if isinstance(message, CouncilCommanded):
-                answers += self._chamber.command(message, at, stamp, placed)
-        answers += self._chamber.sit(at, stamp, placed)
-        for message in heard:
-            if isinstance(message, Advice):
-                answers += self._chamber.advise(message, at, stamp, placed)
+        answers += self._evaluate(heard, at, stamp, placed)
         conflicts = unresolved(answers)
         standing.counts["conflicts"] += len(conflicts)
         answers += conflicts
@@ -206,6 +184,37 @@ class CouncilService:
             answers.append(PolicyChanged(policy=standing.policy, decisions=named, ts_event=at))
         if standing.changed:
             self._changed, self._now = True, at
+        return answers
+
+    def _hear(self, messages: Sequence[Heard]) -> tuple[list[Heard], list[Answer]]:
+        """Take the reports that are not refused into the facts; return what was heard, and the refusals."""
+        heard: list[Heard] = []
+        refused: list[Answer] = []
+        for message in messages:
+            refusal = self._refusal(message)
+            if refusal:
+                refused.append(_refused(message, refusal, self._now))
+                continue
+            heard.append(message)
+            if isinstance(message, Report):
+                self._facts.hear(message)
+                self._standing.changed = True
+        return heard, refused
+
+    def _evaluate(self, heard: Sequence[Heard], at: int, stamp: Stamp, placed: list[str]) -> list[Answer]:
+        """Let officers sit: before and after a command, after reports and time, before advice."""
+        answers: list[Answer] = []
+        self._standing.know(self._facts.model_names())
+        if not self._begun:
+            answers += begin(self._standing, self._chamber.brief(at), stamp)
+            self._begun = self._standing.changed = True
+        for message in heard:
+            if isinstance(message, CouncilCommanded):
+                answers += self._chamber.command(message, at, stamp, placed)
+        answers += self._chamber.sit(at, stamp, placed)
+        for message in heard:
+            if isinstance(message, Advice):
+                answers += self._chamber.advise(message, at, stamp, placed)
         return answers
 
     def _sharing(self) -> tuple[str, ...]:
