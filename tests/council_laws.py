@@ -82,6 +82,7 @@ class Laws:
     """By condition: the first briefing since which it has been true without a break."""
     triggered: dict[str, int] = field(default_factory=dict)
     """By freeze: when its trigger last came true."""
+    stepped: dict[str, int] = field(default_factory=dict)
     true: set[str] = field(default_factory=set)
     placed: dict[str, int] = field(default_factory=dict)
     """By hold: since when one of its name has stood without a break."""
@@ -113,6 +114,7 @@ class Laws:
         self._in_force(now, after, council)
         self._freezes(before, now, after)
         self._gone(before, now, after, outputs)
+        self._looser(before, now, after)
         self._placed(before, now, after)
         self.placed = {name: self.placed.get(name, now.ts_event) for name in after.holds}
         self._policy(before, now, after, outputs)
@@ -142,6 +144,8 @@ class Laws:
         _law("I9 a decision names its facts, rules and cause", one.snapshot_id and one.code_hash, one)
         _law("a decision is of now", one.ts_event == now.ts_event, one)
         self.decisions[one.decision_id] = one
+        if one.kind == "FREEZE":
+            self.reviewed.pop("freeze", None)
 
     # --- laws ---------------------------------------------------------------------------------------------
 
@@ -193,6 +197,7 @@ class Laws:
         ):
             _law("symbols as few as the facts", len(policy.symbols) <= limit.symbols, policy.symbols)
         self._reducing(now, after)
+        self._onsets(now, after)
 
     def _reducing(self, now: Briefing, after: Seen) -> None:
         """R2 holds while its trigger is true, unless a review after a flat day ended it."""
@@ -210,6 +215,14 @@ class Laws:
             _law("R2 allows a leverage of 1", after.policy.max_leverage <= 1.0, after.policy)
         if held and not self._waived("mode", now):
             _law("R2 lets nothing in", not after.policy.entry, after.policy)
+
+    def _onsets(self, now: Briefing, after: Seen) -> None:
+        """R1's limits are base x min(1, .5^k + .25 d) with floors, whatever was in force before."""
+        for key in ("max_leverage", "max_position_usd", "max_exposure", "stop_multiplier"):
+            hold = after.holds.get(f"cro/R1/{key}")
+            if hold is not None:
+                near = min(abs(float(hold.value) - x) for x in oracle.r1_ladder(key, now.base))  # type: ignore[arg-type]
+                _law("R1 bounds the base, not what is in force", near < 1e-9, hold)
 
     def _waived(self, key: str, now: Briefing) -> bool:
         return self.waived.get(key, -1) > now.ts_event
@@ -267,6 +280,21 @@ class Laws:
                 _law("I1 I6 a hold ends by its owner or a higher rank", expired or higher, hold, speakers)
                 if not expired and "operator" not in higher:
                     self._released(hold, now)
+
+    def _looser(self, before: Seen, now: Briefing, after: Seen) -> None:
+        """What is let go in steps: P1's MICRO becomes LOW, R1's limits go back by 25 % of base a day."""
+        was, stands = before.holds.get("ceo/P1/profile"), after.holds.get("ceo/P1/profile")
+        if was is not None and stands is not None and was.value == "MICRO" != stands.value:
+            self._released(was, now)
+        old, new = before.holds.get("cro/R1/max_leverage"), after.holds.get("cro/R1/max_leverage")
+        if old is None or (new is not None and float(new.value) <= float(old.value)):  # type: ignore[arg-type]
+            return
+        to = now.base.max_leverage if new is None else float(new.value)  # type: ignore[arg-type]
+        step = to - float(old.value)  # type: ignore[arg-type]
+        _law("I10 limits go back by 25 % of base", step <= 0.25 * now.base.max_leverage + 1e-9, old, new)
+        since = now.ts_event - self.stepped.get("R1", now.ts_event - DAY)
+        _law("I10 limits go back once a day", since >= DAY, since / HOUR)
+        self.stepped["R1"] = now.ts_event
 
     def _released(self, hold: Hold, now: Briefing) -> None:
         if hold.rule in TRIGGERS and hold.rule != "R2":

@@ -172,6 +172,14 @@ def r1_limits(onsets: int, base: Policy) -> dict[str, float]:
     }
 
 
+def r1_ladder(key: str, base: Policy) -> list[float]:
+    """Return every value that R1 may hold a limit at: k onsets, and d steps back of 25 % of base."""
+    floor = {"max_leverage": 1.0, "max_position_usd": 500.0, "max_exposure": 0.10}.get(key, 0.0)
+    factor = 0.75 if key == "stop_multiplier" else 0.5
+    of = float(getattr(base, key))
+    return [max(floor, of * min(1.0, factor**k + 0.25 * d)) for k in (1, 2, 3) for d in range(4)]
+
+
 def r2(now: Briefing) -> bool:
     """Drawdown > 8 %."""
     return above(now.portfolio.drawdown, 0.08)

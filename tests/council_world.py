@@ -124,6 +124,7 @@ class World:
     def _figures(self) -> None:
         """Compare figures that the council computes with those of all reports, of the worse source."""
         of, now = self.council.briefing.portfolio, self.council.briefing.ts_event
+        loss = of.daily_loss
         spoken = [one.accepted for one in self.sources.values() if one.accepted]
         for name, figure, low, high, window in (
             ("drawdown", of.drawdown, history.drawdown, history.drawdown, 30 * DAY),
@@ -135,6 +136,11 @@ class World:
             least = max(low(reports, now, window - SLACK[window]) for reports in spoken)
             most = max(high(reports, now, window + SLACK[window]) for reports in spoken)
             _law(f"{name} as reported", least - 1e-9 <= figure <= most + 1e-9, figure, least, most)
+
+        days = [history.daily_loss(reports, now) for reports in spoken]
+        if not isinstance(loss, Missing) and not any(isinstance(day, Missing) for day in days):
+            most = max(day for day in days if not isinstance(day, Missing))
+            _law("daily loss as reported", abs(loss - most) <= 1e-9, loss, days)
 
     def health(self, status: str = "HEALTHY", source: str = "system", **more: Any) -> list[Output]:
         sequence = self.number(f"health:{source}")
@@ -193,12 +199,13 @@ class World:
         waived = dict(self.laws.waived)
         if approval is not None:
             self.laws.waived |= dict.fromkeys(self._loosened(approval), self.now + DAY)
+        reviewed = {what: set(who) for what, who in self.laws.reviewed.items()}
         if action == "review":
             self.laws.reviewed.setdefault(str(payload["what"]), set()).add(person)
         outputs = self.hear(message)
         refused = any(isinstance(one, ReportRefused) for one in outputs)
         if refused:
-            self.laws.waived = waived
+            self.laws.waived, self.laws.reviewed = waived, reviewed
         elif action == "approve" and approval is not None:
             _law("a second person approves", approval.person != person, approval, person)
         new = set(self.council.approvals) - waiting
@@ -342,39 +349,3 @@ class World:
         parted = [pair for pair in zip(told, self.told, strict=False) if pair[0] != pair[1]]
         same = not parted and len(told) == len(self.told)
         _law("I9 a replay from zero says the same", same, parted[:1], len(told), len(self.told))
-
-    # --- the way back -------------------------------------------------------------------------------------
-
-    def recover(self, days: int = 75) -> None:
-        """Walk the path back of ordinary events and permitted reviews; LIVE and NORMAL must be at its end."""
-        self.tick(600)
-        self.report()
-        self.health()
-        for name in list(self.sources)[1:]:
-            self.command("retire", {"source": name})
-            del self.sources[name]
-        for name, hold in sorted(self.council.holds.items()):
-            if hold.owner == "operator" and hold.expires_at is None:
-                self.command("release", {"hold_id": name}, "ann")
-                self.approve("bob")
-        for role in ("ceo", "cio", "cfo", "researcher"):
-            if not self.council.roles[role]:
-                self.command("role", {"role": role, "enabled": True})
-        one = self.sources["paper"]
-        one.nav = max(one.nav, 10_000.0)
-        for day in range(days):
-            self.calm(
-                DAY - HOUR, 4, winning_days=6, losing_days=0, consecutive_losses=0, win_rate=0.7, sharpe=2.5
-            )
-            self.review("freeze", 2)
-            self.calm(
-                40 * MINUTE, 40, winning_days=6, losing_days=0, consecutive_losses=0, win_rate=0.7, sharpe=2.5
-            )
-            if (
-                day > 2
-                and self.council.policy.mode == "LIVE"
-                and self.council.policy.profile in ("NORMAL", "AGGRESSIVE")
-            ):
-                return
-        policy = self.council.policy
-        raise AssertionError(f"I14 no way back: {policy.mode} {policy.profile} after {days} good days")

@@ -10,8 +10,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from consilium.council.rules import CouncilRules
 from consilium.council.service import CouncilService
+from council_mutants import MUTANTS, Mutant
 from council_oracle import DAY, HOUR, MINUTE
-from council_world import MODELS, PERSONS, START, SYMBOLS, World
+from council_paths import Paths
+from council_world import MODELS, PERSONS, START, SYMBOLS
 
 FULL = os.environ.get("CONSILIUM_TEST_PROFILE") == "soak"
 MOVES = (
@@ -71,7 +73,7 @@ class CouncilMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(self.maker)
+        self.world = Paths(self.maker)
 
     @initialize(awake=st.booleans())
     def begin(self, awake: bool) -> None:
@@ -184,6 +186,25 @@ class CouncilMachine(RuleBasedStateMachine):
         if rebase:
             self.world.review("rebase", 2)
         self.world.calm(30 * MINUTE, 6, consecutive_losses=0)
+
+    @rule()
+    def review_comes_in_unrest(self) -> None:
+        self.world.reviewed_in_unrest()
+
+    @rule()
+    def freezes_again(self) -> None:
+        self.world.freezes_again()
+
+    @rule(
+        drawdown=st.sampled_from((0.02, 0.05, 0.051, 0.06, 0.08, 0.081, 0.10)),
+        rate=st.sampled_from((None, 0.40, 0.45)),
+    )
+    def stands_at_a_threshold(self, drawdown: float, rate: float | None) -> None:
+        self.world.at_a_threshold(drawdown, rate)
+
+    @rule(profile=st.sampled_from(("LOW", "NORMAL")), first=WHO, second=WHO)
+    def asks_and_approves(self, profile: str, first: str, second: str) -> None:
+        self.world.loosen(profile, first, second)
 
     @rule(what=st.sampled_from(("freeze", "reduce_only", "rebase")), persons=st.integers(1, 2))
     def reviews(self, what: str, persons: int) -> None:
@@ -312,3 +333,17 @@ class RecoveringMachine(CouncilMachine):
 )
 def test_from_every_state_there_is_a_way_back_to_live_and_normal(examples: int, steps: int) -> None:
     _run(RecoveringMachine, examples, steps)
+
+
+def _notices(examples: int) -> None:
+    """Let the machine look for a fault; an AssertionError where it finds one."""
+    for machine in (CouncilMachine, RecoveringMachine):
+        _run(machine, examples, 40)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", MUTANTS, ids=str)
+def test_a_planted_fault_is_noticed(fault: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    fault.plant(monkeypatch)
+    with pytest.raises((AssertionError, ExceptionGroup)):
+        _notices(200)
