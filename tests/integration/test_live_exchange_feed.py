@@ -87,6 +87,26 @@ def test_candles_come_as_bars_close_and_what_an_outage_missed_comes_after_it(exc
         following.end()
 
 
+@pytest.mark.promise("001", "the feed's work is limited to the universe and what is held")
+def test_a_symbol_that_nobody_looks_at_is_not_asked_for_and_comes_back_whole(exchange: FakeExchange) -> None:
+    feed = feed_of(exchange)
+    feed.narrow({"AAAUSDT"})
+    following = Following(feed, FIRST)
+    try:
+        exchange.now_ms += 3_600_000
+        following.wait(1)
+        exchange.now_ms += 3_600_000
+        following.wait(2)
+        assert {candle.symbol for step in following.steps for candle in step} == {"AAAUSDT"}
+        feed.narrow(None)
+        exchange.now_ms += 3_600_000
+        following.wait(5)
+        others = [c.ts_close for step in following.steps for c in step if c.symbol == "BBBUSDT"]
+        assert others == [FIRST + k * HOUR_NS for k in (1, 2, 3)]
+    finally:
+        following.end()
+
+
 def test_a_symbol_that_is_slow_is_waited_for_and_then_left_behind(exchange: FakeExchange) -> None:
     slow = exchange.pairs[1]
     bars, slow.bars = slow.bars, slow.bars[:1_300]

@@ -1,7 +1,7 @@
 """A venue's finished candles, asked for as each bar closes; what an outage missed is fetched afterwards."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from threading import Event
 from typing import Self
 
@@ -61,6 +61,7 @@ class ExchangeFeed:
         self._grace_s = grace_s
         self._problem = ""
         self._pairs: dict[str, str] = {}
+        self._wanted: frozenset[str] | None = None
         self._open: ExchangeClient | None = None
         self._client().interval_ns(bar)  # a venue or bar that is not there is told at start
 
@@ -69,6 +70,10 @@ class ExchangeFeed:
         """Make a feed of ``VENUE`` or ``VENUE@URL``, the latter for a gateway to it."""
         venue, _, base_url = text.partition("@")
         return cls(venue, symbols, bar, clock=clock, base_url=base_url or None)
+
+    def narrow(self, symbols: Collection[str] | None) -> None:
+        """Ask for these symbols only from now on, None for all; one that comes back brings what it missed."""
+        self._wanted = None if symbols is None else frozenset(symbols)
 
     def bars_per_day(self) -> Mapping[str, float]:
         """Return the bars of a day that has no closing hours, by symbol."""
@@ -145,7 +150,8 @@ class ExchangeFeed:
         client, begun = self._client(), time.monotonic()
         end = self._finished(client)
         found: dict[str, list[Candle]] = {}
-        missing = self.symbols
+        wanted = self._wanted
+        missing = tuple(s for s in self.symbols if wanted is None or s in wanted)
         while end > last:
             found |= {symbol: self._fetched(client, symbol, held[symbol], end) for symbol in missing}
             missing = tuple(s for s in missing if not found[s] or found[s][-1].ts_close < end)
