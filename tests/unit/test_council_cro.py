@@ -355,7 +355,11 @@ def test_e1_never_makes_the_present_loss_critical_below_eight_percent(level: Any
         "warning_threshold_pct": 0.04,
         "critical_threshold_pct": pytest.approx(critical),
     }
-    assert {each.key for each in proposal.holds} == {"ess_caution", "ess_warning", "ess_critical"}
+    assert {each.key: each.value for each in proposal.holds} == {
+        "ess_caution": 0.02,
+        "ess_warning": 0.04,
+        "ess_critical": pytest.approx(critical),
+    }
 
 
 def test_e1_computes_the_thresholds_once() -> None:

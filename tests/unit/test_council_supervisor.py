@@ -401,3 +401,18 @@ def test_v1_lets_the_end_of_reduce_only_pass() -> None:
         reviewed("RISK_ADJUSTMENT", {"max_leverage": 10.0}, officer="cro", rule="R2", policy=TIGHT, dd=0.09)
         == ""
     )
+
+
+def test_v1_leaves_the_supervisors_own_rulings_and_what_merely_expires() -> None:
+    ended = {"profile": "NORMAL", "expired": True}
+    assert reviewed("CAPITAL_PROFILE", ended, officer="cro", policy=TIGHT, dd=0.06) == ""
+    assert (
+        reviewed("CAPITAL_PROFILE", {"profile": "NORMAL"}, officer="supervisor", policy=TIGHT, dd=0.06) == ""
+    )
+
+
+def test_u1_ends_freezes_and_no_other_hold_of_the_supervisor() -> None:
+    desk = Desk("supervisor", reviews={"freeze": ("ann", "bob")})
+    desk.put(hold("supervisor", "S1", "mode", "PAUSED"), hold("supervisor", "U1", "profile", "MICRO"))
+    desk.see()
+    assert desk.rules(5 * HOUR) == []
