@@ -1,6 +1,7 @@
 """`consilium council` as an operator types it, against a running service and against its journal alone."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -128,3 +129,22 @@ def test_a_decision_is_explained_from_the_journal_when_no_service_runs(desk: Des
     done = consilium("council", "explain", "none", "--database", f"sqlite:///{journal}", cwd=tmp_path, **env)
     assert done.returncode == 2
     assert "decision must be one of" in done.stderr
+
+
+def test_a_freeze_that_no_service_hears_leaves_a_note_that_the_next_start_acts_on(tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    at = {"CONSILIUM_DATA_DIR": str(folder), "CONSILIUM_PORT": "9"}
+    asked = ["council", "freeze", "--reason", "nobody answers"]
+    refused = RUNNER.invoke(app, asked, env=at)
+    assert (refused.exit_code, list(tmp_path.iterdir())) == (1, [])  # no data folder: nobody would read it
+    folder.mkdir()
+    done = RUNNER.invoke(app, asked, env=at)
+    assert done.exit_code == 0
+    assert "a note is left: " in done.stderr
+    with served(folder, API__WRITES_PER_MINUTE="0") as http:
+        desk = Desk(http, folder, str(http.base_url))
+        until = time.monotonic() + 20.0
+        while "EMERGENCY (FROZEN)" not in desk.council("status").stdout:
+            assert time.monotonic() < until
+        (held,) = [hold for hold in desk.told("holds")["holds"] if hold["value"] == "FROZEN"]
+        assert held["reason"] == "nobody answers"

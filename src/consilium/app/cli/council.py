@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -111,10 +112,37 @@ def explain(
 
 @guarded
 def freeze(reason: Reason, url: Url = None, json_file: options.JsonFile = None) -> None:
-    """Stop trading at once; it ends only by review."""
+    """Stop trading at once; it ends only by review. Without an answer a note in the data folder says so."""
     from consilium.app.cli.council_tables import show_done
 
-    _show(url, json_file, lambda client: client.freeze(reason), show_done("trading is frozen"))
+    shown = show_done("trading is frozen")
+    try:
+        _show(url, json_file, lambda client: client.freeze(reason), shown, timeout_s=2.0)
+    except _Silent as error:
+        if url is not None:
+            raise
+        typer.echo(f"{error.bound}; got {error.value}", err=True)
+        typer.echo(f"a note is left: {_noted(reason, error)}", err=True)
+        typer.echo("a service of this data folder halts when it next looks, or when it starts", err=True)
+
+
+def _noted(reason: str, error: ConsiliumError) -> Path:
+    """Leave a note that a service of the data folder acts on.
+
+    Raises
+    ------
+    ConsiliumError
+        There is no data folder here: nobody would read it.
+    """
+    from getpass import getuser
+
+    from consilium.app.council.kill_switch import note_of, write_note
+    from consilium.app.settings import load_settings
+
+    settings = load_settings()
+    if not settings.data_dir.is_dir():
+        raise error
+    return write_note(settings.data_dir, note_of(" ".join(reason.split()) or "no reason given", getuser()))
 
 
 @guarded
@@ -163,13 +191,14 @@ def _show(
     json_file: Any,
     ask: Callable[["Client"], "BaseModel"],
     show: Callable[[Mapping[str, Any], Any], None],
+    timeout_s: float = 10.0,
 ) -> None:
     """Ask the service, and show its answer."""
     if json_file is not None:
         from consilium.app.files import require_writable
 
         require_writable(json_file)
-    with _asking(url) as client:
+    with _asking(url, timeout_s) as client:
         found = ask(client).model_dump(mode="json")
     _told(found, json_file, show)
 
@@ -183,7 +212,7 @@ def _told(found: Mapping[str, Any], json_file: Any, show: Callable[[Mapping[str,
 
 
 @contextmanager
-def _asking(url: str | None) -> Iterator["Client"]:
+def _asking(url: str | None, timeout_s: float) -> Iterator["Client"]:
     """Yield a client of the service; what goes wrong is one line with the exit code that fits.
 
     Raises
@@ -202,7 +231,7 @@ def _asking(url: str | None) -> Iterator["Client"]:
     settings = load_settings()
     place = url or place_of(settings)
     try:
-        with Client(place, key=key_of(settings), timeout_s=10.0) as client:
+        with Client(place, key=key_of(settings), timeout_s=timeout_s) as client:
             yield client
     except ApiError as error:
         raise _refused(error) from None
