@@ -135,8 +135,9 @@ def main() -> int:
             f"`python benchmarks/council_liveness.py --write --runs {runs}`, {platform.machine()}, "
             f"{given.jobs} processes, {took:.0f} s, {datetime.now(UTC):%Y-%m-%d}. {runs} one-year runs a "
             f"row, hour by hour, under the rules of the table; two persons review a freeze four hours after "
-            f"it came. The account is one position at a time for a day, 80 % of equity under NORMAL, with a "
-            f"stop; the Sharpe ratio and volatility are those of holding it all the time under NORMAL. A "
+            f"it came, and at most one a day. The account is one position at a time for a day, 80 % of "
+            f"equity under NORMAL, with a stop; the Sharpe ratio and volatility are those of holding it all "
+            f"the time under NORMAL. A "
             f"rule that fires again within 24 hours of having fired is a repeat.\n\n"
         )
         (HERE / "council_liveness.md").write_text(note + text)

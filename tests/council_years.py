@@ -37,7 +37,10 @@ SHARE = 0.8
 
 HOLDING_HOURS = 24
 REVIEW_HOURS = 4
-"""From a freeze to its review, and from one review to the next."""
+"""From a freeze to its review."""
+
+AGAIN_HOURS = 24
+"""From one review to the next: who has just lifted a freeze that returns sleeps over it."""
 
 PERSONS = ("ann", "ben")
 EQUITY = 10_000.0
@@ -153,14 +156,14 @@ class Operators:
     """Two persons who review what waits for them."""
 
     def __init__(self) -> None:
-        self._reviewed = -REVIEW_HOURS
+        self._reviewed = -AGAIN_HOURS
 
     def due(self, council: CouncilService, hour: int) -> Iterator[CouncilCommanded]:
         """Yield the reviews of this hour."""
         ts = START + (hour + 1) * HOUR_NS
         rules = {hold.rule: hold.ts_event for hold in council.holds.values()}
         freezes = [since for rule, since in rules.items() if rule.startswith("F")]
-        if hour - self._reviewed < REVIEW_HOURS:
+        if hour - self._reviewed < AGAIN_HOURS:
             return
         if freezes and ts - min(freezes) >= REVIEW_HOURS * HOUR_NS:
             self._reviewed = hour

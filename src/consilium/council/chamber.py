@@ -97,6 +97,7 @@ class Chamber:
             (self.members[hold.owner], tightening(hold, briefing, self._operators.symbols()))
             for hold in holds_of(advice, briefing.base)
             if hold.owner in self.members and hold.owner not in self._operators.disabled
+            if hold.rule not in self._rules.disabled_rules
             if not lasts(briefing.holds.get(hold.hold_id), hold)
         ]
         if not proposals:

@@ -39,8 +39,8 @@ RISE = 0.02
 """The fixed rule: points of drawdown in 24 hours."""
 
 EARNED_ERRORS = 2.0
-FEWEST_SCORED = 30
-"""Horizons that must have passed before a score counts as evidence."""
+FEWEST_SCORED, FEWEST_FALLS = 30, 10
+"""Horizons that must have passed, and separate falls that must have come, before a score is evidence."""
 
 FEATURES = (
     "drawdown", "fall_24", "rise_24", "exposure", "nav_volatility", "market_volatility", "market_calm",
@@ -59,7 +59,9 @@ class Score:
     over_rate, over_rule
         Learned less the other, < 0 where it is better, with standard errors that know of overlap.
     events, rows
-        How often the fall came, of how many.
+        After how many closes the fall came, of how many.
+    falls
+        Separate ones: closes in a row after which it came count once.
     """
 
     learned: float | None
@@ -70,6 +72,7 @@ class Score:
     over_rule: float | None
     over_rule_se: float | None
     events: int
+    falls: int
     rows: int
     earned: bool
 
@@ -209,13 +212,14 @@ class DrawdownForecaster:
         if not rows:
             return Score(
                 learned=None, rate=None, rule=None, over_rate=None, over_rate_se=None,
-                over_rule=None, over_rule_se=None, events=0, rows=0, earned=False,
+                over_rule=None, over_rule_se=None, events=0, falls=0, rows=0, earned=False,
             )  # fmt: skip
         losses = np.array(self._losses)
         over_rate = mean_test(losses[:, 0] - losses[:, 1], self.horizon)
         over_rule = mean_test(losses[:, 0] - losses[:, 2], self.horizon)
         both = (over_rate.statistic, over_rule.statistic)
         learned, rate, rule = losses.mean(axis=0).tolist()
+        falls = sum(now > before for before, now in pairwise([0.0, *self._came]))
         return Score(
             learned=learned,
             rate=rate,
@@ -225,8 +229,10 @@ class DrawdownForecaster:
             over_rule=over_rule.mean,
             over_rule_se=over_rule.standard_error,
             events=int(sum(self._came)),
+            falls=falls,
             rows=rows,
             earned=rows >= FEWEST_SCORED * self.horizon
+            and falls >= FEWEST_FALLS
             and all(s is not None and s < -EARNED_ERRORS for s in both),
         )
 

@@ -87,8 +87,8 @@ def _advice_line(advice: Mapping[str, Any]) -> str:
         return "Learned advice: nothing to score yet."
     head = (
         f"Learned advice (nav falls by more than {advice['depth']:.0%} within {advice['horizon_bars']} bars; "
-        f"{advice['events']} of {advice['rows']} closes): Brier {advice['learned']:.4f}, past rate "
-        f"{advice['rate']:.4f}, fixed rule R1 {advice['rule']:.4f}"
+        f"{advice['events']} of {advice['rows']} closes, {advice['falls']} falls): "
+        f"Brier {advice['learned']:.4f}, past rate {advice['rate']:.4f}, fixed rule R1 {advice['rule']:.4f}"
     )
     if advice["over_rule_se"] is None or advice["over_rate_se"] is None:
         return f"{head}; too little to compare."
