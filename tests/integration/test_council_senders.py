@@ -14,8 +14,8 @@ from alert_servers import http_server, mail_server
 from consilium.app.council.mailing import Mail
 from consilium.app.council.pages import NotSent, Page
 from consilium.app.council.posting import Telegram, Webhook
-from consilium.app.council_settings import Alerts
 from consilium.app.council.senders import senders_of
+from consilium.app.council_settings import Alerts
 from consilium.domain import UsageError
 from tls_cases import write_certificate
 
