@@ -218,3 +218,25 @@ def test_a_loosening_in_a_drawdown_is_overridden(ward: Ward) -> None:
     assert replace(ward.system.council.policy, weights={}) == replace(
         ward.system.pipeline.accounts.trading.gate.policy, weights={}
     )
+
+
+def test_what_fails_halfway_between_two_steps_leaves_no_trace(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ward.go(3)
+    expected = ward.system.state_hash()
+    trading = ward.system.pipeline.accounts.trading
+    told = ward.head
+
+    def broken(policy: object) -> None:
+        raise RuntimeError("half of it was done")
+
+    monkeypatch.setattr(trading, "handle", broken)
+    with pytest.raises(RuntimeError, match="half of it"):
+        ward.ask("mode", mode="PAUSED", duration_minutes=60)
+    assert ward.system.council.policy.mode == Mode.PAUSED
+    ward.until(lambda: ward.system.pipeline.accounts.trading is not trading)
+    ward.until(lambda: ward.system.troubles == {})
+    assert ward.system.state_hash() == expected
+    assert ward.head == told
+    assert ward.system.council.policy.mode == Mode.LIVE

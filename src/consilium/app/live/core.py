@@ -230,6 +230,12 @@ class Core(Governing):
         self.pipeline = self._made_pipeline()
         self._recover()
 
+    def _mend(self) -> None:
+        """Replay the journal where something between two steps has failed halfway."""
+        if self.torn:
+            self.torn = False
+            self._stand_again()
+
     # commands
 
     def _command(self, message: Any, by: str, trace_id: str) -> Event:
@@ -289,6 +295,7 @@ class Core(Governing):
         """Do one step: keep its candles, conclude, write down, tell."""
         if "engine" in self.troubles:
             raise ConsiliumError("the engine must be ready for steps", self.troubles["engine"], "see /readyz")
+        self._mend()
         self._settle_pending()
         began = perf_counter_ns()
         given = (*self._late, *candles)

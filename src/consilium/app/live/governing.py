@@ -61,6 +61,7 @@ class Governing(Asked):
     _pending: list[Event]
     _settle_pending: Callable[[], None]
     _require_writable: Callable[[], None]
+    _mend: Callable[[], None]
 
     def _ready_to_govern(self) -> None:
         self._moving = RLock()
@@ -69,6 +70,7 @@ class Governing(Asked):
         self._assessed: Assessment | None = None
         self._killed = ""
         self._waited = False
+        self.torn = False
 
     @property
     def council(self) -> CouncilService:
@@ -127,8 +129,15 @@ class Governing(Asked):
     def _heard(self, message: Any, trace_id: str) -> tuple[Event, list[Any]]:
         """Let the council hear a message of ours; what follows is on its way to the journal."""
         with self._moving:
-            said = self.pipeline.council.hear([message])
+            said = self._concluded_by_council(message)
             return self._written(message, said, trace_id), said
+
+    def _concluded_by_council(self, message: Any) -> list[Any]:
+        try:
+            return self.pipeline.council.hear([message])
+        except BaseException:
+            self.torn = True  # a part of the state has moved: the pipeline thread replays the journal
+            raise
 
     def _written(self, message: Any, said: Sequence[Any], trace_id: str) -> Event:
         recorder = Recorder(ts_recorded=self.clock.now_ns(), trace_id=follow(trace_id))
@@ -164,7 +173,7 @@ class Governing(Asked):
         room = self.pipeline.council
         with self._moving:
             message = None if room.service is None else room.report(event, self.pipeline.ts)
-            said = [] if message is None else room.hear([message])
+            said = [] if message is None else self._concluded_by_council(message)
             recorder = Recorder(ts_recorded=event.ts_recorded, trace_id=event.trace_id)
             self._pending = [*self._pending, event, *recorder.events(said, event.event_id)]
         self._settle_governed()
@@ -177,6 +186,7 @@ class Governing(Asked):
 
     def _tick(self, assessed: Assessment) -> None:
         """Look at the clock, at our own health and for a halt from outside this process."""
+        self._mend()
         if self.pipeline.council.service is not None and "engine" not in self.troubles:
             self._look(assessed)
 
@@ -224,7 +234,7 @@ class Governing(Asked):
         assert room.service is not None  # noqa: S101 - the caller has looked
         message = TimePassed(ts_event=self.council_now())
         with self._moving:
-            said = room.hear([message])
+            said = self._concluded_by_council(message)
             if said or room.service.changed:
                 self._written(message, said, "clock")
 
