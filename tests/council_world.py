@@ -55,6 +55,7 @@ class World:
         self.laws = Laws()
         self.now = START
         self.sources = {"paper": Source("paper")}
+        self.retired: dict[str, list[AccountReported]] = {}
         self.heard: list[Any] = []
         self.told: list[Output] = []
         self.numbers: dict[str, int] = {}
@@ -96,7 +97,9 @@ class World:
 
     def report(self, source: str = "paper", move: float = 0.0, **figures: Any) -> list[Output]:
         """Report an account whose nav moved by a fraction."""
-        one = self.sources.setdefault(source, Source(source))
+        if source not in self.sources:  # a retired one counts anew, and its peak is remembered
+            self.sources[source] = Source(source, accepted=self.retired.pop(source, []))
+        one = self.sources[source]
         one.nav = max(1.0, one.nav * (1.0 + move))
         one.sequence += 1
         said: dict[str, Any] = {
@@ -326,7 +329,9 @@ class World:
         """Retire a source; only a silent one may go."""
         outputs = self.command("retire", {"source": source})
         if not any(isinstance(one, ReportRefused) for one in outputs) and source != "paper":
-            self.sources.pop(source, None)
+            gone = self.sources.pop(source, None)
+            if gone is not None:
+                self.retired[source] = gone.accepted
 
     def restore(self) -> None:
         """Go on in a council made anew from the state."""

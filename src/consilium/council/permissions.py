@@ -168,7 +168,7 @@ class Permissions:
     def _check_retire(self, command: CouncilCommanded, now: int) -> None:
         source = text_of(command.payload, "source")
         silent_s = (now - self._facts.last_heard(source)) / SECOND_NS
-        bound = max(self._rules.silent_s, self._facts.bounds_s()[1])
+        bound = self._rules.silent_s
         if silent_s < bound:
             raise PermissionRefused(
                 f"a source must be silent for {bound:g} s to be retired", f"{silent_s:.0f} s", "wait"
