@@ -111,6 +111,27 @@ def test_a_halt_does_not_wait_for_a_journal_that_hangs(ward: Ward, monkeypatch: 
     ward.system.journal.verify()
 
 
+@pytest.mark.promise("001", "a journal that does not take what is concluded freezes trading (F6)")
+def test_a_journal_that_takes_nothing_freezes(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_an_entry(ward)
+    journal, appended = ward.system.journal, ward.system.journal.append
+
+    def away(events: Sequence[Event]) -> Any:
+        raise DataProblem("the journal must answer", len(events), "wait")
+
+    monkeypatch.setattr(journal, "append", away)
+    mark = ward.head
+    ward.feed.gate.release()
+    ward.until(lambda: ward.system.council.policy.mode == Mode.FROZEN)
+    assert resting(ward) == []
+    assert ward.head == mark
+    monkeypatch.setattr(journal, "append", appended)
+    ward.until(lambda: "F6" in ward.rules(after=mark))
+    topics = [event.topic for event in ward.events("market.step_done", "system.health_updated", after=mark)]
+    assert topics[:2] == ["market.step_done", "system.health_updated"]
+    journal.verify()
+
+
 def test_a_note_of_another_process_freezes_a_running_system_and_a_stopped_one(
     tmp_path: Path, models: Path
 ) -> None:
