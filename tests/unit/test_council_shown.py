@@ -31,7 +31,7 @@ def council(interval_ns: int = 0) -> CouncilService:
 
 
 @pytest.mark.parametrize(("interval_ns", "silent_after_s"), [(0, 300), (HOUR_NS, 5 * 3_600)])
-def test_a_source_is_silent_when_an_operator_might_retire_it_and_not_before(
+def test_a_source_is_called_silent_after_300_s_or_five_of_its_intervals_and_not_before(
     interval_ns: int, silent_after_s: int
 ) -> None:
     made = council(interval_ns)

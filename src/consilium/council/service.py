@@ -132,7 +132,7 @@ class CouncilService:
 
     @property
     def silent_s(self) -> float:
-        """Seconds of silence from which a source may be retired; longer where accounts speak rarely."""
+        """Seconds of silence that are worth a call; longer where accounts speak rarely."""
         return max(self.rules.silent_s, self._facts.bounds_s()[1])
 
     @property
