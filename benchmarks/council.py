@@ -1,17 +1,17 @@
 """How long the council takes, and what it keeps: `python benchmarks/council.py`.
 
 Messages to a council of six officers one after another: quiet minutes of an account, and accounts whose
-random figures set rules on and off; microseconds a message, from the report to its decisions. Then a year of
-minute reports: the memory that the council takes and the size of its state. Exit code 1 if a threshold of
-thresholds.toml is missed.
+random figures set rules on and off; microseconds of the processor from the report to its decisions, since
+other work on the machine is not ours. Then a year of minute reports: the memory that the council takes and
+the size of its state. Exit code 1 if a threshold of thresholds.toml is missed.
 """
 
 import gc
 import json
+import resource
 import sys
 import time
 import tomllib
-import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -72,9 +72,9 @@ def microseconds(messages: Sequence[Any]) -> tuple[list[float], int]:
     times, decided = [], 0
     gc.disable()
     for message in messages:
-        start = time.perf_counter()
+        start = time.process_time_ns()
         outputs = service.handle(message)
-        took = (time.perf_counter() - start) * 1e6
+        took = (time.process_time_ns() - start) / 1e3
         if isinstance(message, AccountReported):
             times.append(took)
         decided += len(outputs)
@@ -82,20 +82,25 @@ def microseconds(messages: Sequence[Any]) -> tuple[list[float], int]:
     return times, decided
 
 
+def resident() -> float:
+    """Return the MiB that this process keeps in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
 def year() -> tuple[float, float, float]:
-    """Return MiB taken after a year of minutes, KiB of the state, and seconds that the year took."""
-    service, piece = council(), 24 * 60
-    tracemalloc.start()
-    begun = time.process_time()
-    before = tracemalloc.get_traced_memory()[0]
-    for first in range(0, YEAR, piece):
-        for message in minutes(piece, first=first):
-            service.handle(message)
+    """Return MiB taken after a year of minutes, KiB of the state, and seconds of the processor for it."""
+    service, piece, spent = council(), 24 * 60, 0.0
     gc.collect()
-    taken = (tracemalloc.get_traced_memory()[0] - before) / 2**20
-    spent = time.process_time() - begun
-    tracemalloc.stop()
-    return taken, len(json.dumps(service.state())) / 2**10, spent
+    before = resident()
+    for first in range(0, YEAR, piece):
+        said = minutes(piece, first=first)
+        begun = time.process_time()
+        for number in range(0, len(said), 2):
+            service.handle_all(said[number : number + 2])
+        spent += time.process_time() - begun
+    gc.collect()
+    return resident() - before, len(json.dumps(service.state())) / 2**10, spent
 
 
 def main() -> int:
