@@ -339,6 +339,7 @@ def test_a_restart_anywhere_and_a_replay_from_zero_end_in_the_same_state() -> No
             assert fresh.state_hash() == broken.state_hash()
             assert fresh.policy == broken.policy
             broken = fresh
+        assert list(broken.briefing.holds) == sorted(broken.briefing.holds), "as after any restart"
     assert again == told
     assert broken.state_hash() == whole.state_hash()
 
