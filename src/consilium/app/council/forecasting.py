@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from consilium.council.advice import Advice
 from consilium.domain import DAY_NS, Candle
-from consilium.training.judge.diebold_mariano import mean_test
 
 Floats = NDArray[np.float64]
 
@@ -215,6 +214,9 @@ class DrawdownForecaster:
                 over_rule=None, over_rule_se=None, events=0, falls=0, rows=0, earned=False,
             )  # fmt: skip
         losses = np.array(self._losses)
+        # SciPy comes with it: a service must not wait for that at its start
+        from consilium.training.judge.diebold_mariano import mean_test
+
         over_rate = mean_test(losses[:, 0] - losses[:, 1], self.horizon)
         over_rule = mean_test(losses[:, 0] - losses[:, 2], self.horizon)
         both = (over_rate.statistic, over_rule.statistic)
