@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from consilium.domain import HOUR_NS, Mode
+from consilium.domain import HOUR_NS, Mode, OrderStatus
 from council_cases import STEPS, Ward
 from live_cases import store_models
 
@@ -86,6 +86,18 @@ def test_a_tighter_profile_makes_smaller_orders(
     assert smaller.quantity < 0.5 * larger.quantity
     assert ward.system.trading_status()["profile"] == "MICRO"
     assert len(ward.go(20).held) <= 1
+
+
+@pytest.mark.promise("001", "a tightening takes back entries on their way that no longer fit")
+def test_a_tighter_profile_takes_back_what_was_just_sent(ward: Ward, alone: dict[int, list[str]]) -> None:
+    ward.go(before(alone) + 1)
+    wanted = {order.order_id for order in ward.entries()}
+    mark = ward.head
+    ward.ask("profile", profile="MICRO")
+    ended = [said for said in ward.said("trading.order_changed", after=mark) if said.order_id in wanted]
+    assert {(said.status, said.reason) for said in ended} == {(OrderStatus.CANCELLED, "max_risk_per_trade")}
+    ward.go()
+    assert not wanted & {fill.order_id for fill in ward.said("trading.filled")}
 
 
 @pytest.mark.promise("001", "RISK_ADJUSTMENT changes orders")

@@ -114,6 +114,46 @@ def test_an_entry_on_its_way_is_cancelled_and_stops_stay(policy: Policy) -> None
     assert sorted(floor.held) == ["AAA"]
 
 
+TIGHTER = [
+    ({"max_positions": 1}, ["max_positions"] * 2, ["AAA"]),
+    ({"max_exposure": 0.25}, ["max_exposure"] * 2, ["AAA"]),
+    ({"max_leverage": 0.45}, ["max_leverage"], ["AAA", "BBB"]),
+    ({"max_daily_risk": 0.009}, ["max_daily_risk"] * 2, ["AAA"]),
+    ({"max_position_usd": 1_999.0}, ["max_position_usd"] * 3, []),
+    ({"max_risk_per_trade": 0.005}, ["max_risk_per_trade"] * 3, []),
+    ({"max_positions": 3, "max_exposure": 0.7}, [], ["AAA", "BBB", "CCC"]),
+]
+
+
+@pytest.mark.promise("001", "a tightening takes back entries on their way that no longer fit")
+@pytest.mark.parametrize(("limits", "reasons", "kept"), TIGHTER, ids=lambda x: "-".join(x) or "none")
+def test_entries_on_their_way_are_asked_about_again_when_a_limit_tightens(
+    limits: dict[str, float], reasons: list[str], kept: list[str]
+) -> None:
+    floor = Floor()
+    floor.close(dict.fromkeys(SYMBOLS, UP))
+    assert [order.symbol for order in floor.open] == list(SYMBOLS)
+    assert cancelled(floor.put(replace(LIVE, **limits))) == reasons  # type: ignore[arg-type]
+    assert [order.symbol for order in floor.open] == kept
+    floor.close()
+    assert sorted(floor.held) == kept
+
+
+def test_what_is_held_counts_before_what_waits() -> None:
+    floor = Floor().hold("CCC")
+    floor.close({"AAA": UP})
+    assert cancelled(floor.put(replace(LIVE, max_positions=1))) == ["max_positions"]
+    assert sorted(floor.held) == ["CCC"]
+
+
+def test_an_entry_waits_on_where_nothing_is_tighter() -> None:
+    floor = Floor()
+    floor.close(dict.fromkeys(SYMBOLS, UP))
+    before = floor.open
+    assert floor.put(replace(LIVE, max_positions=8, stop_multiplier=0.5)) == []
+    assert floor.open == before
+
+
 @pytest.mark.promise("001", "a freeze cancels risk-increasing orders only and places missing stops")
 def test_a_freeze_places_the_stop_that_is_missing() -> None:
     floor = Floor(replace(LIVE, protective_stop=False)).hold("AAA")
@@ -224,6 +264,7 @@ def test_reducing_closes_the_largest_until_the_number_fits_and_cuts_the_rest() -
     floor.hold("AAA")
     floor.put(replace(LIVE, max_position_usd=1_500.0))
     floor.close({"BBB": UP})
+    floor.close()
     floor.put(replace(LIVE, max_position_usd=1_000.0))
     floor.close({"CCC": UP})
     floor.close()

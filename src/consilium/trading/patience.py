@@ -82,6 +82,15 @@ class Waiting:
         entries = self._entries.values()
         return sum(e.value for e in entries), sum(e.risk for e in entries)
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Symbols with an entry on its way, the oldest first."""
+        return tuple(self._entries)
+
+    def value(self, symbol: str) -> float:
+        """Return what the entry of a symbol will bind, in quote units."""
+        return self._entries[symbol].value
+
     def objection(self, symbol: str, ts_open: int) -> str:
         """Return why the entry of a symbol may not fill in a bar that opens then; nothing if it may."""
         entry = self._entries.get(symbol)

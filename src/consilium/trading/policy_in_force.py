@@ -12,7 +12,7 @@ from consilium.trading.execution import floor_quantity
 from consilium.trading.messages import Message
 from consilium.trading.portfolio import CASH_DIGITS, left_over
 from consilium.trading.reductions import reductions
-from consilium.trading.risk import Entry
+from consilium.trading.risk import Entry, tightened
 from consilium.trading.service_state import ServiceState
 from consilium.trading.strategy import BASE_STOP_ATR, Strategy
 
@@ -30,9 +30,10 @@ class PolicyInForce(ServiceState):
 
         Orders that add risk and are not allowed any more are cancelled; those that reduce stay. A tighter
         stop multiplier moves live stops up, never down. Limits below what is held force nothing, unless
-        the policy says ``reduce`` or ``flatten``.
+        the policy says ``reduce`` or ``flatten``; an entry on its way is not held yet, and is cancelled where
+        it no longer fits.
         """
-        self.gate.policy = policy
+        tighter, self.gate.policy = tightened(self.gate.policy, policy), policy
         ts = max(self._now, 0)
         for desk in self._desks.values():
             if desk.stance.entry_id and not (policy.entry and self.gate.follows(desk.symbol)):
@@ -44,7 +45,30 @@ class PolicyInForce(ServiceState):
                 )
                 desk.holding.stop = max(desk.holding.stop or 0.0, moved)
                 self._tend(desk, ts)
+        if tighter:
+            self._refit(ts)
         self._carry_out(ts)
+
+    def _refit(self, ts: int) -> None:
+        """Ask the gate again for each entry on its way, the oldest first."""
+        kept, value, risk = 0, 0.0, 0.0
+        for symbol in self._waiting.symbols:
+            desk = self._desks[symbol]
+            worth = self._waiting.value(symbol)
+            quantity = self._sent[desk.stance.entry_id].quantity
+            entry = Entry(
+                quantity=quantity,
+                price=worth / quantity,
+                distance=desk.stance.distance,
+                stop_distance=desk.stance.distance * self.gate.policy.stop_multiplier,
+            )
+            opens = desk.holding is None
+            reason = self.gate.objection(self.portfolio, entry, (value, risk), kept if opens else None)
+            if reason:
+                self._give_up(desk, reason, ts)
+            else:
+                kept += opens
+                value, risk = value + worth, risk + quantity * entry.stop_distance
 
     def _carry_out(self, ts: int) -> None:
         """Do what the policy wants done with what is held."""

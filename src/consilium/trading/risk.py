@@ -206,6 +206,28 @@ class RiskGate(Kept):
         broken = self._broken(portfolio, entry, waiting)
         return self.refuse(broken) if broken else True
 
+    def objection(
+        self, portfolio: Portfolio, entry: Entry, waiting: tuple[float, float], opening: int | None
+    ) -> str:
+        """Return which limit an entry on its way breaks by now; nothing if it still fits.
+
+        Parameters
+        ----------
+        entry
+            As it was sent.
+        waiting
+            Value and risk at the stop of the older entries on their way.
+        opening
+            How many of those open a position; None if this one only adds to its own.
+        """
+        if not self.limits:
+            return ""
+        if portfolio.drawdown > self.policy.max_drawdown:
+            return "max_drawdown"
+        if opening is not None and portfolio.active + opening >= self.policy.max_positions:
+            return "max_positions"
+        return self._broken(portfolio, entry, waiting)
+
     def _broken(self, portfolio: Portfolio, entry: Entry, waiting: tuple[float, float]) -> str:
         policy, equity = self.policy, portfolio.equity
         value = entry.quantity * entry.price
@@ -223,6 +245,28 @@ class RiskGate(Kept):
         if margin > policy.max_exposure * equity * SLACK:
             return "max_exposure"
         return "max_daily_risk" if risk > policy.max_daily_risk * equity * SLACK else ""
+
+
+_LIMITS = (
+    "max_risk_per_trade",
+    "max_daily_risk",
+    "max_positions",
+    "max_leverage",
+    "max_position_usd",
+    "max_drawdown",
+    "max_exposure",
+)
+
+
+def tightened(before: Policy, after: Policy) -> bool:
+    """Whether any limit of another policy allows less.
+
+    Examples
+    --------
+    >>> tightened(Policy(), Policy(max_positions=1)), tightened(Policy(), Policy(max_positions=8))
+    (True, False)
+    """
+    return any(getattr(after, name) < getattr(before, name) for name in _LIMITS)
 
 
 def _reducing(order: Order, policy: Policy) -> tuple[bool, str]:
