@@ -15,7 +15,7 @@
 | acknowledge | alert_id | changes nothing here |
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,13 +35,16 @@ from consilium.domain import (
     Briefing,
     CouncilCommanded,
     Decision,
+    DecisionKind,
     Hold,
+    Policy,
 )
 from consilium.domain.time import DAY_NS, MINUTE_NS, SECOND_NS
 
 __all__ = ["Operators", "PermissionRefused"]
 
 REBASE_PERSONS = 2
+RISK = DecisionKind.RISK_ADJUSTMENT.value
 FREEZE_MINUTES = 120
 MANUAL_FREEZE = "F0"
 """Rule of a freeze that an operator demands; it ends as the others do."""
@@ -143,11 +146,8 @@ class Operators(Permissions):
             if ask.binds(self._standing.base)
         )
         release = tuple(name for hold in place for name in self._outdone(hold))
-        payload = {ask.name: ask.value for ask in asks} | {"duration_minutes": minutes}
-        kind = kind_of(asks[0].key)
-        if command.action in ("profile", "universe"):
-            left = self._standing.supposing(place, release)
-            payload = payload_of(kind, left, self.symbols()) | {"duration_minutes": minutes}
+        kind, left = kind_of(asks[0].key), self._standing.supposing(place, release)
+        payload = self._in_force(kind, asks, left) | {"duration_minutes": minutes}
         decision = self._decision(command, kind, payload, briefing, stamp, expires_at=until)
         return Motion(decision=decision, place=place, release=release)
 
@@ -217,9 +217,11 @@ class Operators(Permissions):
 
     def _approved(self, command: CouncilCommanded, briefing: Briefing, stamp: Stamp) -> list[Motion]:
         """Carry out what two persons want: operators' own holds end, lower ranks' are set aside."""
-        approval = self.approvals.pop(text_of(command.payload, "approval_id"), None)
-        if approval is None:
+        name = text_of(command.payload, "approval_id")
+        if name not in self.approvals:
             return []  # its time was over at this very instant
+        self._check_still(self.approvals[name], command)
+        approval = self.approvals.pop(name)
         self._standing.changed = True
         reason = f"{approval.reason} (asked by {approval.person}, approved by {command.person})"
         asked = replace(command, action=approval.action, payload=approval.payload, reason=reason)
@@ -246,14 +248,16 @@ class Operators(Permissions):
             for ask in asks
             if any(h.key == ask.key and h.owner in WAIVED_OWNERS for h in self._standing.holds.values())
         )  # fmt: skip
-        kind = kind_of(asks[0].key)
-        minutes = minutes_of(asked.payload)
-        payload = {ask.name: ask.value for ask in asks} | {"duration_minutes": minutes}
-        if asked.action in ("profile", "universe"):
-            left = self._standing.supposing(place, release)
-            payload = payload_of(kind, left, self.symbols()) | {"duration_minutes": minutes}
+        kind, left = kind_of(asks[0].key), self._standing.supposing(place, release)
+        payload = self._in_force(kind, asks, left) | {"duration_minutes": minutes_of(asked.payload)}
         decision = self._decision(asked, kind, payload, briefing, stamp, expires_at=until)
         return Motion(decision=decision, place=place, release=release)
+
+    def _in_force(self, kind: str, asks: Sequence[Ask], left: Policy) -> dict[str, Any]:
+        """Return what a policy says of what was asked: who believes it never allows more than the council."""
+        said = payload_of(kind, left, self.symbols())
+        names = {ask.name for ask in asks}
+        return {name: said[name] for name in said if name in names} if kind == RISK else said
 
     def _decision(
         self,

@@ -138,9 +138,15 @@ class Permissions:
         if approval is None or approval.expires_at <= now:
             raise UnknownName("approval", name, self.approvals)
         second_person(command, approval.person, approval.ts_event, now, self._rules)
-        if approval.action != "release":
-            asked = replace(command, action=approval.action, payload=approval.payload)
-            asks_of(asked, self._standing.base, self.symbols())  # a symbol may be gone since
+        self._check_still(approval, command)
+
+    def _check_still(self, approval: Approval, command: CouncilCommanded) -> None:
+        """Refuse what may not be loosened any more: much may have happened since it was asked for."""
+        if approval.action == "release":
+            return
+        asked = replace(command, action=approval.action, payload=approval.payload)
+        for ask in asks_of(asked, self._standing.base, self.symbols()):
+            self._check_loosening(ask)
 
     def _check_review(self, command: CouncilCommanded, now: int) -> None:
         what = text_of(command.payload, "what")
