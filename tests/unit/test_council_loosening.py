@@ -7,7 +7,7 @@ import pytest
 from consilium.council.commands import PermissionRefused
 from consilium.council.rules import CouncilRules
 from consilium.council.service import CouncilService
-from consilium.domain import AccountReported, CouncilCommanded, Decision, HealthReported
+from consilium.domain import AccountReported, CouncilCommanded, Decision, HealthReported, TimePassed
 from consilium.domain.time import HOUR_NS, SECOND_NS
 
 START = 1_700_006_400 * SECOND_NS + 12 * HOUR_NS
@@ -68,9 +68,9 @@ def test_a_freeze_at_the_very_instant_of_an_approval_comes_first() -> None:
     desk.asks("mode", {"mode": "LIVE"})
     desk.now += 400 * SECOND_NS  # nobody spoke: the approval itself tells that all is lost
     told = desk.council.handle(desk.approves())
-    modes = [one.payload for one in told if isinstance(one, Decision) and one.kind == "MODE_CHANGE"]
+    modes = [one.payload["mode"] for one in told if isinstance(one, Decision) and one.kind == "MODE_CHANGE"]
     assert desk.council.policy.mode == "FROZEN"
-    assert not [said for said in modes if said["mode"] == "LIVE"]
+    assert "LIVE" not in modes
 
 
 def test_the_decision_of_operators_says_what_is_in_force_after_it() -> None:
@@ -79,5 +79,31 @@ def test_the_decision_of_operators_says_what_is_in_force_after_it() -> None:
     (decision, *_) = desk.asks("risk", {"max_exposure_pct": 0.5, "duration_minutes": 60})
     assert decision.payload == {"max_exposure_pct": 0.5, "duration_minutes": 60}
     desk.asks("risk", {"max_leverage": 8.0})
-    (decision, *_) = desk.council.handle(desk.approves())
+    decision = desk.council.handle(desk.approves())[0]
+    assert isinstance(decision, Decision)
     assert decision.payload["max_leverage"] == desk.council.policy.max_leverage
+
+
+def test_nobody_loosens_while_facts_are_unknown() -> None:
+    desk = Desk(start_profile="MICRO")
+    desk.says(SECOND_NS, drawdown=0.06)
+    desk.asks("profile", {"profile": "NORMAL"})
+    desk.now += 90 * SECOND_NS  # the drawdown of 6 % is not told any more
+    desk.council.handle(TimePassed(ts_event=desk.now))
+    assert desk.council.policy.mode == "PAUSED"
+    approval = desk.approves()
+    with pytest.raises(PermissionRefused, match="while required facts are unknown"):
+        desk.council.check(approval)
+    desk.council.handle(approval)
+    desk.says(SECOND_NS, drawdown=0.06)
+    assert desk.council.policy.profile == "MICRO"
+
+
+def test_the_supervisor_overrides_operators_whose_loosening_hides_behind_silence() -> None:
+    desk = Desk(disabled_rules=frozenset(("S1",)))
+    desk.asks("risk", {"max_leverage": 2.0})
+    desk.asks("risk", {"max_leverage": 4.0})
+    desk.now += 90 * SECOND_NS
+    told = desk.council.handle(desk.approves())
+    assert [one.rule for one in told if isinstance(one, Decision)][-1] == "V1"
+    assert desk.council.policy.max_leverage == 2.0

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from consilium.council.holds import is_grant, is_waiver, meet
+from consilium.council.holds import UNKNOWN_HOLD, is_grant, is_waiver, meet
 from consilium.domain import Briefing, Hold, Policy
 
 
@@ -20,7 +20,7 @@ def held_by(briefing: Briefing, *owners: str) -> list[Hold]:
 def blind(briefing: Briefing) -> bool:
     """Return whether required data are late or unknown: nothing is loosened then."""
     late = briefing.portfolio.late or not briefing.system or not briefing.ess
-    return late or "supervisor/S1/mode" in briefing.holds
+    return late or UNKNOWN_HOLD in briefing.holds
 
 
 def remaining(

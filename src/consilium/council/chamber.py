@@ -17,10 +17,9 @@ from consilium.council.briefing import (
 from consilium.council.commands import Operators
 from consilium.council.expiry import tell_expired
 from consilium.council.facts import Facts
-from consilium.council.holds import is_freeze
+from consilium.council.holds import REDUCE_ONLY_HOLD, is_freeze
 from consilium.council.missing import RULE as S1
 from consilium.council.missing import guard, tell
-from consilium.council.permissions import REDUCE_ONLY_HOLD
 from consilium.council.role import Proposal, Role
 from consilium.council.rules import CouncilRules
 from consilium.council.sitting import Sitting, Stamp

@@ -34,6 +34,9 @@ LIMIT_KEYS: tuple[str, ...] = (
 )  # fmt: skip
 GRANTS: Mapping[str, str] = {"P3": "profile", "C3": "symbols", "C1": "allocation:", "B": "split"}
 """Rule and key (or its beginning) of what raises the base."""
+UNKNOWN_HOLD = "supervisor/S1/mode"
+"""The pause while required facts are unknown."""
+REDUCE_ONLY_HOLD = "cro/R2/mode"
 WAIVER = "O1:waive"
 """Rule of an operators' loosening."""
 WAIVED_OWNERS = frozenset(("cro", "ceo", "cio", "cfo"))

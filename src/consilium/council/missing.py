@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from consilium.council.holds import UNKNOWN_HOLD
 from consilium.council.payloads import kind_of, payload_of
 from consilium.council.role import Proposal
 from consilium.council.sitting import Stamp, decide, figures_of
@@ -11,7 +12,6 @@ from consilium.domain import Briefing, Decision, Hold, Mode
 
 RULE = "S1"
 OWNER = "supervisor"
-HOLD_ID = f"{OWNER}/{RULE}/mode"
 _ALL_KNOWN = "all that is required is known again"
 
 
@@ -28,24 +28,24 @@ def guard(standing: Standing, unknown: Sequence[str], now: int) -> str:
     str
         Why either was done; empty where nothing was.
     """
-    hold = standing.holds.get(HOLD_ID)
+    hold = standing.holds.get(UNKNOWN_HOLD)
     if unknown and (hold is None or not hold.decision_id):
         reason = f"unknown: {', '.join(unknown)}"
-        standing.release(HOLD_ID)
+        standing.release(UNKNOWN_HOLD)
         standing.place(paused(reason, now), "")
         return reason
     if not unknown and hold is not None:
-        standing.release(HOLD_ID)
+        standing.release(UNKNOWN_HOLD)
         return _ALL_KNOWN
     return ""
 
 
 def tell(standing: Standing, briefing: Briefing, reason: str, stamp: Stamp) -> Decision:
     """Tell that the pause begins or ends, and which mode is in force after all else was decided."""
-    hold = standing.holds.get(HOLD_ID)
+    hold = standing.holds.get(UNKNOWN_HOLD)
     decision = _told(briefing, OWNER, RULE, payload_of(kind_of("mode"), standing.policy), reason, stamp)
     if hold is not None:
-        standing.holds[HOLD_ID] = replace(hold, decision_id=decision.decision_id)
+        standing.holds[UNKNOWN_HOLD] = replace(hold, decision_id=decision.decision_id)
     standing.publish(decision, figures_of(briefing))
     return decision
 
@@ -53,7 +53,7 @@ def tell(standing: Standing, briefing: Briefing, reason: str, stamp: Stamp) -> D
 def begin(standing: Standing, briefing: Briefing, stamp: Stamp) -> list[Decision]:
     """Tell with which holds a fresh council begins, the pause apart."""
     told = []
-    for hold in [standing.holds[name] for name in sorted(standing.holds) if name != HOLD_ID]:
+    for hold in [standing.holds[name] for name in sorted(standing.holds) if name != UNKNOWN_HOLD]:
         payload = payload_of(kind_of(hold.key), standing.policy)
         decision = _told(briefing, hold.owner, hold.rule, payload, hold.reason, stamp)
         standing.holds[hold.hold_id] = replace(

@@ -6,7 +6,15 @@ from math import fsum
 from consilium.council.approvals import Approval, PermissionRefused, Reviews, second_person
 from consilium.council.asking import Ask, asks_of, minutes_of, number_of, text_of, told_value
 from consilium.council.facts import Facts
-from consilium.council.holds import is_freeze, is_grant, is_tighter, looser, share_of
+from consilium.council.holds import (
+    REDUCE_ONLY_HOLD,
+    UNKNOWN_HOLD,
+    is_freeze,
+    is_grant,
+    is_tighter,
+    looser,
+    share_of,
+)
 from consilium.council.identity import command_id_of
 from consilium.council.rules import CouncilRules
 from consilium.council.standing import Standing
@@ -17,7 +25,6 @@ from consilium.domain.time import SECOND_NS
 ALWAYS_ON = frozenset(("supervisor", "cro"))
 """Officers that cannot be switched off."""
 REVIEWED = ("freeze", "reduce_only", "rebase")
-REDUCE_ONLY_HOLD = "cro/R2/mode"
 
 
 class Permissions:
@@ -142,6 +149,12 @@ class Permissions:
 
     def _check_still(self, approval: Approval, command: CouncilCommanded) -> None:
         """Refuse what may not be loosened any more: much may have happened since it was asked for."""
+        if UNKNOWN_HOLD in self._standing.holds:
+            raise PermissionRefused(
+                "nothing may be loosened while required facts are unknown",
+                self._standing.holds[UNKNOWN_HOLD].reason,
+                "wait until they are known",
+            )
         if approval.action == "release":
             return
         asked = replace(command, action=approval.action, payload=approval.payload)

@@ -281,10 +281,15 @@ def objection(briefing: Briefing, decision: Decision) -> str:
         if holders:
             return f"AGGRESSIVE while {holders[0].owner} holds {holders[0].key}"
     drawdown = briefing.portfolio.drawdown
-    if decision.rule == "R2" or not above(drawdown, OVERRIDE_DRAWDOWN):
+    hidden = decision.officer == "operator" and isinstance(drawdown, Missing)
+    if decision.rule == "R2" or not (hidden or above(drawdown, OVERRIDE_DRAWDOWN)):
         return ""
     looser = _looser(briefing, payload)
-    told = f"drawdown {percent(drawdown)} is above {percent(OVERRIDE_DRAWDOWN)}"
+    told = (
+        f"drawdown is {drawdown.value}"
+        if isinstance(drawdown, Missing)
+        else f"drawdown {percent(drawdown)} is above {percent(OVERRIDE_DRAWDOWN)}"
+    )
     return f"looser {looser} while {told}" if looser else ""
 
 
