@@ -48,7 +48,9 @@ class Ward:
         if not (folder / "models").exists():
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copytree(models, folder / "models")
-        chosen = {"start_profile": "NORMAL", "tick_s": 0.05} | dict(council or {})
+        chosen = {"start_profile": "NORMAL", "tick_s": 0.05, "trusted_sources": ["desk"]} | dict(
+            council or {}
+        )
         self.system = assemble(settings_of(folder, live=Live(), council=chosen))
         self.feed = GatedFeed(**feed)
         self.system.feed = self.feed

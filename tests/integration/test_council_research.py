@@ -31,7 +31,7 @@ def begun(folder: Path, feed: str = FEED) -> LiveSystem:
         folder,
         live=Live(feed=feed, speed=0.0),
         training=Training(features="core14", folds=2),
-        council={"tick_s": 0.05, "start_profile": "NORMAL"},
+        council={"tick_s": 0.05, "start_profile": "NORMAL", "trusted_sources": ["desk"]},
     )
     return assemble(settings)
 

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 Role = Literal["supervisor", "cro", "ceo", "cio", "cfo", "researcher"]
 
+Source = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
 
 class Alerts(BaseModel):
     """Whom the council calls, besides the log and the dashboard. See docs/council.md.
@@ -59,6 +61,9 @@ class Council(BaseModel):
         Base symbols of entries, a part of what is followed; empty for all of it.
     start_profile
         Capital profile of a fresh start.
+    trusted_sources
+        Names of outside sources (``source`` of their events) whose figures may loosen too and weigh models;
+        all others may only tighten.
     one_person
         A desk of one operator: the same person may complete a loosening after 24 hours.
     tick_s
@@ -78,6 +83,7 @@ class Council(BaseModel):
     floor_usd: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1_000.0
     universe: tuple[str, ...] = ()
     start_profile: Literal["MICRO", "LOW", "NORMAL", "AGGRESSIVE"] = "MICRO"
+    trusted_sources: tuple[Source, ...] = ()
     one_person: bool = False
     tick_s: Annotated[float, Field(gt=0.0, le=60.0, allow_inf_nan=False)] = 1.0
     disk_gb: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1.0

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from operator import attrgetter
 
+from consilium.council.claims import capped, combined_models, is_trusted
 from consilium.council.facts import Facts
 from consilium.council.identity import ID_DIGITS
 from consilium.domain import AccountFigures, Briefing, Hold, Missing, ModelFigures, Policy
@@ -31,8 +32,10 @@ def account_figures(facts: Facts, now: int, started_at: int) -> AccountFigures:
     newest = max((account.report.ts_event for account in facts.accounts.values()), default=None)
     if newest is not None:
         known = newest >= now - late_s * SECOND_NS
-        for account in facts.accounts.values():
-            for name, value in account.figures(now).items():
+        for source, account in facts.accounts.items():
+            trusted = is_trusted(source, facts.trusted)
+            for name, told in account.figures(now).items():
+                value = told if trusted else capped(name, told)
                 if value is not None and (known or name in _KEPT_WHEN_SILENT):
                     worst[name] = _worse(name, worst.get(name), value)
     return AccountFigures(**worst, age_s=age_s, late=age_s > late_s, lost=age_s > lost_s)
@@ -77,27 +80,9 @@ def model_figures(facts: Facts) -> dict[str, ModelFigures]:
     """Combine what the sources say of each model by the worse value."""
     if facts.performance is not None:
         return facts.performance
-    figures: dict[str, ModelFigures] = {}
-    for (_, model), report in sorted(facts.models.items()):
-        before = figures.get(model)
-        figures[model] = ModelFigures(
-            sharpe=_least(None if before is None else before.sharpe, report.sharpe),
-            win_rate=_least(None if before is None else before.win_rate, report.win_rate),
-            days=report.days if before is None else min(before.days, report.days),
-            staleness_days=_most(None if before is None else before.staleness_days, report.staleness_days),
-        )
+    figures = combined_models(facts.models.values(), facts.trusted)
     facts.performance = figures
     return figures
-
-
-def _least(first: Figure | None, second: float | None) -> Figure:
-    known = [value for value in (first, second) if isinstance(value, int | float)]
-    return min(known) if known else Missing.INSUFFICIENT
-
-
-def _most(first: Figure | None, second: float | None) -> Figure:
-    known = [value for value in (first, second) if isinstance(value, int | float)]
-    return max(known) if known else Missing.UNKNOWN
 
 
 def faults_of(facts: Facts) -> dict[str, str]:

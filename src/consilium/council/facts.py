@@ -10,6 +10,7 @@ from math import isfinite
 from typing import Any
 
 from consilium.council.accounts import Account
+from consilium.council.claims import is_trusted
 from consilium.council.rules import CouncilRules
 from consilium.domain import (
     AccountReported,
@@ -68,6 +69,8 @@ class Facts:
 
     def __init__(self, rules: CouncilRules) -> None:
         self._rules = rules
+        self.trusted = frozenset(rules.trusted_sources)
+        """Outside sources that count in full."""
         self.accounts: dict[str, Account] = {}
         self.health: dict[str, HealthReported] = {}
         self.models: dict[tuple[str, str], ModelReported] = {}
@@ -181,8 +184,8 @@ class Facts:
         return min([*accounts, *health, *([] if accounts and health else [started_at])])
 
     def model_names(self) -> list[str]:
-        """Return all models that anyone reported, in order."""
-        return sorted({model for _, model in self.models})
+        """Return all models that a trusted source reported, in order."""
+        return sorted({model for source, model in self.models if is_trusted(source, self.trusted)})
 
     def state(self) -> dict[str, Any]:
         """Return all that was heard, as JSON values."""

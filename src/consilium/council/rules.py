@@ -26,6 +26,8 @@ class CouncilRules:
         Seconds of silence after which an operator may retire a source.
     future_s
         Seconds that a report may lie in the future when it comes.
+    trusted_sources
+        Names of outside sources whose figures may loosen too; all others may only tighten.
     one_person
         Whether the desk has one operator: the second person is then the same one, a day later and freshly
         authenticated.
@@ -51,6 +53,7 @@ class CouncilRules:
     lost_s: float = 300.0
     silent_s: float = 300.0
     future_s: float = 5.0
+    trusted_sources: tuple[str, ...] = ()
     one_person: bool = False
     fresh_auth_s: float = 900.0
     approval_s: float = 86_400.0

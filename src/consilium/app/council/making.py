@@ -27,6 +27,7 @@ def make_council(settings: Settings, without: frozenset[str] = frozenset()) -> C
         floor_usd=section.floor_usd,
         universe=section.universe,
         start_profile=section.start_profile,
+        trusted_sources=section.trusted_sources,
         one_person=section.one_person,
         disabled_rules=without,
     )
