@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 import orjson
 
+from consilium.app.child_environment import without_secrets
 from consilium.app.council.stress import stress_report
 from consilium.app.live.studies import STUDIES, write_report
-from consilium.app.live.training import SECRETS, TrainingDesk, training_data
+from consilium.app.live.training import TrainingDesk, training_data
 from consilium.app.settings import Settings
 from consilium.bus.codec import message_of
 from consilium.bus.journal import Journal
@@ -210,7 +211,7 @@ def _carried_out(asked: Mapping[str, Any], stop: Flag, poll_s: float = POLL_S) -
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env={name: value for name, value in os.environ.items() if name not in SECRETS},
+        env=without_secrets(os.environ),
     )
     try:
         assert process.stdin is not None  # noqa: S101 - it was asked for

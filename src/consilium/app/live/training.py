@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from consilium.app.child_environment import without_secrets
 from consilium.app.membership import NO_BOOKS, reads_books
 from consilium.app.settings import Settings
 from consilium.domain import (
@@ -29,9 +30,6 @@ from consilium.models import FORECASTERS, GROUP, require_libraries
 
 ENDING_S = 10.0
 """How long a training that is to end may take to write down where it was."""
-
-SECRETS = ("CONSILIUM_API_KEY", "CONSILIUM_DATABASE_URL", "CONSILIUM_REDIS_URL")
-"""What no training needs to know."""
 
 _KEPT_LINES = 5
 
@@ -376,7 +374,7 @@ def _spawned(asked: Mapping[str, Any]) -> "subprocess.Popen[bytes]":
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={name: value for name, value in os.environ.items() if name not in SECRETS},
+        env=without_secrets(os.environ),
     )
     assert process.stdin is not None  # noqa: S101 - it was asked for
     with suppress(BrokenPipeError):
