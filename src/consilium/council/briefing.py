@@ -21,10 +21,11 @@ _FACTS = attrgetter(*(name for name in AccountFigures.__dataclass_fields__ if na
 _POLICY = attrgetter(*Policy.__dataclass_fields__)
 
 
-def account_figures(facts: Facts, now: int, started_at: int) -> AccountFigures:
+def account_figures(facts: Facts, now: int, started_at: int, *, frozen: bool = False) -> AccountFigures:
     """Combine all accounts by the worse value of each figure.
 
-    Where every account is late nothing is known but the positions that were open last.
+    Where every account is late nothing is known but the positions that were open last. While anything is
+    frozen the fall of a retired account counts on: who retires it ends no freeze; a rebase may.
     """
     late_s, lost_s = facts.bounds_s()
     age_s = max(0.0, (now - facts.oldest(started_at)) / SECOND_NS)
@@ -38,6 +39,10 @@ def account_figures(facts: Facts, now: int, started_at: int) -> AccountFigures:
                 value = told if trusted else capped(name, told)
                 if value is not None and (known or name in _KEPT_WHEN_SILENT):
                     worst[name] = _worse(name, worst.get(name), value)
+        for account in facts.resting.values() if known and frozen else ():
+            fallen = account.figures(now)["drawdown_rebased"]
+            if fallen is not None:
+                worst["drawdown_rebased"] = _worse("drawdown_rebased", worst["drawdown_rebased"], fallen)
     return AccountFigures(**worst, age_s=age_s, late=age_s > late_s, lost=age_s > lost_s)
 
 

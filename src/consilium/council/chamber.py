@@ -109,7 +109,8 @@ class Chamber:
     def brief(self, at: int) -> Briefing:
         """Return the facts at an instant; nothing changes."""
         facts, standing = self._facts, self._standing
-        portfolio = account_figures(facts, at, self.started_at)
+        frozen = any(is_freeze(hold) for hold in standing.holds.values())
+        portfolio = account_figures(facts, at, self.started_at, frozen=frozen)
         system = system_health(facts)
         ess = ess_level(facts, portfolio.ess_loss, standing.policy, self._ess)
         performance = model_figures(facts)

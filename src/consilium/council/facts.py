@@ -167,6 +167,11 @@ class Facts:
         for account in (*self.accounts.values(), *self.resting.values()):
             account.rebase(now)
 
+    def interval_of(self, source: str) -> int:
+        """Return how often a source gives its account; 0 where it gives none, or does not say."""
+        account = self.accounts.get(source)
+        return 0 if account is None else account.report.interval_ns
+
     @property
     def interval_s(self) -> float:
         """Interval of the slowest account; 0 if none says it."""

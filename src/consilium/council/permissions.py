@@ -24,6 +24,9 @@ from consilium.domain.time import SECOND_NS
 
 ALWAYS_ON = frozenset(("supervisor", "cro"))
 """Officers that cannot be switched off."""
+OWN_ACCOUNTS = "account:"
+OWN_SOURCES = frozenset(("system", "shadow"))
+"""Sources that the desk itself is: without them nobody would know what it holds."""
 REVIEWED = ("freeze", "reduce_only", "rebase")
 
 
@@ -187,7 +190,9 @@ class Permissions:
     def _check_retire(self, command: CouncilCommanded, now: int) -> None:
         source = text_of(command.payload, "source")
         silent_s = (now - self._facts.last_heard(source)) / SECOND_NS
-        bound = self._rules.silent_s
+        if source.startswith(OWN_ACCOUNTS) or source in OWN_SOURCES:
+            raise PermissionRefused("the desk's own sources are never retired", source, "start them again")
+        bound = max(self._rules.silent_s, 5 * self._facts.interval_of(source) / SECOND_NS)
         if silent_s < bound:
             raise PermissionRefused(
                 f"a source must be silent for {bound:g} s to be retired", f"{silent_s:.0f} s", "wait"
