@@ -10,6 +10,8 @@ from consilium.domain.time import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 
 PEAK_DAYS = 30
 RECENT_MINUTES = 15
+RATIO_DIGITS = 12
+"""Of computed ratios, so that 9,500 of 10,000 is a loss of 5 %, and not a last bit more."""
 _BELIEVED = ("exposure", "leverage", "margin_ratio", "positions", "unprotected", "profit")
 _COUNTED = ("win_rate", "sharpe", "consecutive_losses", "winning_days", "losing_days")
 SAID = (*_BELIEVED, *_COUNTED)
@@ -95,11 +97,11 @@ class Account:
             "max_drawdown": deepest,
             "drawdown_rebased": drawdown,
             "max_drawdown_rebased": deepest,
-            "drawdown_rise": 0.0 if least is None else max(0.0, drawdown - least),
+            "drawdown_rise": 0.0 if least is None else max(0.0, round(drawdown - least, RATIO_DIGITS)),
             "daily_loss": self._daily_loss(now),
             "ess_loss": _below(nav, self.high.value(now)),
             "loss_15m": _below(nav, self.recent.value(now)),
-            "reserve": report.reserve / report.equity if report.equity > 0 else None,
+            "reserve": round(report.reserve / report.equity, RATIO_DIGITS) if report.equity > 0 else None,
         }
         if self.rebased is not None:
             fallen = _below(nav, self.rebased[0].value(now))
@@ -119,7 +121,7 @@ class Account:
         realised = report.realized_pnl_today
         if report.drawdown is not None and realised is not None:
             start = report.equity - realised
-            return max(0.0, -realised / start) if start > 0 else 1.0
+            return max(0.0, round(-realised / start, RATIO_DIGITS)) if start > 0 else 1.0
         return _below(self.nav, self.peak.value(now))
 
     def state(self) -> dict[str, Any]:
@@ -154,4 +156,4 @@ class Account:
 
 def _below(value: float, high: float | None) -> float:
     """Return the loss from a high, as a fraction of it."""
-    return 0.0 if high is None or high <= 0 else max(0.0, 1.0 - value / high)
+    return 0.0 if high is None or high <= 0 else max(0.0, round(1.0 - value / high, RATIO_DIGITS))
