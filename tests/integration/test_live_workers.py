@@ -38,6 +38,7 @@ LAST_KILL = 180
 """Steps before the last kill."""
 ENVIRONMENT = {
     "CONSILIUM_API_KEY": KEY,
+    "CONSILIUM_COUNCIL__ENABLED": "false",
     "CONSILIUM_LOG__LEVEL": "warning",
     "CONSILIUM_SERVING__MAX_AGE_DAYS": "0",
     "CONSILIUM_ENSEMBLE__GATES": "seed",

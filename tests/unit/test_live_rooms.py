@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from consilium.app.council.kill_switch import note_of, write_note
+from consilium.app.live import worker_assembly
 from consilium.app.live.candle_log import CandleLog, CandleReader, digest_of
 from consilium.app.live.engine import EnsembleEngine, make_live_ensemble
 from consilium.app.live.mirror import MirrorSystem
@@ -206,6 +208,74 @@ def test_a_step_whose_candles_are_not_there_yet_loses_nothing(kept: CandleLog) -
     kept.keep(2 * HOUR, candles(2))
     assert [event.topic for event in room.handle(decided(2))] == ["portfolio.snapshot_updated"]
     assert room.state()["heard"] == []
+
+
+def halting(kept: CandleLog, journal: Journal, folder: Path, *, council: bool) -> RoomWorker:
+    settings = SETTINGS.model_copy(
+        update={"data_dir": folder, "council": SETTINGS.council.model_copy(update={"enabled": council})}
+    )
+    room = TradingRoom(settings, CandleReader(kept.folder), Clock(), journal.append)
+    return RoomWorker(room, journal, MemoryTransport())
+
+
+def gate_of(worker: RoomWorker) -> tuple[str, bool]:
+    room = worker.room
+    assert isinstance(room, TradingRoom)
+    assert room._accounts is not None
+    policy = room._accounts.trading.gate.policy
+    return policy.mode, policy.entry
+
+
+@pytest.mark.promise(
+    "001", "among workers no council sits: the trading worker makes no entries where one is asked for"
+)
+@pytest.mark.parametrize(("council", "gate"), [(True, ("PAUSED", False)), (False, ("LIVE", True))])
+def test_a_trading_worker_fails_closed_where_a_council_is_asked_for(
+    kept: CandleLog, journal: Journal, tmp_path: Path, council: bool, gate: tuple[str, bool]
+) -> None:
+    kept.keep(2 * HOUR, candles(2))
+    journal.append([heard(2), decided(2)])
+    worker = halting(kept, journal, tmp_path, council=council)
+    worker.catch_up()
+    assert gate_of(worker) == gate
+    assert isinstance(worker.room, TradingRoom)
+    assert ("no council sits" in worker.room.allowed.warning) is council
+
+
+@pytest.mark.promise("001", "a note of the kill switch freezes a trading worker, over restarts")
+def test_a_note_freezes_a_trading_worker_until_it_is_removed(
+    kept: CandleLog, journal: Journal, tmp_path: Path
+) -> None:
+    kept.keep(2 * HOUR, candles(2))
+    journal.append([heard(2), decided(2)])
+    worker = halting(kept, journal, tmp_path, council=False)
+    worker.catch_up()
+    note = write_note(tmp_path, note_of("smoke", "ann"))
+    for _ in range(2):
+        worker.cycle(worker.room)  # type: ignore[arg-type]
+    assert gate_of(worker) == ("FROZEN", False)
+    assert len(journal.read(0, 100, topics=["council.commanded"])) == 1
+    kept.keep(3 * HOUR, candles(3))
+    journal.append([heard(3), decided(3)])
+    again = halting(kept, journal, tmp_path, council=False)
+    again.catch_up()
+    assert gate_of(again) == ("FROZEN", False)
+    assert "frozen" in again.room.allowed.warning  # type: ignore[attr-defined]
+    note.unlink()
+    again.cycle(again.room)  # type: ignore[arg-type]
+    assert gate_of(again) == ("LIVE", True)
+
+
+def test_a_market_worker_has_no_council(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = SETTINGS.model_copy(update={"data_dir": tmp_path, "redis_url": "redis://127.0.0.1:1/0"})
+    assert settings.council.enabled
+    made: list[Any] = []
+    monkeypatch.setattr(worker_assembly, "LiveSystem", made.append)
+    worker_assembly.market_worker(settings)
+    (parts,) = made
+    assert not parts.settings.council.enabled
+    parts.journal.close()
+    parts.held.close()
 
 
 def test_a_worker_waits_for_a_step_and_does_the_next_ones_after_it(kept: CandleLog, journal: Journal) -> None:

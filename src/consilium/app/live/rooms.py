@@ -12,6 +12,7 @@ from consilium.app.live.engine import EnsembleEngine, make_live_ensemble
 from consilium.app.live.pipeline import NOBODY, gates_of, read_change
 from consilium.app.live.question import Question, question_of
 from consilium.app.live.records import (
+    COMMANDED,
     CONSENSUS_REACHED,
     FEED,
     POOL_CHANGED,
@@ -23,6 +24,7 @@ from consilium.app.live.records import (
 )
 from consilium.app.live.recovery import COMMANDS
 from consilium.app.live.terms import Terms
+from consilium.app.live.ungoverned import Ungoverned
 from consilium.app.settings import Settings
 from consilium.bus.codec import envelope, from_wire, message_of, to_wire
 from consilium.domain import (
@@ -191,13 +193,23 @@ class TradingRoom:
         The folder that the market worker writes.
     clock
         Dates what is written down.
+    keep
+        Writes a halt that the data folder asks for into the journal.
     """
 
     name: str = "trading"
-    topics: tuple[str, ...] = (POOL_CHANGED, PREDICTED, CONSENSUS_REACHED, STEP_DECIDED)
+    topics: tuple[str, ...] = (POOL_CHANGED, PREDICTED, CONSENSUS_REACHED, STEP_DECIDED, COMMANDED)
 
-    def __init__(self, settings: Settings, candles: CandleReader, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        candles: CandleReader,
+        clock: Clock,
+        keep: Callable[[Sequence[Event]], object] = lambda _: None,
+    ) -> None:
         self._settings = settings
+        self._keep = keep
+        self.allowed = Ungoverned(settings)
         self._candles = candles
         self._clock = clock
         self._accounts: Accounts | None = None
@@ -210,6 +222,9 @@ class TradingRoom:
         """Take an event; return orders, fills and the snapshot when its step is decided."""
         if event.topic == STEP_DECIDED:
             return self._step(StepDone(**message_of(event)), event)
+        if event.topic == COMMANDED:
+            self.allowed.hear(message_of(event))
+            return [] if self._accounts is None else self._recorded(self._allow(self._accounts), event)
         if event.topic == POOL_CHANGED or event.trace_id.startswith(STEP_TRACE):
             self._heard.append(event)
         return ()
@@ -234,16 +249,31 @@ class TradingRoom:
         accounts, terms = self._begun()
         self.torn = True
         messages = self._until(step.ts_event)
-        said = accounts.step(
+        said = self._allow(accounts) + accounts.step(
             step.ts_event,
             _fresh(candles, step.ts_event, accounts, terms),
             [message for message in messages if isinstance(message, Prediction)],
             [message for message in messages if isinstance(message, Consensus)],
         )
-        recorder = Recorder(ts_recorded=self._clock.now_ns(), trace_id=event.trace_id)
-        effects = recorder.events(said, event.event_id)
+        effects = self._recorded(said, event)
         self.torn = False
         return effects
+
+    def _recorded(self, said: Sequence[Any], event: Event) -> list[Event]:
+        recorder = Recorder(ts_recorded=self._clock.now_ns(), trace_id=event.trace_id)
+        return recorder.events(said, event.event_id)
+
+    def _allow(self, accounts: Accounts) -> list[Any]:
+        """Put in force what is allowed now; return what that does to orders."""
+        policy, trading = self.allowed.policy, accounts.trading
+        return [] if trading.gate.policy == policy else list(trading.handle(policy))
+
+    def cycle(self) -> None:
+        """Write a halt down that the data folder asks for: it counts when its row comes back."""
+        now = self._clock.now_ns()
+        command = self.allowed.look(now)
+        if command is not None:
+            self._keep([Recorder(ts_recorded=now, trace_id="kill").event(command)])
 
     def _until(self, ts: int) -> list[Any]:
         """Take what was said up to a close: the market may be steps ahead of the ensemble."""
@@ -282,6 +312,7 @@ class TradingRoom:
             "change": asdict(self._change),
             "accounts": None if self._accounts is None else self._accounts.state(),
             "heard": [to_wire(event) for event in self._heard],
+            "halt": self.allowed.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -291,6 +322,7 @@ class TradingRoom:
         self._candles.rewind()
         self._change = read_change(state["change"])
         self._heard = [from_wire(wire) for wire in state["heard"]]
+        self.allowed.restore(state)
         if state["accounts"] is not None:
             accounts, _ = self._begun()
             accounts.restore(state["accounts"])

@@ -1,5 +1,6 @@
 """The same rooms in processes of their own, over Redis Streams and one journal."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from threading import Event as Flag
 from threading import Thread
@@ -28,6 +29,8 @@ from consilium.bus.state_store import open_state_store
 from consilium.bus.transport import Transport, open_transport
 from consilium.domain import OutputProblem, PoolChanged, UsageError
 from consilium.ensemble import Gates
+
+log = logging.getLogger("consilium.worker")
 
 
 class SilentRoom:
@@ -75,6 +78,8 @@ def market_worker(settings: Settings) -> LiveSystem:
         What is wrong, all at once.
     """
     require_redis(settings)
+    # it has no account to govern: a council here would speak of one that it does not see
+    settings = settings.model_copy(update={"council": settings.council.model_copy(update={"enabled": False})})
     clock, faults = SystemClock(), Faults()
     feed = faults.attempt(lambda: make_feed(settings.live, seed=settings.training.seed, clock=clock.now_ns))
     journal = faults.attempt(lambda: open_journal(settings.journal_url))
@@ -140,6 +145,8 @@ class Hired:
         Runs until told to stop.
     held
         What no other process may have meanwhile.
+    warning
+        What its sign of life tells while nothing troubles it.
     """
 
     def __init__(
@@ -150,7 +157,9 @@ class Hired:
         transport: Transport,
         work: Callable[[Flag], None],
         held: Held,
+        warning: Callable[[], str] = lambda: "",
     ) -> None:
+        self._warning = warning
         self._settings = settings
         self._worker = worker
         self._held = held
@@ -175,7 +184,7 @@ class Hired:
             if taken is not None:
                 lost.append(taken)
                 stop.set()
-            return self._worker.trouble or str(taken or "")
+            return self._worker.trouble or str(taken or "") or self._warning()
 
         living = Thread(
             target=show_life, args=(self._settings, room, trouble, ended), name="consilium-life", daemon=True
@@ -223,9 +232,20 @@ def ensemble_worker(settings: Settings) -> Hired:
 def trading_worker(settings: Settings) -> Hired:
     """Make the worker that trades on paper."""
     journal, transport, held = _shared(settings, "trading")
-    room = TradingRoom(settings, _candles_of(settings), SystemClock())
+    room = TradingRoom(settings, _candles_of(settings), SystemClock(), journal.append)
     worker = RoomWorker(room, journal, transport)
-    return Hired(settings, worker, journal, transport, worker.run, held)
+    if room.allowed.warning:
+        log.warning("%s", room.allowed.warning)
+
+    def work(stop: Flag) -> None:
+        looking = Thread(
+            target=worker.beat, args=(room, settings.council.tick_s, stop), name="consilium-halt", daemon=True
+        )
+        looking.start()
+        worker.run(stop)
+        looking.join(10.0)
+
+    return Hired(settings, worker, journal, transport, work, held, lambda: room.allowed.warning)
 
 
 def mirror(settings: Settings) -> MirrorSystem:
