@@ -494,3 +494,10 @@ def test_trust_per_regime_follows_the_label_of_the_window() -> None:
 
 def test_the_default_trust_is_fixed_share() -> None:
     assert EnsembleService("ab").trust(HOUR_NS, "l1").state()["policy"] == "fixed_share"
+
+
+def test_looking_at_trust_leaves_no_trace_in_the_state() -> None:
+    service = EnsembleService(["xgboost", "nhits"], loaded=["xgboost", "nhits"])
+    before = service.state()
+    assert service.trust(HOUR_NS, "never asked").factors() == {"xgboost": 1.0, "nhits": 1.0}
+    assert service.state() == before

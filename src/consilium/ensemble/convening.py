@@ -58,5 +58,5 @@ def convene(
         hindsight=service.hindsight(question.horizon_ns, question.label_id),
     )
     if news and policy.reads_consensus:
-        tell(policy, news, consensus, regime)
+        tell(service.taught(question.horizon_ns, question.label_id), news, consensus, regime)
     return consensus

@@ -114,10 +114,18 @@ class Learning:
         """Return the policy of one horizon and label."""
         topic = Topic(horizon_ns, label_id)
         if topic not in self._policies:
-            self._policies[topic] = self._fresh()
-            if self._prior is not None:
-                self._policies[topic].set_prior(self._prior)
+            self._policies[topic] = self.seen(horizon_ns, label_id)
         return self._policies[topic]
+
+    def seen(self, horizon_ns: int, label_id: str) -> TrustPolicy:
+        """Return the policy of one horizon and label to look at: looking leaves no trace in the state."""
+        known = self._policies.get(Topic(horizon_ns, label_id))
+        if known is not None:
+            return known
+        fresh = self._fresh()
+        if self._prior is not None:
+            fresh.set_prior(self._prior)
+        return fresh
 
     def _fresh(self) -> TrustPolicy:
         policy = make_trust(self._trust, self._models, **self._options)

@@ -192,7 +192,11 @@ class EnsembleService:
         return {model: setting for model, setting in self._models.items() if model in there}
 
     def trust(self, horizon_ns: int, label_id: str) -> TrustPolicy:
-        """Return the trust policy of one horizon and label."""
+        """Return the trust policy of one horizon and label, to look at."""
+        return self._learning.seen(horizon_ns, label_id)
+
+    def taught(self, horizon_ns: int, label_id: str) -> TrustPolicy:
+        """Return the trust policy of one horizon and label, to tell it something."""
         return self._learning.policy(horizon_ns, label_id)
 
     def hindsight(self, horizon_ns: int, label_id: str) -> Hindsight:
