@@ -98,6 +98,35 @@ def test_a_source_and_sequence_say_one_thing_for_ever(tmp_path: Path) -> None:
     assert kept.event.payload == {"x": 1}
 
 
+@pytest.mark.parametrize("worker", [False, True])
+def test_a_source_belongs_to_the_person_who_first_spoke_as_it(worker: bool, tmp_path: Path) -> None:
+    def say(system: Any, topic: str, sequence: int, by: str) -> Event:
+        event: Event = system.publish_outside(
+            topic, source="desk", sequence=sequence, ts_event=1, payload={"x": 1}, by=by
+        )
+        return event
+
+    topics = sorted(OUTSIDE_TOPICS)
+    with assemble(Settings(data_dir=tmp_path)) as system:
+        say(system, topics[0], 1, "carl: the first")
+    settings = Settings(data_dir=tmp_path)
+    with assemble(settings) as again:
+        shown = MirrorSystem(
+            settings,
+            SystemClock(),
+            again.journal,
+            open_transport(""),
+            engine_of(settings, again.journal),
+            CandleReader(tmp_path),
+        )
+        asked: Any = shown if worker else again
+        for topic in topics:
+            with pytest.raises(ArtefactRefused, match="must belong to the person who first spoke as it"):
+                say(asked, topic, 10**6, "dave")
+        assert len(again.journal.read(stream="outside:desk")) == 1
+        assert say(asked, topics[1], 2, "carl: the first").stream == "outside:desk"
+
+
 def test_an_api_worker_does_not_show_figures_of_the_outside_as_its_books(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     journal = open_journal(f"sqlite:///{tmp_path / 'journal.sqlite'}")

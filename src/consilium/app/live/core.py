@@ -15,7 +15,7 @@ from consilium.app.live.engine import EnsembleEngine
 from consilium.app.live.feeds import LiveFeed, Step
 from consilium.app.live.governing import Governing
 from consilium.app.live.members import Members, Shelf
-from consilium.app.live.outside import require_same
+from consilium.app.live.outside import require_owner, require_same
 from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.records import STEP_TRACE, Recorder
 from consilium.app.live.recovery import end_of_a_killed_training, recovered
@@ -285,6 +285,7 @@ class Core(Governing):
     def _publish(self, event: Event) -> Event:
         self._require_writable()
         if self.journal.find(event.event_id) is None:
+            require_owner(self.journal, event)
             self._report(event)
         require_same(self.journal, event)
         return event

@@ -10,7 +10,7 @@ from consilium.app.live import views
 from consilium.app.live.alone import ROOMS_OF_ONE
 from consilium.app.live.candle_log import CandleReader
 from consilium.app.live.engine import EnsembleEngine
-from consilium.app.live.outside import outside_event, require_same
+from consilium.app.live.outside import outside_event, require_owner, require_same
 from consilium.app.live.records import (
     ACCOUNT,
     CONSENSUS_REACHED,
@@ -175,6 +175,7 @@ class MirrorSystem:
             by=by,
             ts_recorded=self.clock.now_ns(),
         )
+        require_owner(self.journal, event)
         self.journal.append([event])
         require_same(self.journal, event)
         return event

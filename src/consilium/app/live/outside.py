@@ -12,6 +12,9 @@ OUTSIDE_TOPICS = frozenset(
 )
 """Topics that both a room and an outside system publish under."""
 
+OUTSIDE = "outside:"
+"""Before the name of a source, in the stream of its events."""
+
 ROOMS = (
     "ai",
     "council",
@@ -59,7 +62,7 @@ def outside_event(
     return Event(
         event_id=content_id(topic, source, sequence, {}),
         topic=topic,
-        stream=f"outside:{source}",
+        stream=f"{OUTSIDE}{source}",
         version=TOPICS[topic].version,
         ts_event=ts_event,
         ts_recorded=ts_recorded,
@@ -67,6 +70,29 @@ def outside_event(
         trace_id=f"{f'{by}:{source}'[:180]}:{sequence}",
         payload=dict(payload),
     )
+
+
+def require_owner(journal: Journal, event: Event) -> None:
+    """Refuse an event of a source that another person has spoken as first: the journal keeps who it was.
+
+    Raises
+    ------
+    ArtefactRefused
+        It is another's.
+    """
+    rows = journal.read(0, 1, stream=event.stream)
+    if rows and speaker_of(rows[0].event) != speaker_of(event):
+        raise ArtefactRefused(
+            "a source must belong to the person who first spoke as it",
+            f"{event.stream.removeprefix(OUTSIDE)} by another",
+            "choose another name for yours",
+        )
+
+
+def speaker_of(event: Event) -> str:
+    """Return who published an outside event, as its trace tells it."""
+    by = event.trace_id.rpartition(":")[0]
+    return by.removesuffix(f":{event.stream.removeprefix(OUTSIDE)}")
 
 
 def require_same(journal: Journal, event: Event) -> None:
