@@ -1,14 +1,24 @@
 """What two persons, or one, may take back, and what the world may do in between."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import pytest
 
 from consilium.council.commands import PermissionRefused
+from consilium.council.role import Follower, Role, Ruling
+from consilium.council.roles import ROLES, make_role
 from consilium.council.rules import CouncilRules
 from consilium.council.service import CouncilService
-from consilium.domain import AccountReported, CouncilCommanded, Decision, HealthReported, TimePassed
-from consilium.domain.time import HOUR_NS, SECOND_NS
+from consilium.domain import (
+    AccountReported,
+    Briefing,
+    CouncilCommanded,
+    Decision,
+    HealthReported,
+    TimePassed,
+)
+from consilium.domain.time import HOUR_NS, MINUTE_NS, SECOND_NS
 
 START = 1_700_006_400 * SECOND_NS + 12 * HOUR_NS
 
@@ -107,3 +117,80 @@ def test_the_supervisor_overrides_operators_whose_loosening_hides_behind_silence
     told = desk.council.handle(desk.approves())
     assert [one.rule for one in told if isinstance(one, Decision)][-1] == "V1"
     assert desk.council.policy.max_leverage == 2.0
+
+
+def test_a_pause_outlasts_its_time_while_nobody_hears_the_officer_who_renews_it() -> None:
+    desk = Desk()
+    desk.says(SECOND_NS, "CRITICAL")
+    assert desk.council.policy.mode == "PAUSED"
+    desk.asks("role", {"role": "ceo", "enabled": False})
+    for _ in range(3):
+        desk.says(30 * MINUTE_NS, "CRITICAL")
+        assert desk.council.policy.mode == "PAUSED"
+    desk.asks("role", {"role": "ceo", "enabled": True})
+    assert desk.council.policy.mode == "PAUSED"
+    for _ in range(31):
+        desk.says(MINUTE_NS)
+    assert desk.council.policy.mode == "LIVE"
+
+
+GOOD: dict[str, Any] = {
+    "drawdown": 0.005, "max_drawdown": 0.01, "win_rate": 0.7, "sharpe": 3.0, "winning_days": 6,
+    "losing_days": 0,
+}  # fmt: skip
+
+
+def aggressive() -> Desk:
+    """Return a desk that has climbed to AGGRESSIVE."""
+    desk = Desk()
+    for _ in range(24 * 8):
+        if desk.council.policy.profile == "AGGRESSIVE":
+            break
+        desk.says(HOUR_NS, **GOOD)
+    assert desk.council.policy.profile == "AGGRESSIVE"
+    return desk
+
+
+def test_aggressive_ends_at_a_pause_for_unknown_facts_and_stays_ended() -> None:
+    desk = aggressive()
+    desk.now += 90 * SECOND_NS
+    desk.council.handle(TimePassed(ts_event=desk.now))
+    desk.council.handle(TimePassed(ts_event=desk.now))
+    assert desk.council.policy.profile == "NORMAL"
+    desk.council.handle(TimePassed(ts_event=desk.now + SECOND_NS))
+    assert not desk.council.changed
+    desk.says(2 * SECOND_NS, **GOOD)
+    assert (desk.council.policy.mode, desk.council.policy.profile) == ("LIVE", "NORMAL")
+
+
+def test_what_steps_down_while_facts_are_unknown_ends_aggressive_for_good() -> None:
+    desk = aggressive()
+    desk.says(HOUR_NS, **(GOOD | {"win_rate": 0.35, "exposure": None}))
+    desk.says(MINUTE_NS, **(GOOD | {"win_rate": 0.35}))
+    assert desk.council.policy.profile == "LOW"
+    mild = GOOD | {"win_rate": 0.45, "winning_days": 0, "sharpe": 0.2}
+    seen = set()
+    for _ in range(60):
+        desk.says(HOUR_NS, **mild)
+        seen.add(desk.council.policy.profile)
+    assert seen == {"LOW", "NORMAL"}
+
+
+class Broken(Follower):
+    """A researcher that always fails."""
+
+    name: ClassVar[str] = "researcher"
+    kinds: ClassVar[frozenset[str]] = frozenset(("RESEARCH_TASK",))
+
+    def evaluate(self, briefing: Briefing, memory: Mapping[str, Any]) -> Ruling:
+        raise RuntimeError(briefing.snapshot_id and memory and "broken")
+
+
+def test_an_officer_that_fails_is_switched_off_and_pauses_no_longer() -> None:
+    desk = Desk()
+    roles: dict[str, Role] = {name: make_role(name) for name in ROLES}
+    desk.council = CouncilService(roles=roles | {"researcher": Broken()})
+    desk.says()
+    assert desk.council.policy.mode == "PAUSED"
+    desk.asks("role", {"role": "researcher", "enabled": False})
+    assert (desk.council.policy.mode, desk.council.status()["failing"]) == ("LIVE", {})

@@ -139,8 +139,8 @@ class Chamber:
     def sit(self, at: int, stamp: Stamp, placed: list[str]) -> list[Answer]:
         """Let time pass, and let all officers conclude from one briefing."""
         standing, before = self._standing, set(self._standing.holds)
-        over = standing.expire(at)
         self._operators.expire(at)
+        over = standing.expire(at, self._operators.disabled)  # who is not heard cannot renew them
         briefing = self.brief(at)
         unknown = self._unknown(briefing)
         why = guard(standing, unknown, at)
@@ -175,6 +175,8 @@ class Chamber:
         told: list[Answer] = []
         for name, role in self.members.items():
             if name in self._operators.disabled:
+                if self.failing.pop(name, None) is not None:
+                    self._standing.changed = True
                 continue
             memory = self._memories[name]
             try:

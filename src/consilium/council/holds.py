@@ -60,6 +60,11 @@ def is_grant(hold: Hold) -> bool:
     return key is not None and hold.key.startswith(key) and hold.owner not in ("operator", "supervisor")
 
 
+def widens(hold: Hold) -> bool:
+    """Whether a hold only allows more, so that its end tightens: AGGRESSIVE, symbols beyond the base."""
+    return is_grant(hold) and hold.key in ("profile", "symbols")
+
+
 def is_waiver(hold: Hold) -> bool:
     """Whether a hold is an operators' loosening."""
     return hold.owner == "operator" and hold.rule == WAIVER

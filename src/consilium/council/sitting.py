@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from consilium.council.holds import check_hold, is_grant, tighter
+from consilium.council.holds import check_hold, is_grant, tighter, widens
 from consilium.council.identity import CODE_HASH, decision_id
 from consilium.council.role import Proposal, Role
 from consilium.council.rules import CouncilRules
@@ -119,7 +119,6 @@ class Sitting:
         self.told: list[Told] = []
         self.placed_by: list[str] = []
         """Ids of all decisions that changed a hold."""
-        self.refused: list[str] = []
 
     def resolve(
         self,
@@ -188,9 +187,10 @@ class Sitting:
     def _tightening(self, motion: Motion) -> Motion | None:
         """Return of a motion what tightens only; a decision that changes no hold as it is."""
         place = tuple(hold for hold in motion.place if self._only_tightens(hold))
-        if not motion.release and len(place) == len(motion.place):
+        release = tuple(name for name in motion.release if widens(self._standing.holds[name]))
+        if len(release) == len(motion.release) and len(place) == len(motion.place):
             return motion
-        return replace(motion, place=place, release=()) if place else None
+        return replace(motion, place=place, release=release) if place or release else None
 
     def _only_tightens(self, hold: Hold) -> bool:
         """Whether a hold takes nothing back of what stands, neither at once nor by ending sooner."""
@@ -221,7 +221,7 @@ class Sitting:
             self._standing.changed = True
             lesser = self._tightening(motion)
             if lesser is not None:
-                self._place(lesser)
+                self._change(lesser)
         return kept
 
     def _reviewed(self, motions: Sequence[Motion], supervisor: Role | None) -> list[Motion]:
@@ -258,18 +258,17 @@ class Sitting:
 
     def carry_out(self, motion: Motion) -> None:
         """Release and place what a motion says, and tell its decision."""
-        for name in motion.release:
-            self._standing.release(name)
-        self._place(motion)
-        if motion.release and motion.decision.decision_id not in self.placed_by:
-            self.placed_by.append(motion.decision.decision_id)
+        self._change(motion)
         self._standing.publish(motion.decision, figures_of(self._briefing))
         self.told.append(motion.decision)
 
-    def _place(self, motion: Motion) -> None:
-        for hold in motion.place:
-            if self._standing.place(hold, motion.decision.decision_id):
-                self.placed_by.append(motion.decision.decision_id)
+    def _change(self, motion: Motion) -> None:
+        """End and place the holds of a motion."""
+        for name in motion.release:
+            self._standing.release(name)
+        placed = [self._standing.place(hold, motion.decision.decision_id) for hold in motion.place]
+        if motion.release or any(placed):
+            self.placed_by.append(motion.decision.decision_id)
 
 
 def differ(first: Decision, second: Decision) -> bool:

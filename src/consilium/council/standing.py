@@ -1,6 +1,6 @@
 """What stands: holds, the policy they leave, and the decisions that were published."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -92,12 +92,12 @@ class Standing:
             del self.said[key]
         return hold
 
-    def expire(self, now: int) -> list[Hold]:
-        """End the holds whose time is over, in order of their ids."""
+    def expire(self, now: int, kept: Container[str] = ()) -> list[Hold]:
+        """End the holds whose time is over, in order of their ids; those of some owners are kept."""
         over = [
             name
             for name, hold in self.holds.items()
-            if hold.expires_at is not None and hold.expires_at <= now
+            if hold.expires_at is not None and hold.expires_at <= now and hold.owner not in kept
         ]
         return [hold for name in sorted(over) if (hold := self.release(name)) is not None]
 
