@@ -410,3 +410,14 @@ def test_the_figures_of_the_seed_are_told_to_prometheus(desk: Desk) -> None:
     for name in ("decisions_last_hour", "conflict_ratio", "override_ratio", "halted_seconds_total"):
         assert f"consilium_council_{name} " in text
     assert 'consilium_council_pages_waiting{sender="webhook"} 0.0' in text
+
+
+def test_a_publisher_is_told_what_is_refused(desk: Desk) -> None:
+    def say(sequence: int, status: str = "HEALTHY") -> httpx.Response:
+        payload = {"system_status": status, "ess_state": "NOMINAL"}
+        body = {"source": "watchdog", "sequence": sequence, "ts_event": time.time_ns(), "payload": payload}
+        return desk.http.post("/api/events/system.health_updated", headers=desk.reader, json=body)
+
+    assert say(5).json()["success"] is True
+    assert "sequence must be > 5" in problem(say(4), 409)
+    problem(say(6, "SPLENDID"), 422)

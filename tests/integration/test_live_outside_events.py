@@ -127,6 +127,32 @@ def test_a_source_belongs_to_the_person_who_first_spoke_as_it(worker: bool, tmp_
         assert say(asked, topics[1], 2, "carl: the first").stream == "outside:desk"
 
 
+def test_what_the_council_would_refuse_is_refused_and_leaves_no_trace(tmp_path: Path) -> None:
+    told = {"system_status": "HEALTHY", "ess_state": "NOMINAL"}
+
+    def say(system: Any, sequence: int, ahead_s: float = 0.0) -> Event:
+        event: Event = system.publish_outside(
+            "system.health_updated",
+            source="ops",
+            sequence=sequence,
+            ts_event=system.clock.now_ns() + int(ahead_s * 1e9),
+            payload=told,
+            by="carl",
+        )
+        return event
+
+    with assemble(Settings(data_dir=tmp_path)) as system:
+        say(system, 7)
+        with pytest.raises(ArtefactRefused, match=r"sequence must be > 7; got 6: a replay, or an older one"):
+            say(system, 6)
+        with pytest.raises(ArtefactRefused, match="in the future; the bound is 5 s"):
+            say(system, 8, ahead_s=60.0)
+        assert len(system.journal.read(stream="outside:ops")) == 1
+        assert system.journal.read(topics=["council.report_refused"]) == []
+        say(system, 8)
+        assert len(system.journal.read(stream="outside:ops")) == 2
+
+
 def test_an_api_worker_does_not_show_figures_of_the_outside_as_its_books(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     journal = open_journal(f"sqlite:///{tmp_path / 'journal.sqlite'}")

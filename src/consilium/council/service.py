@@ -233,6 +233,10 @@ class CouncilService:
         """
         self._operators.check(command, max(self._now, command.ts_event))
 
+    def refusal(self, report: Report) -> str:
+        """Say why `handle` would refuse a report; empty if it would not."""
+        return self._facts.refusal(report)
+
     def _refusal(self, message: Heard) -> str:
         """Say why a message changes nothing; empty if it may."""
         if isinstance(message, TimePassed | Advice):

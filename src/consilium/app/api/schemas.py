@@ -144,7 +144,7 @@ class SystemHealthUpdated(BaseModel):
 
     model_config = STRICT
 
-    system_status: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Z_]+$")]
+    system_status: Literal["HEALTHY", "DEGRADED", "CRITICAL", "EMERGENCY"]
     ess_state: Literal["NOMINAL", "CAUTION", "WARNING", "CRITICAL"]
     detail: Annotated[str, Field(max_length=500)] | None = None
 

@@ -286,6 +286,7 @@ class Core(Governing):
         self._require_writable()
         if self.journal.find(event.event_id) is None:
             require_owner(self.journal, event)
+            self._require_heard(event)
             self._report(event)
         require_same(self.journal, event)
         return event

@@ -21,6 +21,7 @@ from consilium.bus.payloads import encode
 from consilium.council.service import CouncilService
 from consilium.domain import (
     SECOND_NS,
+    ArtefactRefused,
     Clock,
     ConsiliumError,
     CouncilCommanded,
@@ -167,6 +168,27 @@ class Governing(Asked):
                 "no answer from it",
                 "look at /readyz: it is in force, and written as soon as the journal answers",
             ) from error
+
+    def _require_heard(self, event: Event) -> None:
+        """Refuse an outside event that the council would not hear; it leaves no trace then.
+
+        Raises
+        ------
+        ArtefactRefused
+            It is a replay, an older one, from the future, out of its range, or one source or model too many.
+        """
+        room = self.pipeline.council
+        if room.service is None:
+            return
+        with self._moving:
+            message = room.report(event, self.pipeline.ts)
+            reason = "" if message is None else room.service.refusal(message)
+        if reason:
+            raise ArtefactRefused(
+                "the council must be able to hear it",
+                f"one that it refuses ({reason})",
+                "publish the next one",
+            )
 
     def _report(self, event: Event) -> None:
         """Let the council hear an outside event, and write down both together."""
