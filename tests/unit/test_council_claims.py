@@ -90,3 +90,27 @@ def test_trust_is_by_name_of_an_outside_source() -> None:
     later = START + DAY_NS
     facts = heard(account("outside:desk", later, **GOOD), trusted=("desk",))
     assert account_figures(facts, later, later).sharpe == 3.0
+
+
+def test_outside_sources_and_their_models_are_bounded_and_own_ones_are_not() -> None:
+    facts = heard(*(account(f"outside:s{n}") for n in range(32)))
+    assert "32 outside sources are heard" in facts.refusal(account("outside:more"))
+    assert facts.refusal(account("outside:s1", START + SECOND_NS)) == ""
+    assert facts.refusal(account("account:paper")) == ""
+    facts.retire("outside:s7")
+    assert facts.refusal(account("outside:more")) == ""
+    facts = heard(*(model("outside:s", f"m{n}") for n in range(64)))
+    assert "64 models" in facts.refusal(model("outside:s", "m64"))
+    assert facts.refusal(model("outside:t", "m63")) == ""
+    assert facts.refusal(model("shadow", "m64")) == ""
+
+
+def test_the_past_of_a_retired_source_is_forgotten_after_thirty_days() -> None:
+    facts = heard(account("outside:old"), account("outside:new"), account("account:paper"))
+    facts.retire("outside:old")
+    facts.hear(account("account:paper", START + 30 * DAY_NS))
+    facts.retire("outside:new")
+    assert set(facts.resting) == {"outside:old", "outside:new"}
+    facts.hear(account("outside:other", START + 31 * DAY_NS))
+    facts.retire("outside:other")
+    assert set(facts.resting) == {"outside:other"}

@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any
 
 from consilium.council.accounts import Account
-from consilium.council.claims import is_trusted
+from consilium.council.claims import OUTSIDE, is_trusted
 from consilium.council.rules import CouncilRules
 from consilium.domain import (
     AccountReported,
@@ -20,7 +20,14 @@ from consilium.domain import (
     UnknownName,
     VolumesReported,
 )
-from consilium.domain.time import SECOND_NS
+from consilium.domain.time import DAY_NS, SECOND_NS
+
+MOST_SOURCES = 32
+"""Outside sources at a time, of which each may have a hold, an alert and a place in the state."""
+MOST_MODELS = 64
+"""Models of outside sources."""
+RESTING_NS = 30 * DAY_NS
+"""No peak is remembered for longer."""
 
 Report = AccountReported | HealthReported | ModelReported
 _RANGES: Mapping[str, tuple[float, float]] = {
@@ -90,6 +97,9 @@ class Facts:
         if report.received_at and report.ts_event > report.received_at + self._rules.future_s * SECOND_NS:
             ahead = (report.ts_event - report.received_at) / SECOND_NS
             return f"it lies {ahead:.1f} s in the future; the bound is {self._rules.future_s:g} s"
+        crowded = self._crowded(report)
+        if crowded:
+            return crowded
         last = self._last(report)
         if last is not None and report.sequence <= last[0]:
             return f"sequence must be > {last[0]}; got {report.sequence}: a replay, or an older one"
@@ -100,6 +110,19 @@ class Facts:
         if isinstance(report, AccountReported):
             return out_of_range(report, _ACCOUNT_FIELDS)
         return out_of_range(report, _MODEL_FIELDS) if isinstance(report, ModelReported) else ""
+
+    def _crowded(self, report: Report) -> str:
+        """Say why there is no room for an outside source, or for its model; empty if there is."""
+        if not report.source.startswith(OUTSIDE):
+            return ""
+        known = {name for name, _ in self._spoken() if name.startswith(OUTSIDE)}
+        if report.source not in known and len(known) >= MOST_SOURCES:
+            return f"{MOST_SOURCES} outside sources are heard; retire one that is silent"
+        if not isinstance(report, ModelReported):
+            return ""
+        models = {model for source, model in self.models if source.startswith(OUTSIDE)}
+        full = report.model not in models and len(models) >= MOST_MODELS
+        return f"outside sources may tell of {MOST_MODELS} models; retire one that is silent" if full else ""
 
     def _last(self, report: Report) -> tuple[int, int] | None:
         """Return sequence and time of what the source said last on this topic."""
@@ -157,6 +180,14 @@ class Facts:
         self.retired[source] = self.last_heard(source)
         if source in self.accounts:
             self.resting[source] = self.accounts.pop(source)
+            newest = max(
+                account.report.ts_event for account in (*self.accounts.values(), self.resting[source])
+            )
+            self.resting = {
+                name: account
+                for name, account in self.resting.items()
+                if account.report.ts_event >= newest - RESTING_NS
+            }
         self.health.pop(source, None)
         for key in [key for key in self.models if key[0] == source]:
             del self.models[key]
