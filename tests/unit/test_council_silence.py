@@ -46,3 +46,35 @@ def test_who_retires_a_fallen_account_ends_no_freeze_but_a_rebase_may() -> None:
     for _ in range(17):
         desk.says(after=MINUTE_NS)
     assert desk.mode != "FROZEN"
+
+
+@pytest.mark.promise("001", "no passage of time, restart, staleness or gap lifts a freeze")
+def test_a_gap_lifts_no_freeze() -> None:
+    desk = Voices()
+    desk.says()
+    desk.says(after=MINUTE_NS, nav=1.0, source="outside:a")
+    desk.asks("mode", {"mode": "FROZEN"})
+    for _ in range(110):
+        desk.says(after=MINUTE_NS)
+        desk.says(nav=1.0, source="outside:a")
+    desk.review()
+    desk.says(after=10 * HOUR_NS)
+    desk.says(nav=1.0, source="outside:a")
+    assert desk.mode == "FROZEN", "ten hours were not watched"
+    for minute in range(15):
+        assert desk.mode == "FROZEN", minute
+        desk.says(after=MINUTE_NS)
+        desk.says(nav=1.0, source="outside:a")
+    assert desk.mode == "SHADOW"
+
+
+def test_a_gap_is_no_part_of_a_dwell() -> None:
+    desk = Voices()
+    for nav in (1.0, 0.915, 0.97):
+        desk.says(after=MINUTE_NS, nav=nav)
+    assert "ceo/P1/profile" in desk.council.holds
+    desk.says(after=48 * HOUR_NS, nav=0.97)
+    assert desk.council.holds["ceo/P1/profile"].value == "MICRO"
+    for _ in range(25 * 60):
+        desk.says(after=MINUTE_NS, nav=0.97)
+    assert desk.council.holds["ceo/P1/profile"].value == "LOW"

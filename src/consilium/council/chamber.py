@@ -134,6 +134,7 @@ class Chamber:
             started_at=self.started_at,
             floor_usd=self._rules.floor_usd,
             disabled_rules=self._rules.disabled_rules,
+            fresh_since=facts.fresh_since,
         )
 
     def sit(self, at: int, stamp: Stamp, placed: list[str]) -> list[Answer]:

@@ -86,6 +86,8 @@ class Facts:
         """Accounts of retired sources: one that speaks again goes on from its old peak."""
         self.performance: dict[str, ModelFigures] | None = None
         """Figures by model, once combined; None after another word."""
+        self.fresh_since = 0
+        """When the newest gap ended in which a required source was late; 0 for none."""
         self.retired: dict[str, int] = {}
         """Time of the last word of each retired source: what it said before is not heard again."""
 
@@ -138,6 +140,7 @@ class Facts:
 
     def hear(self, report: Report | VolumesReported) -> None:
         """Take a report that is not refused."""
+        self._note_gap(report)
         if isinstance(report, VolumesReported):
             self.volumes = {name: float(report.volumes[name]) for name in sorted(report.volumes)}
         elif isinstance(report, HealthReported):
@@ -152,6 +155,13 @@ class Facts:
             self.accounts[report.source].hear(report)
         else:
             self.accounts[report.source] = Account(report)
+
+    def _note_gap(self, report: Report | VolumesReported) -> None:
+        """Note where a required source had been silent for too long before this report."""
+        if isinstance(report, AccountReported | HealthReported) and (self.accounts or self.health):
+            late_s, _ = self.bounds_s()
+            if report.ts_event - self.oldest(report.ts_event) > late_s * SECOND_NS:
+                self.fresh_since = report.ts_event
 
     def last_heard(self, source: str) -> int:
         """Return when a source last spoke of anything.
@@ -232,6 +242,7 @@ class Facts:
             "models": [asdict(self.models[key]) for key in sorted(self.models)],
             "volumes": dict(self.volumes),
             "retired": dict(sorted(self.retired.items())),
+            "fresh_since": self.fresh_since,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -242,4 +253,5 @@ class Facts:
         self.models = {(saved["source"], saved["model"]): ModelReported(**saved) for saved in state["models"]}
         self.performance = None
         self.volumes = dict(state["volumes"])
+        self.fresh_since = int(state["fresh_since"])
         self.retired = {name: int(ts) for name, ts in state["retired"].items()}

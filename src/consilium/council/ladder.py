@@ -28,6 +28,8 @@ STEPS = frozenset(("P0", "P1", "P2", "P3", "P4"))
 LAST_STEP = 0.75
 """R1's limits as a share of base at its last step back."""
 QUIET_FOR = 14 * DAY
+QUIET_WATCHED = HOUR
+"""Of the quiet days, what must lie after the newest gap: nights may be gaps, a fortnight has some."""
 QUIET_DRAWDOWN = 0.03
 CEILING = "NORMAL"
 """P4 and releases go no further."""
@@ -108,7 +110,8 @@ def take_steps(briefing: Briefing, timers: Timers) -> Steps:
     _step_down(steps, timers, down)
     _to_micro(steps, timers, lowest)
     _back_up(steps, timers)
-    quiet = timers.held("quiet", not lowest and not any(down.values()), QUIET_FOR)
+    quiet = timers.lasted("quiet", not lowest and not any(down.values()), QUIET_FOR)
+    quiet = timers.reached(briefing.fresh_since + QUIET_WATCHED) and quiet
     _climb(steps, timers, quiet, tightened_at)
     return steps
 

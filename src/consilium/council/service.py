@@ -46,7 +46,7 @@ from consilium.domain.time import DAY_NS, MINUTE_NS, SECOND_NS
 
 Report = AccountReported | HealthReported | ModelReported | VolumesReported
 Heard = Report | TimePassed | CouncilCommanded | Advice
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 class CouncilService:

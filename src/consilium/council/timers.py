@@ -20,6 +20,8 @@ class Timers:
         As `memory` returned it before; empty at first.
     now
         UTC nanoseconds. Where the clock went back nothing has held for long.
+    fresh_since
+        When the newest gap ended in which nobody watched: no condition has held across it.
 
     Examples
     --------
@@ -31,8 +33,9 @@ class Timers:
     (False, True, True)
     """
 
-    def __init__(self, memory: Mapping[str, Any], now: int) -> None:
+    def __init__(self, memory: Mapping[str, Any], now: int, fresh_since: int = 0) -> None:
         self.now = now
+        self._fresh_since = fresh_since
         self.due_at: int | None = None
         self._since: dict[str, int] = dict(memory.get("since", {}))
         self._own = {key: value for key, value in memory.items() if key != "since"}
@@ -50,6 +53,11 @@ class Timers:
 
     def held(self, name: str, condition: bool, for_ns: int) -> bool:
         """Note a condition, and return whether it has held for a time, its end included."""
+        self.began(name, condition)
+        return condition and self.reached(max(self._since[name], self._fresh_since) + for_ns)
+
+    def lasted(self, name: str, condition: bool, for_ns: int) -> bool:
+        """As `held`; time in which nobody watched counts too."""
         self.began(name, condition)
         return condition and self.reached(self._since[name] + for_ns)
 

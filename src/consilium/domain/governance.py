@@ -284,6 +284,8 @@ class Briefing:
         Least equity, below which trading is frozen (F4).
     disabled_rules
         Rows of the table that never fire: for a comparison with and without them.
+    fresh_since
+        Since when the required sources have spoken without a gap: what lies before it was not watched.
     """
 
     snapshot_id: str
@@ -301,6 +303,7 @@ class Briefing:
     started_at: int = 0
     floor_usd: float = 1000.0
     disabled_rules: frozenset[str] = frozenset()
+    fresh_since: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,7 +56,7 @@ class ChiefExecutive(Follower):
 
     def evaluate(self, briefing: Briefing, memory: Mapping[str, Any]) -> Ruling:
         """Bound the mode and the profile, and let them go where rows allow it."""
-        timers = Timers(memory, briefing.ts_event)
+        timers = Timers(memory, briefing.ts_event, briefing.fresh_since)
         return conclude([*_modes(briefing, timers), *_profiles(briefing, timers)], timers)
 
 

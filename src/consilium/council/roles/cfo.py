@@ -50,7 +50,7 @@ class FinanceOfficer(Follower):
 
     def evaluate(self, briefing: Briefing, memory: Mapping[str, Any]) -> Ruling:
         """Choose the split of the first row that is true, once a day at most."""
-        timers = Timers(memory, briefing.ts_event)
+        timers = Timers(memory, briefing.ts_event, briefing.fresh_since)
         rule, reason = _row(briefing)
         if not rule:
             return conclude((), timers)

@@ -38,7 +38,7 @@ class InvestmentOfficer(Follower):
 
     def evaluate(self, briefing: Briefing, memory: Mapping[str, Any]) -> Ruling:
         """Weigh the models weekly or where much has changed, and narrow or widen the universe."""
-        timers = Timers(memory, briefing.ts_event)
+        timers = Timers(memory, briefing.ts_event, briefing.fresh_since)
         return conclude([*_weigh(briefing, timers), *_universe(briefing, timers)], timers)
 
 
@@ -143,7 +143,7 @@ def _universe(briefing: Briefing, timers: Timers) -> Iterator[Proposal]:
     better = timers.held("few gone", bool(few) and _few_gone(briefing), FEW_DWELL)
     why_not = _many_gone(briefing, why_few)
     strong = timers.held("many", not why_not and _is_strong(briefing) and not few, MANY_DWELL)
-    lapsed = timers.held("many gone", bool(many) and bool(why_not), MANY_DWELL)
+    lapsed = timers.lasted("many gone", bool(many) and bool(why_not), MANY_DWELL)
     narrow = tuple(ranked(_base(briefing), briefing.volumes)[:FEW_SYMBOLS])
     wide = _wide(briefing)
     if why_few and not few and narrow:

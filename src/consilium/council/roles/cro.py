@@ -59,7 +59,7 @@ class RiskOfficer(Follower):
 
     def evaluate(self, briefing: Briefing, memory: Mapping[str, Any]) -> Ruling:
         """Tighten where a row sets on, step back where one allows it."""
-        timers = Timers(memory, briefing.ts_event)
+        timers = Timers(memory, briefing.ts_event, briefing.fresh_since)
         moves = [*_reduce(briefing, timers), *_limit(briefing, timers)]
         proposals = [_risk(briefing, moves)] if moves else []
         thresholds = _thresholds(briefing, timers)

@@ -50,7 +50,7 @@ class Researcher(Follower):
 
     def evaluate(self, briefing: Briefing, memory: Mapping[str, Any]) -> Ruling:
         """Ask for each kind of research that figures call for, once in 7 days by kind and model."""
-        timers = Timers(memory, briefing.ts_event)
+        timers = Timers(memory, briefing.ts_event, briefing.fresh_since)
         if "Q1" in briefing.disabled_rules:
             return conclude((), timers)
         asked: dict[str, int] = dict(timers.recall("asked", {}))

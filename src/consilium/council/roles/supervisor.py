@@ -103,7 +103,7 @@ class Supervisor:
 
     def evaluate(self, briefing: Briefing, memory: Mapping[str, Any]) -> Ruling:
         """Freeze where a row sets on; else end the freezes in force where U1 allows it."""
-        timers = Timers(memory, briefing.ts_event)
+        timers = Timers(memory, briefing.ts_event, briefing.fresh_since)
         listed = [c for c in causes(briefing) if c.rule not in briefing.disabled_rules]
         _forget_faults(timers, listed)
         begun = [cause for cause in listed if timers.began(f"{cause.rule} {cause.name}", cause.true)]
