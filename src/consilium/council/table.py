@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from consilium.council import advice, ladder
+from consilium.council import advice, ladder, margin
 from consilium.council.allocation import CAP, FLOOR, SHRINK_DAYS
 from consilium.council.figures import percent
 from consilium.council.roles import cfo, cio, cro, researcher, supervisor
@@ -94,12 +94,20 @@ def _freezes() -> list[Row]:
 def _facts() -> list[Row]:
     return [
         Row(
+            rule=margin.RULE,
+            officer="supervisor",
+            trigger=f"a CRITICAL freeze in force and margin ratio > {percent(margin.CLOSE_MARGIN)}",
+            effect="EMERGENCY: positions are closed, reduce-only",
+            release="U1",
+            expiry=_NEVER,
+        ),
+        Row(
             rule="S1",
             officer="supervisor",
             trigger="equity, nav, positions, exposure, drawdown, health or ess unknown or late",
             effect="PAUSED; no officer loosens",
             release="every required fact known and fresh",
-        )
+        ),
     ]
 
 

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from consilium.council.afterwards import held_by, policy_after
 from consilium.council.figures import above, at_least, below, number, percent
 from consilium.council.holds import PROFILE_ORDER as LADDER
+from consilium.council.margin import HOLD_ID as CLOSING
+from consilium.council.margin import close_all, closing, must_close
 from consilium.council.payloads import payload_of
 from consilium.council.role import Proposal, Ruling, conclude
 from consilium.council.timers import DAY, HOUR, MINUTE, Timers
@@ -89,7 +91,7 @@ def causes(briefing: Briefing) -> Iterator[Cause]:
 
 
 class Supervisor:
-    """Rows F1 to F6, U1 and V1."""
+    """Rows F1 to F6, L1, U1 and V1."""
 
     name: ClassVar[str] = "supervisor"
     kinds: ClassVar[frozenset[str]] = frozenset(
@@ -113,6 +115,8 @@ class Supervisor:
         proposals = _freezes(briefing, begun)
         if self._may_end(briefing, timers, calm):
             proposals += _end(briefing)
+        elif must_close(briefing) and _critical(briefing) and not any(map(_closes, proposals)):
+            proposals.append(close_all(briefing))
         return conclude(proposals, timers)
 
     def review(self, briefing: Briefing, decisions: Sequence[Decision]) -> Sequence[Proposal]:
@@ -194,10 +198,22 @@ def _freezes(briefing: Briefing, begun: Sequence[Cause]) -> list[Proposal]:
             "requires_manual_review": True,
             "reason": reason,
         }
+        near = severity == "CRITICAL" and must_close(briefing)
+        holds = (hold, closing(briefing)) if near else (hold,)
         proposals.append(
-            Proposal(rule=rule, kind=DecisionKind.FREEZE.value, payload=payload, reason=reason, holds=(hold,))
+            Proposal(rule=rule, kind=DecisionKind.FREEZE.value, payload=payload, reason=reason, holds=holds)
         )
     return proposals
+
+
+def _critical(briefing: Briefing) -> bool:
+    """Return whether a critical freeze is in force."""
+    return any(SEVERITIES.get(hold.rule) == "CRITICAL" for hold in freezes_in_force(briefing))
+
+
+def _closes(proposal: Proposal) -> bool:
+    """Return whether a freeze closes positions too (L1)."""
+    return len(proposal.holds) > 1
 
 
 def freezes_in_force(briefing: Briefing) -> list[Hold]:
@@ -232,7 +248,7 @@ def is_calm(briefing: Briefing) -> bool:
 def _end(briefing: Briefing) -> list[Proposal]:
     """Return U1's two decisions: SHADOW for an hour, MICRO for a day."""
     frozen = freezes_in_force(briefing)
-    ended = tuple(hold.hold_id for hold in frozen)
+    ended = tuple(hold.hold_id for hold in frozen) + ((CLOSING,) if CLOSING in briefing.holds else ())
     who = ", ".join(sorted(set(briefing.reviews.get("freeze", ()))))
     reason = f"calm for 15 min and reviewed by {who}: {', '.join(h.rule for h in frozen)} ended"
     now = briefing.ts_event
