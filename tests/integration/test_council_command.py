@@ -14,6 +14,7 @@ from command_line import consilium, fails_in_one_line
 from consilium.app.api.keys import KeyStore
 from consilium.app.bootstrap import SystemClock
 from consilium.app.cli.root import app
+from consilium.app.council.kill_switch import path_of
 from served import ADMIN_KEY, served
 
 RUNNER = CliRunner()
@@ -148,3 +149,35 @@ def test_a_freeze_that_no_service_hears_leaves_a_note_that_the_next_start_acts_o
             assert time.monotonic() < until
         (held,) = [hold for hold in desk.told("holds")["holds"] if hold["value"] == "FROZEN"]
         assert held["reason"] == "nobody answers"
+
+
+@pytest.mark.promise("001", "the kill switch is never rate-limited")
+def test_a_halt_is_not_among_the_writes_of_a_minute(tmp_path: Path) -> None:
+    with served(tmp_path, API__WRITES_PER_MINUTE="2") as http:
+        said = {"X-API-Key": ADMIN_KEY}
+        asked = {"mode": "PAUSED", "duration_minutes": 60, "reason": "a look"}
+        codes = [http.post("/api/federation/mode", headers=said, json=asked).status_code for _ in range(4)]
+        assert codes[-1] == 429
+        done = http.post("/api/federation/freeze", headers=said, json={"reason": "smoke"})
+        assert done.status_code == 200, done.text
+        until = time.monotonic() + 20.0
+        while http.get("/api/trading/status", headers=said).json()["mode"] != "FROZEN":
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
+def test_a_freeze_that_a_service_refuses_leaves_a_note_and_fails(tmp_path: Path) -> None:
+    with served(tmp_path, COUNCIL__ENABLED="false") as http:
+        at = {
+            "CONSILIUM_DATA_DIR": str(tmp_path),
+            "CONSILIUM_PORT": str(http.base_url.port),
+            "CONSILIUM_API_KEY": ADMIN_KEY,
+        }
+        asked = ["council", "freeze", "--reason", "it must stop"]
+        stranger = RUNNER.invoke(app, asked, env=at | {"CONSILIUM_API_KEY": "another-key-of-some-length"})
+        assert (stranger.exit_code, path_of(tmp_path).exists()) == (1, False)
+        done = RUNNER.invoke(app, asked, env=at)
+        assert done.exit_code == 1
+        assert "a note is left: " in done.stderr
+        assert "the council must be enabled" in done.stderr
+        assert path_of(tmp_path).exists()

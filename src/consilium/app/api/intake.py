@@ -21,6 +21,9 @@ from consilium.app.settings import Api
 PUBLIC = frozenset({"/livez", "/readyz", "/health", "/ui", "/ui/"})
 """Paths that need no key."""
 
+HALT = "/api/federation/freeze"
+"""Never limited: a halt must not wait for a minute to be over, and a second one changes nothing."""
+
 BODY_SECONDS = 10.0
 """How long a body may take to arrive."""
 
@@ -122,7 +125,7 @@ class Intake:
         if isinstance(caller, ApiProblem):
             return caller
         state["caller"] = caller
-        if not caller.limited:
+        if not caller.limited or scope["path"] == HALT:
             return None
         limit, word = (self._reads, "reads") if scope["method"] in READS else (self._writes, "writes")
         wait = limit.take(caller.key_id, time.monotonic())

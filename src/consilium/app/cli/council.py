@@ -26,8 +26,22 @@ Reason = Annotated[str, typer.Option("--reason", help="Why, in one line; it is j
 DecisionId = Annotated[str, typer.Argument(help="As `consilium council decisions` shows it.")]
 
 
+STRANGER = (401, 403)
+"""Answers to somebody who may not halt."""
+
+
 class _Silent(ConsiliumError):
     """No service answers."""
+
+
+class _Refused(ConsiliumError):
+    """The service has answered, and not done it."""
+
+    status = 0
+
+
+class _RefusedUse(_Refused, UsageError):
+    """It knows no such thing, or takes no such value."""
 
 
 @guarded
@@ -112,7 +126,7 @@ def explain(
 
 @guarded
 def freeze(reason: Reason, url: Url = None, json_file: options.JsonFile = None) -> None:
-    """Stop trading at once; it ends only by review. Without an answer a note in the data folder says so."""
+    """Stop trading at once; it ends only by review. Unless confirmed, a note in the data folder says so."""
     from consilium.app.cli.council_tables import show_done
 
     shown = show_done("trading is frozen")
@@ -121,9 +135,18 @@ def freeze(reason: Reason, url: Url = None, json_file: options.JsonFile = None) 
     except _Silent as error:
         if url is not None:
             raise
-        typer.echo(f"{error.bound}; got {error.value}", err=True)
-        typer.echo(f"a note is left: {_noted(reason, error)}", err=True)
-        typer.echo("a service of this data folder halts when it next looks, or when it starts", err=True)
+        _leave_note(reason, error)
+    except _Refused as error:
+        if url is None and error.status not in STRANGER:
+            _leave_note(reason, error)  # it is there and has not done it: the note does not ask it
+        raise
+
+
+def _leave_note(reason: str, error: ConsiliumError) -> None:
+    path = _noted(reason, error)
+    typer.echo(f"{error.bound}; got {error.value}", err=True)
+    typer.echo(f"a note is left: {path}", err=True)
+    typer.echo("a service of this data folder halts when it next looks, or when it starts", err=True)
 
 
 def _noted(reason: str, error: ConsiliumError) -> Path:
@@ -263,9 +286,11 @@ def key_of(settings: "Settings") -> str:
 
 def _refused(error: Any) -> ConsiliumError:
     told = error.problem.get("detail") or "no reason"
-    kind = UsageError if error.status in (404, 422) else ConsiliumError
+    kind = _RefusedUse if error.status in (404, 422) else _Refused
     bound, _, rest = str(told).partition("; got ")
     value, _, cure = rest.rpartition(": ")
     if not value or not cure:
-        return kind("the service must take it", f"{error.status}: {told}", "correct it")
-    return kind(bound, value, cure)
+        bound, value, cure = "the service must take it", f"{error.status}: {told}", "correct it"
+    refused = kind(bound, value, cure)
+    refused.status = error.status
+    return refused
