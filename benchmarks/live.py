@@ -92,16 +92,23 @@ def measured(models: Path, data: Path, counted: int, workers: int) -> dict[str, 
     with system:
         while system.troubles or system.pipeline.market.followed[feed.symbols[0]].ts_close < 0:
             time.sleep(0.05)
-        step = system.pipeline.step
+        used = 0.0
+        observe, conclude = system.pipeline.observe, system.pipeline.conclude
 
-        def timed(*arguments: object) -> object:
+        def observed(*arguments: object) -> object:
+            nonlocal used
             used = time.process_time()
-            found = step(*arguments)  # type: ignore[arg-type]  # as the system calls it
+            return observe(*arguments)  # type: ignore[arg-type]  # as the system calls it
+
+        def concluded(*arguments: object) -> object:
+            found = conclude(*arguments)  # type: ignore[arg-type]
             processor.append(1e3 * (time.process_time() - used))
             to_consensus.append(1e3 * (time.perf_counter() - begun))
             return found
 
-        system.pipeline.step = timed  # type: ignore[method-assign,assignment]  # only the clock is added
+        # only the clock is added
+        system.pipeline.observe = observed  # type: ignore[method-assign,assignment]
+        system.pipeline.conclude = concluded  # type: ignore[method-assign,assignment]
         for candles in held:
             begun = time.perf_counter()
             system.take(candles)

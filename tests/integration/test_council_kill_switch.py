@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from consilium.app.council.kill_switch import note_of, path_of, write_note
+from consilium.app.live import governing
 from consilium.app.live.assembly import assemble
-from consilium.domain import ConsiliumError, DataProblem, Event, Mode, UsageError
+from consilium.domain import ConsiliumError, DataProblem, Event, Mode, OutputProblem, UsageError
 from council_cases import Ward
 from live_cases import settings_of, store_models
 from live_process import KEY, journal_of, serving
@@ -111,6 +112,97 @@ def test_a_halt_does_not_wait_for_a_journal_that_hangs(ward: Ward, monkeypatch: 
     ward.system.journal.verify()
 
 
+@pytest.mark.promise(
+    "001", "from a halt to the last cancel it takes less than a second, whatever else is going on"
+)
+def test_a_halt_does_not_wait_for_forecasts_and_stands_before_their_step(
+    ward: Ward, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_an_entry(ward)
+    market, going_on, hanging = ward.system.pipeline.market, threading.Event(), threading.Event()
+    observe = market.observe
+
+    def slow(*arguments: Any) -> Any:
+        hanging.set()
+        going_on.wait(60.0)
+        return observe(*arguments)
+
+    monkeypatch.setattr(market, "observe", slow)
+    mark, before = ward.head, ward.system.pipeline.ts
+    ward.feed.gate.release()
+    assert hanging.wait(60.0)
+    began = time.monotonic()
+    ward.system.kill("a model hangs", "ann")
+    took = time.monotonic() - began
+    assert resting(ward) == []
+    assert took < 1.0
+    going_on.set()
+    ward.until(lambda: ward.system.pipeline.ts > before)
+    ward.go(2)
+    assert ward.entries(after=mark) == []
+    folder = ward.system.settings.data_dir
+    monkeypatch.setattr(ward.system, "_last_words", lambda: None)  # as after a kill: no snapshot
+    ward.system.stop()
+    with Ward(folder, models) as again:
+        assert again.system.council.policy.mode == Mode.FROZEN
+        assert again.system.differing == 0
+
+
+def test_where_a_step_hangs_the_note_of_a_halt_is_left_at_once(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_an_entry(ward)
+    accounts, going_on, hanging = ward.system.pipeline.accounts, threading.Event(), threading.Event()
+    step = accounts.step
+
+    def slow(*arguments: Any) -> Any:
+        hanging.set()
+        going_on.wait(60.0)
+        return step(*arguments)
+
+    monkeypatch.setattr(accounts, "step", slow)
+    ward.feed.gate.release()
+    assert hanging.wait(60.0)
+    halting = threading.Thread(target=ward.system.kill, args=("it hangs", "ann"))
+    halting.start()
+    try:
+        ward.until(lambda: path_of(ward.system.settings.data_dir).exists(), 1.0)
+    finally:
+        going_on.set()
+        halting.join(60.0)
+    assert ward.system.council.policy.mode == Mode.FROZEN
+    assert resting(ward) == []
+    ward.system._run(lambda: None)
+    ward.go(2)
+    assert len(ward.events("council.commanded")) == 1
+
+
+def test_a_note_that_cannot_be_written_is_told_and_left_later(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ward.go(2)
+
+    def full(*_: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(governing, "write_note", full)
+    ward.system.kill("smoke", "ann")
+    assert ward.system.council.policy.mode == Mode.FROZEN
+    assert "its note cannot be written: No space left" in ward.system.ready()["engine"]
+    assert any(
+        "in memory only" in said.getMessage() for said in caplog.records if said.levelname == "CRITICAL"
+    )
+    monkeypatch.undo()
+    ward.until(lambda: path_of(ward.system.settings.data_dir).exists())
+    ward.until(lambda: ward.system.ready()["engine"] == "")
+    monkeypatch.setattr(governing, "write_note", full)
+    ward.system.troubles["engine"] = "a step failed"
+    ward.system._killed = ""
+    with pytest.raises(OutputProblem, match="No space left"):
+        ward.system.kill("neither", "ann")
+    del ward.system.troubles["engine"]
+
+
 @pytest.mark.promise("001", "a journal that does not take what is concluded freezes trading (F6)")
 def test_a_journal_that_takes_nothing_freezes(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     with_an_entry(ward)
@@ -158,6 +250,23 @@ def test_a_torn_note_is_a_halt_too(tmp_path: Path, models: Path, text: bytes) ->
     with Ward(tmp_path / "torn", models) as ward:
         ward.go(2)
         assert ward.system.council.policy.mode == Mode.FROZEN
+
+
+def test_a_torn_note_that_comes_again_is_another_halt(tmp_path: Path, models: Path) -> None:
+    path = path_of(tmp_path / "torn")
+    with Ward(tmp_path / "torn", models) as ward:
+        ward.go(2)
+        path.write_bytes(b"{")
+        ward.until(lambda: ward.system.council.policy.mode == Mode.FROZEN)
+        ward.go(6)
+        for person in ("ann", "bob"):
+            ward.ask("review", what="freeze", note="looked at", person=person)
+        assert ward.system.council.policy.mode == Mode.SHADOW
+        ward.until(lambda: not path.exists())
+        path.write_bytes(b"{")
+        ward.until(lambda: ward.system.council.policy.mode == Mode.FROZEN)
+        ward.go(2)
+        assert path.exists()
 
 
 @pytest.mark.promise(

@@ -491,16 +491,24 @@ def test_a_step_that_fails_half_way_is_done_again_and_leaves_nothing(
         expected = [c["event_id"] for c in consensuses(system)]
         whole = system.state_hash()
 
-    step, calls = Pipeline.step, [0]
+    step, conclude, calls, replaying = Pipeline.step, Pipeline.conclude, [0], [False]
 
-    def failing(self: Pipeline, ts: int, candles: Step, speak: Any = None) -> list[Any]:
-        messages = step(self, ts, candles, speak)
-        calls[0] += speak is None
-        if speak is None and calls[0] in (1, 11):
+    def replayed(self: Pipeline, ts: int, candles: Step, speak: Any = None) -> list[Any]:
+        replaying[0] = True
+        try:
+            return step(self, ts, candles, speak)
+        finally:
+            replaying[0] = False
+
+    def failing(self: Pipeline, ts: int, observed: Any) -> list[Any]:
+        messages = conclude(self, ts, observed)
+        calls[0] += not replaying[0]
+        if not replaying[0] and calls[0] in (1, 11):
             raise RuntimeError("a fault of one step")
         return messages
 
-    monkeypatch.setattr(Pipeline, "step", failing)
+    monkeypatch.setattr(Pipeline, "step", replayed)
+    monkeypatch.setattr(Pipeline, "conclude", failing)
     with system_of(tmp_path / "failing", OddFeed(plain, bars=80)) as system:
         until(lambda: system.feed.problem() == "the feed has ended" and not system.troubles)
         assert calls[0] == 40 + 2

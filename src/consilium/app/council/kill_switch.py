@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -64,6 +65,7 @@ def read_note(data_dir: Path) -> dict[str, Any] | None:
     path = path_of(data_dir)
     try:
         text = path.read_bytes()
+        written = path.stat().st_mtime_ns
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -72,12 +74,18 @@ def read_note(data_dir: Path) -> dict[str, Any] | None:
         note = orjson.loads(text)
         command_of(note, 0)
     except (ValueError, KeyError, TypeError, ConsiliumError) as error:
-        return _unreadable(f"{type(error).__name__} in {NAME}")
+        # another one later is another halt, also where it says the same
+        mark = sha256(b"%d:%s" % (written, text)).hexdigest()[:16]
+        return _unreadable(f"{type(error).__name__} in {NAME}", f"-{mark}")
     return dict(note)
 
 
-def _unreadable(why: str) -> dict[str, Any]:
-    return {"command_id": "kill-unreadable", "reason": f"a halt was asked for: {why}", "person": "operator"}
+def _unreadable(why: str, mark: str = "") -> dict[str, Any]:
+    return {
+        "command_id": f"kill-unreadable{mark}",
+        "reason": f"a halt was asked for: {why}",
+        "person": "operator",
+    }
 
 
 def drop_note(data_dir: Path) -> None:

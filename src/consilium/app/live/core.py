@@ -14,6 +14,7 @@ from consilium.app.live.candle_log import CandleLog, digest_of
 from consilium.app.live.engine import EnsembleEngine
 from consilium.app.live.feeds import LiveFeed, Step
 from consilium.app.live.governing import Governing
+from consilium.app.live.market_room import Observed
 from consilium.app.live.members import Members, Shelf
 from consilium.app.live.outside import require_owner, require_same
 from consilium.app.live.pipeline import Pipeline
@@ -308,8 +309,10 @@ class Core(Governing):
             return
         self._candle_log.keep(ts, given)
         try:
+            # no lock: a halt moves nothing that forecasts look at, and stands before the step
+            observed = self.pipeline.observe(ts, given)
             with self._moving:
-                self._pending = [*self._pending, *self._concluded(ts, given)]
+                self._pending = [*self._pending, *self._concluded(ts, given, observed)]
         except BaseException:
             self._stand_again()
             raise
@@ -322,9 +325,9 @@ class Core(Governing):
         if self._since_snapshot >= SNAPSHOT_STEPS:
             self._snapshot()
 
-    def _concluded(self, ts: int, given: Step) -> list[Event]:
+    def _concluded(self, ts: int, given: Step, observed: Observed) -> list[Event]:
         """Return the events of a step."""
-        messages = self.pipeline.step(ts, given)
+        messages = self.pipeline.conclude(ts, observed)
         done = StepDone(
             feed=self.pipeline.terms.feed, ts_event=ts, digest=digest_of(given), candles=len(given)
         )

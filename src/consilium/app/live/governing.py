@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from threading import RLock
 from typing import Any
@@ -30,12 +29,16 @@ from consilium.domain import (
     HealthReported,
     Mode,
     OutcomeUnknown,
+    OutputProblem,
     TimePassed,
     UsageError,
 )
 
 HEALTH_EVERY_NS = 30 * SECOND_NS
 """On a wall clock our own health is told at least so often: it is part of what must be known."""
+
+HALT_WAIT_S = 0.2
+"""A halt waits so long for a step at work before it leaves its note."""
 
 log = logging.getLogger("consilium.council")
 
@@ -59,6 +62,7 @@ class Governing(Asked):
 
     settings: Settings
     clock: Clock
+    troubles: dict[str, str]
     _pending: list[Event]
     _settle_pending: Callable[[], None]
     _require_writable: Callable[[], None]
@@ -70,6 +74,7 @@ class Governing(Asked):
         self._watched = HealthWatch()
         self._assessed: Assessment | None = None
         self._killed = ""
+        self._unnoted: dict[str, Any] | None = None
         self._waited = False
         self.torn = False
 
@@ -294,8 +299,9 @@ class Governing(Asked):
     def kill(self, reason: str, by: str, *, key_id: str = "") -> str:
         """Stop trading now: freeze, cancel what adds risk, then write it down. From any thread.
 
-        It needs no journal and no bus: it acts in memory first, then leaves a note on the disk that a later
-        start reads, and the journal has it as soon as it can.
+        It needs no journal and no bus: it acts in memory and leaves a note on the disk that a later start
+        reads, and the journal has it as soon as it can. Where a step trades for longer than ``HALT_WAIT_S``
+        the note comes first.
 
         Returns
         -------
@@ -305,24 +311,64 @@ class Governing(Asked):
         ------
         UsageError
             The settings have no council.
+        OutputProblem
+            The service is not ready, and no note can be left either: nothing was done.
         """
         council = self.council
         if self._killed and council.policy.mode == Mode.FROZEN:
             return self._killed
         note = note_of(reason, by, key_id)
-        if "engine" not in self.troubles:
+        able = "engine" not in self.troubles
+        acted = able and self._carry_out_note(note, HALT_WAIT_S)
+        self._unnoted = note
+        failed = self._leave_note()
+        if able and not acted:
             self._carry_out_note(note)
-        with suppress(OSError):
-            write_note(self.settings.data_dir, note)
+        if failed and not able:
+            self._unnoted = None
+            self.troubles.pop("halt", None)
+            raise OutputProblem(
+                f"the note of a halt must be written: {failed}", "neither memory nor note", "stop it"
+            )
         log.critical("frozen by %s: %s", by, reason)
         return str(note["command_id"])
 
-    def _carry_out_note(self, note: dict[str, Any]) -> None:
-        self._killed = str(note["command_id"])
-        self._heard(command_of(note, self.council_now()), "kill")
+    def _leave_note(self) -> str:
+        """Write the note that is still to be left; return why that fails, nothing if it does not."""
+        note = self._unnoted
+        if note is None:
+            return ""
+        try:
+            write_note(self.settings.data_dir, note)
+        except OSError as error:
+            told = f"a freeze is in memory only, its note cannot be written: {error.strerror or error}"
+            if self.troubles.get("halt") != told:
+                log.critical("%s", told)
+            self.troubles["halt"] = told
+            return str(error.strerror or error)
+        self._unnoted = None
+        self.troubles.pop("halt", None)
+        return ""
+
+    def _carry_out_note(self, note: dict[str, Any], wait_s: float = -1.0) -> bool:
+        """Freeze, once for each note; False if a step was at work for all of the wait."""
+        if not self._moving.acquire(timeout=wait_s):
+            return False
+        try:
+            if self._killed != note["command_id"]:
+                self._killed = str(note["command_id"])
+                self._heard(command_of(note, self.council_now()), "kill")
+        finally:
+            self._moving.release()
+        return True
 
     def _look_for_note(self) -> None:
         """Act on a note that is not in the journal yet; forget one whose freeze is over."""
+        if self._unnoted is not None:
+            if self._killed == self._unnoted["command_id"] and self.council.policy.mode != Mode.FROZEN:
+                self._unnoted = None
+                self.troubles.pop("halt", None)
+            self._leave_note()
         note = read_note(self.settings.data_dir)
         if note is None:
             return
@@ -333,8 +379,12 @@ class Governing(Asked):
             drop_note(self.settings.data_dir)
 
     def _journaled(self, command: CouncilCommanded) -> bool:
-        rows = self.journal.read(0, 200, topics=["council.commanded"], newest_first=True)
-        found = any(message_of(row.event).command_id == command.command_id for row in rows)
-        if found:
-            self._killed = command.command_id
-        return found
+        before: int | None = None
+        while rows := self.journal.read(
+            0, 200, topics=["council.commanded"], newest_first=True, before=before
+        ):
+            if any(message_of(row.event).command_id == command.command_id for row in rows):
+                self._killed = command.command_id
+                return True
+            before = rows[-1].offset
+        return False

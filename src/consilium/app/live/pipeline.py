@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 from consilium.app.bootstrap import trip_cost
 from consilium.app.live.account import Accounts
 from consilium.app.live.council_room import CouncilRoom
-from consilium.app.live.market_room import MarketRoom, Speaker
+from consilium.app.live.market_room import MarketRoom, Observed, Speaker
 from consilium.app.live.members import Members
 from consilium.app.live.terms import Terms
 from consilium.app.settings import Settings
@@ -111,8 +111,15 @@ class Pipeline:
         Outcomes, feature windows, predictions, consensuses, orders, order events, fills, the snapshot,
         figures of models as plain objects, and what the council rules on all that.
         """
+        return self.conclude(ts, self.observe(ts, candles, speak))
+
+    def observe(self, ts: int, candles: Sequence[Candle], speak: Speaker | None = None) -> Observed:
+        """Do the first and long part of a step: the market and its forecasts; no other room moves."""
+        return self.market.observe(ts, candles, speak, self.council.followed())
+
+    def conclude(self, ts: int, observed: Observed) -> list[Any]:
+        """Do the rest of a step: consensus, trades, and what the council rules."""
         self.ts = ts
-        observed = self.market.observe(ts, candles, speak, self.council.followed())
         said = observed.messages()
         consensuses: list[Consensus] = [
             consensus for message in said for consensus in self.room.handle(message)

@@ -80,7 +80,9 @@ def ready(system: Seen) -> dict[str, str]:
         "feed": _feed(system),
         "models": _models(system),
         "engine": system.troubles.get("engine", "")
-        or warned([system.troubles.get("cycle", ""), _differing(system.differing)]),
+        or warned(
+            [system.troubles.get("halt", ""), system.troubles.get("cycle", ""), _differing(system.differing)]
+        ),
     }
 
 

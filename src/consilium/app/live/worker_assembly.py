@@ -14,6 +14,7 @@ from consilium.app.live.core import Parts
 from consilium.app.live.engine import EnsembleEngine, make_live_ensemble
 from consilium.app.live.faults import Faults
 from consilium.app.live.feed_choice import make_feed
+from consilium.app.live.market_room import Observed
 from consilium.app.live.mirror import MirrorSystem
 from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.question import question_of
@@ -63,10 +64,10 @@ class MarketPipeline(Pipeline):
 
     snapshot: ClassVar[str] = "worker-market"
 
-    def step(self, ts: int, candles: Any, speak: Any = None) -> list[Any]:
-        """Take all candles of one close; return outcomes, feature windows and predictions."""
+    def conclude(self, ts: int, observed: Observed) -> list[Any]:
+        """Return outcomes, feature windows and predictions."""
         self.ts = ts
-        return self.market.observe(ts, candles, speak).messages()
+        return observed.messages()
 
 
 def market_worker(settings: Settings) -> LiveSystem:
