@@ -28,8 +28,8 @@ TRIALS = 30
 """Of a search for parameters, by Optuna."""
 
 EPOCHS, BATCH = 100, 32
-LOOKED_THROUGH = 500
-"""Newest decisions among which tasks are looked for: one a week and model at most is asked for."""
+PAGE = 1_000
+"""Rows of the journal that are looked through at a time."""
 
 POLL_S = 0.2
 ENDED_WITH_SERVICE = "cancelled by service"
@@ -69,6 +69,8 @@ class ResearchDesk:
         self._system: System = system
         self._studies = studies
         self._after = 0
+        self._open: dict[str, dict[str, Any]] = {}
+        """Tasks without an end up to that place of the journal, in order."""
 
     def run(self, stop: Flag) -> None:
         """Work until told to stop; nothing that goes wrong with one task ends it."""
@@ -87,23 +89,25 @@ class ResearchDesk:
                     self._end(task, "failed", reason=f"unexpected {type(error).__name__}: {error}")
 
     def pending(self) -> list[dict[str, Any]]:
-        """Return the tasks that were decided and have no end, oldest first."""
-        head = self._system.journal.head().offset
-        if head == self._after:
-            return []
+        """Return the tasks that were decided and have no end, oldest first; each row is read once."""
         journal = self._system.journal
-        rows = journal.read(0, LOOKED_THROUGH, topics=[DECIDED], newest_first=True)
-        told: list[dict[str, Any]] = [message_of(row.event) for row in reversed(rows)]
-        tasks = [body for body in told if body["decision_type"] == DecisionKind.RESEARCH_TASK.value]
-        done = journal.read(0, LOOKED_THROUGH, topics=[ENDED], newest_first=True)
-        over = {message_of(row.event)["decision_id"] for row in done}
-        left = [
-            task
-            for task in tasks
-            if task["decision_id"] not in over and (task["payload"]["task_type"] in STUDIES) == self._studies
-        ]
-        self._after = head if not left else 0
-        return left
+        head = journal.head().offset
+        while self._after < head:
+            rows = journal.read(self._after, PAGE, topics=[DECIDED, ENDED])
+            for row in rows:
+                self._note(row.event.topic, message_of(row.event))
+            self._after = (
+                rows[-1].offset if len(rows) == PAGE else max(head, *(row.offset for row in rows), 0)
+            )
+        return list(self._open.values())
+
+    def _note(self, topic: str, body: dict[str, Any]) -> None:
+        if topic == ENDED:
+            self._open.pop(body["decision_id"], None)
+            return
+        asked = body["decision_type"] == DecisionKind.RESEARCH_TASK.value
+        if asked and (body["payload"]["task_type"] in STUDIES) == self._studies:
+            self._open[body["decision_id"]] = body
 
     def carry_out(self, task: Mapping[str, Any], stop: Flag) -> bool:
         """Do one task; False where it has to wait, as behind another training."""
@@ -120,6 +124,8 @@ class ResearchDesk:
 
     def _train(self, task: Mapping[str, Any], model: str, trials: int, stop: Flag) -> bool:
         training = self._system.training
+        if training.status()["is_training"]:
+            return False
         _, symbol, _, _ = self._system.seen_by_research()
         try:
             status = training.start(
