@@ -95,6 +95,16 @@ class Reviews:
         self.given.setdefault(what, []).append((person, now))
         return len(self.given[what])
 
+    def forget(self, what: str, until: int) -> bool:
+        """Forget reviews that were given at an instant or before; return whether there were any."""
+        given = self.given.get(what, [])
+        kept = [(person, ts) for person, ts in given if ts > until]
+        if kept:
+            self.given[what] = kept
+        else:
+            self.given.pop(what, None)
+        return len(kept) < len(given)
+
     def clear(self, *what: str) -> bool:
         """Forget reviews; return whether there were any."""
         forgotten = [name for name in what if self.given.pop(name, None) is not None]

@@ -79,6 +79,7 @@ class Operators(Permissions):
         for name in [name for name, until in self.disabled.items() if until <= now]:
             del self.disabled[name]
             self._standing.changed = True
+        self._standing.changed |= self.reviews.forget("rebase", now - self._waits_ns)
         for name in [name for name, one in self.approvals.items() if one.expires_at <= now]:
             del self.approvals[name]
             self._standing.changed = True
@@ -111,7 +112,6 @@ class Operators(Permissions):
 
     def _wait(self, command: CouncilCommanded, payload: Mapping[str, Any], now: int) -> None:
         name = command_id_of("approval", command.command_id)
-        wait_s = self._rules.approval_s * (2 if self._rules.one_person else 1)
         self.approvals[name] = Approval(
             approval_id=name,
             command_id=command.command_id,
@@ -121,9 +121,14 @@ class Operators(Permissions):
             person=command.person,
             key_id=command.key_id,
             ts_event=now,
-            expires_at=now + int(wait_s * SECOND_NS),
+            expires_at=now + self._waits_ns,
         )
         self._standing.changed = True
+
+    @property
+    def _waits_ns(self) -> int:
+        """How long one person's word waits for the second."""
+        return int(self._rules.approval_s * (2 if self._rules.one_person else 1) * SECOND_NS)
 
     def _tighten(
         self, command: CouncilCommanded, asks: list[Ask], briefing: Briefing, stamp: Stamp
