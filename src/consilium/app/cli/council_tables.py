@@ -9,6 +9,8 @@ from rich.text import Text
 
 _WIDE = 200
 """Columns where nobody looks at a terminal: what reads on finds a row on a line."""
+_WHOLE = ("decision", "hold", "approval", "alert", "time", "since")
+"""Columns that no line breaks: what stands in them is given to other commands."""
 _COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "dim"}
 
 
@@ -142,7 +144,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]], console: Console
 def _made(heads: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for head in heads:
-        table.add_column(head, overflow="fold", no_wrap=head in ("time", "since"))
+        table.add_column(head, overflow="fold", no_wrap=head in _WHOLE)
     return table
 
 
