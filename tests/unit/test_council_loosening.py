@@ -168,7 +168,7 @@ def test_what_steps_down_while_facts_are_unknown_ends_aggressive_for_good() -> N
     desk.says(HOUR_NS, **(GOOD | {"win_rate": 0.35, "exposure": None}))
     desk.says(MINUTE_NS, **(GOOD | {"win_rate": 0.35}))
     assert desk.council.policy.profile == "LOW"
-    mild = GOOD | {"win_rate": 0.45, "winning_days": 0, "sharpe": 0.2}
+    mild = GOOD | {"interval_ns": HOUR_NS, "win_rate": 0.45, "winning_days": 0, "sharpe": 0.2}
     seen = set()
     for _ in range(60):
         desk.says(HOUR_NS, **mild)

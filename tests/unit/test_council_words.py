@@ -1,18 +1,17 @@
 """How long a word of one person counts, and for what."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from consilium.council.commands import PermissionRefused
+from consilium.council.role import Follower, Proposal, Role, Ruling
+from consilium.council.roles import ROLES, make_role
 from consilium.council.rules import CouncilRules
 from consilium.council.service import CouncilService
-from consilium.domain import (
-    AccountReported,
-    CouncilCommanded,
-    HealthReported,
-)
+from consilium.domain import AccountReported, Briefing, CouncilCommanded, HealthReported, Hold
 from consilium.domain.time import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 
 START = 1_700_006_400 * SECOND_NS + 12 * HOUR_NS
@@ -120,3 +119,56 @@ def test_an_authentication_of_the_future_is_not_fresh() -> None:
     ahead = replace(desk.command("approve", {"approval_id": name}), authenticated_at=desk.now + SECOND_NS)
     with pytest.raises(PermissionRefused, match="authentication"):
         desk.council.check(ahead)
+
+
+def test_what_was_overridden_before_a_restart_is_not_told_again_after_it() -> None:
+    class Eager(Follower):
+        """A chief executive that wants AGGRESSIVE, whatever happens."""
+
+        name: ClassVar[str] = "ceo"
+        kinds: ClassVar[frozenset[str]] = frozenset(("CAPITAL_PROFILE",))
+
+        def evaluate(self, briefing: Briefing, memory: Mapping[str, Any]) -> Ruling:
+            hold = Hold(
+                owner="ceo", rule="P3", key="profile", value="AGGRESSIVE", reason="x",
+                ts_event=briefing.ts_event,
+            )  # fmt: skip
+            payload = {"profile": "AGGRESSIVE"}
+            said = Proposal(rule="P3", kind="CAPITAL_PROFILE", payload=payload, reason="x", holds=(hold,))
+            return Ruling(proposals=(said,), memory=memory)
+
+    def seated() -> CouncilService:
+        roles: dict[str, Role] = {name: make_role(name) for name in ROLES}
+        return CouncilService(rules=CouncilRules(start_profile="NORMAL"), roles=roles | {"ceo": Eager()})
+
+    desk = Desk()
+    desk.council = seated()
+    desk.asks("mode", {"mode": "FROZEN"})
+    desk.says()
+    desk.says(SECOND_NS)
+    state, overrides = desk.council.state(), desk.council.status()["counts"]["overrides"]
+    desk.council = seated()
+    desk.council.restore(state)
+    desk.says(SECOND_NS)
+    assert desk.council.status()["counts"]["overrides"] == overrides > 0
+
+
+def test_the_depth_since_a_rebase_is_remembered_when_the_account_recovers() -> None:
+    desk = Desk()
+    desk.asks("review", {"what": "rebase"})
+    desk.asks("review", {"what": "rebase"}, "bob")
+    desk.says(MINUTE_NS, equity=9.7e3)
+    desk.says(MINUTE_NS, equity=1e4)
+    of = desk.council.briefing.portfolio
+    assert of.drawdown_rebased == 0.0
+    assert of.max_drawdown_rebased == pytest.approx(0.03)
+
+
+def test_a_rebase_stands_for_sixty_days() -> None:
+    desk = Desk()
+    desk.says(MINUTE_NS, equity=9.7e3)
+    desk.asks("review", {"what": "rebase"})
+    desk.asks("review", {"what": "rebase"}, "bob")
+    for _ in range(31 * 24):
+        desk.says(HOUR_NS, equity=9.7e3)
+    assert desk.council.state()["facts"]["accounts"]["paper"]["rebased"] is not None
