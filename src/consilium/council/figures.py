@@ -14,6 +14,17 @@ def above(figure: Figure, bound: float) -> bool:
     return not isinstance(figure, Missing) and figure > bound
 
 
+def known(figure: Figure, condition: bool) -> bool | None:
+    """Return a condition on a figure; None where the figure is missing: it neither begins nor ends.
+
+    Examples
+    --------
+    >>> known(0.9, above(0.9, 0.85)), known(Missing.UNKNOWN, False)
+    (True, None)
+    """
+    return None if isinstance(figure, Missing) else condition
+
+
 def below(figure: Figure, bound: float) -> bool:
     """Return whether a known figure is strictly less than a bound.
 

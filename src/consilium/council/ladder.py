@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from consilium.council.afterwards import blind, held_by, restricting
-from consilium.council.figures import above, above_or_insufficient, at_least, below, percent
+from consilium.council.figures import above, above_or_insufficient, at_least, below, known, percent
 from consilium.council.holds import LIMIT_KEYS
 from consilium.council.holds import PROFILE_ORDER as LADDER
 from consilium.council.timers import DAY, HOUR, Timers
@@ -161,9 +161,13 @@ def _down(briefing: Briefing, timers: Timers) -> dict[str, bool]:
             of.win_rate, DOWN_WIN_RATE
         ),
     }
-    names = ("loss days", "drawdown", "win rate")
-    began = [timers.began(name, true) for name, true in zip(names, reasons.values(), strict=True)]
-    pending = any(began) or (timers.recall("pending", False) and any(reasons.values()))
+    figures = {"loss days": of.losing_days, "drawdown": of.drawdown, "win rate": of.win_rate}
+    began = [
+        timers.began(name, known(figures[name], true))
+        for name, true in zip(figures, reasons.values(), strict=True)
+    ]
+    unknown = Missing.UNKNOWN in figures.values()
+    pending = any(began) or (timers.recall("pending", False) and (unknown or any(reasons.values())))
     timers.keep("pending", pending or None)
     return reasons
 
@@ -174,7 +178,7 @@ def _days(figure: float | Missing) -> str:
 
 def _step_down(steps: Steps, timers: Timers, down: Mapping[str, bool]) -> None:
     """P2: one profile down at an onset, steps at least a day apart; one that came sooner waits."""
-    if not timers.recall("pending", False):
+    if not timers.recall("pending", False) or not any(down.values()):
         return
     now = steps.briefing.ts_event
     if not timers.reached(timers.recall("lowered_at", now - DOWN_EVERY) + DOWN_EVERY):

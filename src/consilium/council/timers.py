@@ -41,8 +41,10 @@ class Timers:
         self._own = {key: value for key, value in memory.items() if key != "since"}
         self._seen: dict[str, bool] = {}
 
-    def began(self, name: str, condition: bool) -> bool:
-        """Note a condition, and return whether it holds now and did not before."""
+    def began(self, name: str, condition: bool | None) -> bool:
+        """Note a condition, and return whether it holds now and did not before; None if nobody knows."""
+        if condition is None:
+            return False
         if name not in self._seen:
             self._seen[name] = condition and name not in self._since
             if not condition:

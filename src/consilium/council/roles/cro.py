@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from consilium.council.afterwards import blind, held_by, policy_after
-from consilium.council.figures import above, below, below_or_insufficient, percent
+from consilium.council.figures import above, below, below_or_insufficient, known, percent
 from consilium.council.payloads import payload_of
 from consilium.council.role import Follower, Proposal, Ruling, conclude
 from consilium.council.timers import HOUR, MINUTE, Timers
@@ -139,9 +139,9 @@ def _onset(briefing: Briefing, timers: Timers) -> list[str]:
     """Return what set on, each condition on its own edge; all in one briefing are one onset."""
     of = briefing.portfolio
     began = []
-    if timers.began("rise", above(of.drawdown_rise, RISE)):
+    if timers.began("rise", known(of.drawdown_rise, above(of.drawdown_rise, RISE))):
         began.append(f"drawdown rose {percent(of.drawdown_rise)} in 24 h, {percent(RISE)} is the bound")
-    if timers.began("exposure", above(of.exposure, EXPOSURE)):
+    if timers.began("exposure", known(of.exposure, above(of.exposure, EXPOSURE))):
         began.append(f"exposure {percent(of.exposure)} is above {percent(EXPOSURE)}")
     if briefing.ess in LEVELS:
         before = timers.recall("ess", LEVELS[0])
@@ -203,7 +203,7 @@ def _reduce(briefing: Briefing, timers: Timers) -> list[Move]:
     """R2: reduce-only above 8 %, until below 6 % for an hour, or flat for a day and reviewed."""
     of = briefing.portfolio
     standing = [hold for hold in held_by(briefing, "cro") if hold.rule == "R2" and hold.key != "profile"]
-    began = timers.began("R2", above(of.drawdown, REDUCE_DRAWDOWN))
+    began = timers.began("R2", known(of.drawdown, above(of.drawdown, REDUCE_DRAWDOWN)))
     better = timers.held("better", bool(standing) and below(of.drawdown, REDUCE_UNTIL), REDUCE_DWELL)
     flat = timers.held("flat", bool(standing) and of.positions == 0, FLAT_FOR)
     if "R2" in briefing.disabled_rules:

@@ -59,6 +59,7 @@ class Cause:
     name: str
     true: bool
     reason: str
+    known: bool = True
 
 
 def causes(briefing: Briefing) -> Iterator[Cause]:
@@ -71,6 +72,7 @@ def causes(briefing: Briefing) -> Iterator[Cause]:
             name,
             above(figure, FREEZE_DRAWDOWN),
             f"{told} {percent(figure)} is above {percent(FREEZE_DRAWDOWN)}",
+            not isinstance(figure, Missing),
         )
     loss = of.daily_loss
     yield Cause(
@@ -78,12 +80,14 @@ def causes(briefing: Briefing) -> Iterator[Cause]:
         "daily loss",
         above(loss, FREEZE_DAILY_LOSS),
         f"daily loss {percent(loss)} is above {percent(FREEZE_DAILY_LOSS)}",
+        not isinstance(loss, Missing),
     )
     floor = briefing.floor_usd
     poor = f"equity {number(of.equity)} is below the floor {number(floor)}"
-    yield Cause("F4", "equity", below(of.equity, floor), poor)
-    yield Cause("F5", "ess", briefing.ess == "CRITICAL", "the emergency stop is CRITICAL")
-    yield Cause("F5", "system", briefing.system == "EMERGENCY", "the system is in EMERGENCY")
+    yield Cause("F4", "equity", below(of.equity, floor), poor, not isinstance(of.equity, Missing))
+    ess, system = briefing.ess, briefing.system
+    yield Cause("F5", "ess", ess == "CRITICAL", "the emergency stop is CRITICAL", bool(ess))
+    yield Cause("F5", "system", system == "EMERGENCY", "the system is in EMERGENCY", bool(system))
     blind = of.lost and above(of.positions, 0)
     yield Cause("F6", "lost", blind, f"nothing known for {number(of.age_s)} s with open positions")
     for name in sorted(briefing.faults):
@@ -108,7 +112,7 @@ class Supervisor:
         timers = Timers(memory, briefing.ts_event, briefing.fresh_since)
         listed = [c for c in causes(briefing) if c.rule not in briefing.disabled_rules]
         _forget_faults(timers, listed)
-        begun = [cause for cause in listed if timers.began(f"{cause.rule} {cause.name}", cause.true)]
+        begun = [cause for cause in listed if _began(timers, cause)]
         begun += _losing_close(briefing, timers)
         true = [cause for cause in listed if cause.true and cause.name != "drawdown"]
         calm = not begun and not true and is_calm(briefing)
@@ -146,6 +150,11 @@ class Supervisor:
         if not timers.reached(max(ends_at_the_earliest(hold) for hold in frozen)):
             return False
         return len(set(briefing.reviews.get("freeze", ()))) >= reviewers_needed(frozen)
+
+
+def _began(timers: Timers, cause: Cause) -> bool:
+    """Return whether a cause sets on; one of which nobody knows neither begins nor ends."""
+    return timers.began(f"{cause.rule} {cause.name}", cause.true if cause.known else None)
 
 
 def _forget_faults(timers: Timers, listed: Iterable[Cause]) -> None:
