@@ -110,6 +110,8 @@ class World:
             "positions": 1,
             "unprotected": 0,
         }
+        if one.accepted and one.accepted[-1].drawdown is not None:  # who once gave it goes on
+            said["drawdown"] = history.fall(one.accepted, self.now, 30 * DAY)
         message = AccountReported(
             source=source,
             sequence=one.sequence,

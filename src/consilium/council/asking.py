@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 from consilium.council.holds import MODE_ORDER, PROFILE_ORDER, looser, tighter
 from consilium.council.payloads import LIMIT_OF
 from consilium.domain import CouncilCommanded, InvalidValue, Mode, Policy, UnknownName
+from consilium.domain.checks import finite
 from consilium.domain.time import DAY_NS, MINUTE_NS
 
 DAY_MINUTES = DAY_NS // MINUTE_NS
@@ -41,7 +41,7 @@ def number_of(payload: Mapping[str, Any], name: str) -> float:
         Missing, no number, or not finite.
     """
     value = payload.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not finite(value):
         raise InvalidValue(f"{name} must be a finite number", repr(value), "give a number")
     return float(value)
 

@@ -39,6 +39,8 @@ def account_figures(facts: Facts, now: int, started_at: int, *, frozen: bool = F
                 value = told if trusted else capped(name, told)
                 if value is not None and (known or name in _KEPT_WHEN_SILENT):
                     worst[name] = _worse(name, worst.get(name), value)
+        if any(a.report.positions and a.report.unprotected is None for a in facts.accounts.values()):
+            worst["unprotected"] = Missing.UNKNOWN
         for account in facts.resting.values() if known and frozen else ():
             fallen = account.figures(now)["drawdown_rebased"]
             if fallen is not None:
@@ -53,13 +55,13 @@ def _worse(name: str, first: Figure | None, second: float) -> float:
 
 
 def system_health(facts: Facts) -> str:
-    """Return the worst status of all sources; empty if none, or one that would be healthy is unknown."""
+    """Return the worst status of all sources; empty if none, or one is unknown and none is CRITICAL."""
     return _worst([report.system_status for report in facts.health.values()], SYSTEM_ORDER)
 
 
 def _worst(said: list[str], order: tuple[str, ...]) -> str:
     ranks = [order.index(word) if word in order else -1 for word in said]
-    if not ranks or (min(ranks) < 0 and max(ranks) <= 0):
+    if not ranks or (min(ranks) < 0 and max(ranks) < order.index("CRITICAL")):
         return ""
     return order[max(ranks)]
 

@@ -6,7 +6,6 @@ reconciled with each other.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from math import isfinite
 from typing import Any
 
 from consilium.council.accounts import Account
@@ -20,6 +19,7 @@ from consilium.domain import (
     UnknownName,
     VolumesReported,
 )
+from consilium.domain.checks import finite
 from consilium.domain.time import DAY_NS, SECOND_NS
 
 MOST_SOURCES = 32
@@ -62,7 +62,7 @@ def out_of_range(report: object, names: Iterable[str]) -> str:
         if value is None:
             continue
         low, high = _RANGES[name]
-        if not (isfinite(value) and low <= value <= high):
+        if not (finite(value) and low <= value <= high):
             return f"{name} must be finite and lie in [{low:g}, {high:g}]; got {value}"
     return ""
 
@@ -94,7 +94,7 @@ class Facts:
     def refusal(self, report: Report | VolumesReported) -> str:
         """Say why a report changes nothing; empty if it does."""
         if isinstance(report, VolumesReported):
-            bad = [name for name, value in report.volumes.items() if not (isfinite(value) and value >= 0)]
+            bad = [name for name, value in report.volumes.items() if not (finite(value) and value >= 0)]
             return f"volume of {bad[0]} must be finite and >= 0" if bad else ""
         if report.received_at and report.ts_event > report.received_at + self._rules.future_s * SECOND_NS:
             ahead = (report.ts_event - report.received_at) / SECOND_NS
@@ -110,7 +110,7 @@ class Facts:
         if last is None and report.ts_event <= self.retired.get(report.source, -1):
             return "it is older than the retirement of its source"
         if isinstance(report, AccountReported):
-            return out_of_range(report, _ACCOUNT_FIELDS)
+            return out_of_range(report, _ACCOUNT_FIELDS) or self._measure_changed(report)
         return out_of_range(report, _MODEL_FIELDS) if isinstance(report, ModelReported) else ""
 
     def _crowded(self, report: Report) -> str:
@@ -125,6 +125,18 @@ class Facts:
         models = {model for source, model in self.models if source.startswith(OUTSIDE)}
         full = report.model not in models and len(models) >= MOST_MODELS
         return f"outside sources may tell of {MOST_MODELS} models; retire one that is silent" if full else ""
+
+    def _measure_changed(self, report: AccountReported) -> str:
+        """Say what a source measures otherwise than before: a loss would be wiped by it; empty if nothing."""
+        account = self.accounts.get(report.source) or self.resting.get(report.source)
+        if account is None:
+            return ""
+        last = account.report
+        if (last.nav is None) != (report.nav is None):
+            return "a source must give nav always, or never; it did otherwise: speak under another name"
+        if last.drawdown is not None and report.drawdown is None:
+            return "a source that gave its drawdown must go on giving it, or speak under another name"
+        return ""
 
     def _last(self, report: Report) -> tuple[int, int] | None:
         """Return sequence and time of what the source said last on this topic."""

@@ -38,7 +38,7 @@ class Extreme:
 
     def add(self, ts: int, value: float) -> None:
         """Take a value; times never fall."""
-        entries, sign = self._entries, self._sign
+        entries, sign, value = self._entries, self._sign, float(value)
         if entries and entries[-1][0] // self._bucket_ns == ts // self._bucket_ns:
             last = entries.pop()[1]
             value = last if last * sign > value * sign else value
@@ -88,7 +88,7 @@ class RecentHigh:
 
     def add(self, ts: int, value: float) -> None:
         """Take a value; times never fall."""
-        marks = self._marks
+        marks, value = self._marks, float(value)
         if marks and marks[-1][0] // self._bucket_ns == ts // self._bucket_ns:
             marks[-1] = (ts, max(marks[-1][1], value), value)
         else:

@@ -7,6 +7,20 @@ from consilium.domain.errors import InvalidValue
 PROBABILITY_TOLERANCE = 1e-6
 
 
+def finite(value: object) -> bool:
+    """Return whether a value is a number that a float can hold, and no infinity.
+
+    Examples
+    --------
+    >>> finite(1), finite(float("nan")), finite("1"), finite(10**400)
+    (True, False, False, False)
+    """
+    try:
+        return isfinite(value)  # type: ignore[arg-type]  # else TypeError
+    except (TypeError, OverflowError):
+        return False
+
+
 def require_name(field: str, value: str) -> None:
     """Refuse an empty name."""
     if not value:
@@ -15,19 +29,19 @@ def require_name(field: str, value: str) -> None:
 
 def require_at_least(field: str, value: float, bound: float) -> None:
     """Refuse a value that is not finite or below its bound."""
-    if not (isfinite(value) and value >= bound):
+    if not (finite(value) and value >= bound):
         raise InvalidValue(f"{field} must be finite and >= {bound:g}", value, f"correct {field}")
 
 
 def require_positive(field: str, value: float) -> None:
     """Refuse a value that is not finite or not above 0."""
-    if not (isfinite(value) and value > 0):
+    if not (finite(value) and value > 0):
         raise InvalidValue(f"{field} must be finite and > 0", value, f"correct {field}")
 
 
 def require_finite(field: str, value: float) -> None:
     """Refuse NaN and infinities."""
-    if not isfinite(value):
+    if not finite(value):
         raise InvalidValue(f"{field} must be finite", value, f"correct {field}")
 
 
