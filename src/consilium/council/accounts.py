@@ -67,7 +67,8 @@ class Account:
             peak.add(ts, nav)
             deepest.add(ts, _below(nav, peak.value(ts)))
             # The old peak is forgotten after 30 days, the falls measured from it after 30 more.
-            if ts - self.rebased_at > 2 * PEAK_DAYS * DAY_NS:
+            # A source's own drawdown may be from any peak: where it is given, the rebase stands for good.
+            if report.drawdown is None and ts - self.rebased_at > 2 * PEAK_DAYS * DAY_NS:
                 self.rebased = None
 
     def rebase(self, now: int) -> None:

@@ -60,7 +60,8 @@ class Researcher(Follower):
             if timers.reached(asked.get(name, briefing.ts_event - ONE_EVERY) + ONE_EVERY):
                 asked[name] = briefing.ts_event
                 proposals.append(_task(kind, model, reason))
-        timers.keep("asked", asked or None)
+        over = briefing.ts_event - ONE_EVERY
+        timers.keep("asked", {name: ts for name, ts in asked.items() if ts > over} or None)
         return conclude(proposals, timers)
 
 
