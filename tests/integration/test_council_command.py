@@ -10,6 +10,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from bus_cases import until
 from command_line import consilium, fails_in_one_line
 from consilium.app.api.keys import KeyStore
 from consilium.app.bootstrap import SystemClock
@@ -29,6 +30,17 @@ class Desk(NamedTuple):
         done = RUNNER.invoke(app, ["council", *words, "--url", self.url], env={"CONSILIUM_API_KEY": key})
         assert done.exit_code == code, done.output
         return done
+
+    def tell_the_account(self) -> None:
+        counts = dict.fromkeys(("open_positions", "consecutive_losses", "winning_days", "losing_days"), 0)
+        ratios = dict.fromkeys(
+            ("drawdown_pct", "max_drawdown_pct", "realized_pnl_today", "exposure_pct"), 0.0
+        )
+        payload = {"total_equity": 10_000.0, "win_rate": None, "sharpe_ratio": None} | counts | ratios
+        body = {"source": "backend", "sequence": 1, "ts_event": time.time_ns(), "payload": payload}
+        headers = {"X-API-Key": ADMIN_KEY}
+        answer = self.http.post("/api/events/portfolio.snapshot_updated", headers=headers, json=body)
+        assert answer.status_code == 200, answer.text
 
     def told(self, *words: str) -> Any:
         return json.loads(self.council(*words, "--json", "-").stdout)
@@ -58,6 +70,8 @@ def test_an_operator_freezes_looks_reviews_and_explains(desk: Desk) -> None:
     assert "at the earliest" in status
     assert "supervisor/F0/mode" in desk.council("holds").stdout
     assert "FROZEN" in desk.council("policy").stdout
+    # a halt acts first and is written down after
+    until(lambda: desk.told("decisions", "--type", "freeze")["decisions"])
     (shown,) = desk.told("decisions", "--type", "freeze")["decisions"]
     assert (shown["decision_id"], shown["reason"]) == (decision_id, "smoke in the room")
     why = desk.council("explain", decision_id).stdout
@@ -74,7 +88,9 @@ def test_an_operator_freezes_looks_reviews_and_explains(desk: Desk) -> None:
 
 def test_a_loosening_is_approved_by_another_person(desk: Desk) -> None:
     bob, _ = KeyStore(desk.folder, SystemClock()).create("bob", ["read", "override"])
+    until(lambda: desk.http.get("/api/federation/status", headers={"X-API-Key": bob}).status_code == 200)
     headers = {"X-API-Key": ADMIN_KEY}
+    desk.tell_the_account()  # nothing is loosened while facts are unknown
     for leverage in (3.0, 6.0):
         asked = desk.http.post(
             "/api/federation/risk", headers=headers, json={"max_leverage": leverage, "reason": "x"}

@@ -19,7 +19,7 @@ class Alerts(BaseModel):
     webhook_secret
         Signs what the webhook gets (HMAC-SHA256); no signature without it.
     telegram_url
-        Of a service that speaks like Telegram's bots.
+        Of a service that speaks like Telegram's bots; empty for Telegram's own.
     telegram_token, telegram_chat
         Of a bot, and where it writes.
     smtp_url
@@ -36,7 +36,7 @@ class Alerts(BaseModel):
 
     webhook_url: SecretStr | None = None
     webhook_secret: SecretStr | None = None
-    telegram_url: str = "https://api.telegram.org"
+    telegram_url: str = ""
     telegram_token: SecretStr | None = None
     telegram_chat: str = ""
     smtp_url: SecretStr | None = None

@@ -14,6 +14,7 @@ from consilium.domain import UsageError, to_iso
 from consilium.domain.time import SECOND_NS
 
 TELEGRAM_LETTERS = 4_096
+BOT_API = "https://api.telegram.org"
 _ANSWER_BYTES = 4_096
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from consilium.app.council.mailing import Mail
 from consilium.app.council.pages import Sender
-from consilium.app.council.posting import Telegram, Webhook
+from consilium.app.council.posting import BOT_API, Telegram, Webhook
 from consilium.app.council_settings import Alerts
 
 
@@ -29,7 +29,8 @@ def senders_of(alerts: Alerts, now_ns: Callable[[], int]) -> list[Sender]:
         )
     if alerts.telegram_token is not None:
         token = alerts.telegram_token.get_secret_value()
-        made.append(Telegram(alerts.telegram_url, token, alerts.telegram_chat, timeout_s=alerts.timeout_s))
+        url = alerts.telegram_url or BOT_API
+        made.append(Telegram(url, token, alerts.telegram_chat, timeout_s=alerts.timeout_s))
     if alerts.smtp_url is not None:
         url = alerts.smtp_url.get_secret_value()
         made.append(Mail(url, alerts.mail_to, alerts.mail_from, timeout_s=alerts.timeout_s))
