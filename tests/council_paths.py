@@ -39,8 +39,8 @@ class Paths(World):
         self.tick(600)
         self.report()
         self.health()
-        for name in list(self.sources)[1:]:
-            self.command("retire", {"source": name})
+        silent = list(self.sources)[1:]
+        for name in silent:
             del self.sources[name]
         for name, hold in sorted(self.council.holds.items()):
             if hold.owner == "operator" and hold.expires_at is None:
@@ -52,6 +52,8 @@ class Paths(World):
         one = self.sources["paper"]
         one.nav = max(one.nav, 10_000.0)
         for day in range(days):
+            for name in silent:  # refused until it was silent for five of its own intervals
+                self.command("retire", {"source": name})
             self.calm(
                 DAY - HOUR, 4, winning_days=6, losing_days=0, consecutive_losses=0, win_rate=0.7, sharpe=2.5
             )

@@ -112,6 +112,8 @@ class World:
         }
         if one.accepted and one.accepted[-1].drawdown is not None:  # who once gave it goes on
             said["drawdown"] = history.fall(one.accepted, self.now, 30 * DAY)
+        if one.accepted and one.accepted[-1].nav is not None:
+            said["nav"] = one.nav
         message = AccountReported(
             source=source,
             sequence=one.sequence,

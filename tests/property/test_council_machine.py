@@ -315,7 +315,7 @@ def _run(machine: type[CouncilMachine], examples: int, steps: int) -> None:
 
 @pytest.mark.parametrize(
     ("examples", "steps"),
-    [(8, 30), pytest.param(1_000 if FULL else 400, 60, marks=pytest.mark.long)],
+    [(8, 30), pytest.param(1_000 if FULL else 100, 60, marks=pytest.mark.long)],
 )
 def test_a_council_keeps_its_invariants_whatever_it_hears(examples: int, steps: int) -> None:
     _run(CouncilMachine, examples, steps)
@@ -329,7 +329,7 @@ class RecoveringMachine(CouncilMachine):
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(1, 20), pytest.param(200 if FULL else 40, 60, marks=pytest.mark.long)]
+    ("examples", "steps"), [(1, 20), pytest.param(200 if FULL else 12, 60, marks=pytest.mark.long)]
 )
 def test_from_every_state_there_is_a_way_back_to_live_and_normal(examples: int, steps: int) -> None:
     _run(RecoveringMachine, examples, steps)
@@ -342,7 +342,7 @@ def _notices(examples: int) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("fault", MUTANTS, ids=str)
+@pytest.mark.parametrize("fault", MUTANTS if FULL else MUTANTS[::4], ids=str)
 def test_a_planted_fault_is_noticed(fault: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     fault.plant(monkeypatch)
     with pytest.raises((AssertionError, ExceptionGroup)):
