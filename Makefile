@@ -31,8 +31,8 @@ serve: $(READY) ## the service with its API, on a simulated market until Ctrl-C
 test: $(READY) ## the default test suite, one process a core
 	$(ONE_THREAD) $(BIN)/pytest -n auto --dist worksteal
 
-test-long: $(READY) ## the long tests in their short form
-	$(ONE_THREAD) $(BIN)/pytest -m long
+test-long: $(READY) ## the long tests in their short form, one process a core
+	$(ONE_THREAD) $(BIN)/pytest -n auto --dist worksteal -m long
 
 # neuralforecast asks for a training stack of its own, which would replace torch; one of its blocks is compared.
 $(PEERS)/.ready: pyproject.toml

@@ -342,7 +342,7 @@ def _notices(examples: int) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("fault", MUTANTS if FULL else MUTANTS[::4], ids=str)
+@pytest.mark.parametrize("fault", MUTANTS if FULL else MUTANTS[::8], ids=str)
 def test_a_planted_fault_is_noticed(fault: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     fault.plant(monkeypatch)
     with pytest.raises((AssertionError, ExceptionGroup)):
