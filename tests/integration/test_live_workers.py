@@ -28,6 +28,7 @@ from consilium.bus.journal import open_journal
 from consilium.bus.state_store import open_state_store
 from consilium.bus.transport import MemoryTransport
 from consilium.domain import DataProblem, Event, FeatureWindow, PoolChanged, Prediction, RuleChanged, StepDone
+from consilium.ensemble.publishing import METRICS_KEY
 from consilium.training.labels import LabelSpec
 from live_cases import store_models
 from live_process import KEY, concluded, free_port, journal_of, serving, told
@@ -195,8 +196,7 @@ def test_an_api_worker_shows_what_the_others_conclude_and_takes_commands(
         assert (health["coverage"], health["feed"]["ts_event"]) == ("full", status["ts_event"])
         assert health["model_federation"]["status"] == "active"
         assert health["model_federation"]["consensus_signal"]["models_used"] == 2
-        assert "quantum:federation:metrics" in keys_of(fresh_valkey)
-        told = json.loads(keys_of(fresh_valkey)["quantum:consensus:signal"])
+        told = json.loads(until_written(fresh_valkey, METRICS_KEY)["quantum:consensus:signal"])
         assert (told["symbol"], told["models_used"]) == ("SIM00", 2)
         figures = httpx.get(f"{url}/metrics", headers=head, timeout=20.0).text
         assert 'consilium_coverage{level="full"} 1.0' in figures
@@ -217,6 +217,15 @@ def keys_of(redis: str) -> dict[str, str]:
     finally:
         store.close()
     return {key: value.decode() for key, value in found.items() if value is not None}
+
+
+def until_written(redis: str, key: str, seconds: float = 40.0) -> dict[str, str]:
+    """Wait for a cycle of the engine: a quick feed can end before the first of them is due."""
+    end = time.monotonic() + seconds
+    while key not in (found := keys_of(redis)):
+        assert time.monotonic() < end, f"{key} was not written, only {sorted(found)}"
+        time.sleep(0.1)
+    return found
 
 
 def until_told(url: str, true: Callable[[str], bool], seconds: float = 40.0) -> str:
