@@ -204,6 +204,28 @@ def test_a_note_that_cannot_be_written_is_told_and_left_later(
 
 
 @pytest.mark.promise("001", "a journal that does not take what is concluded freezes trading (F6)")
+def test_threads_that_leave_a_note_at_once_do_not_take_each_others_file(tmp_path: Path) -> None:
+    note = note_of("smoke", "ann")
+    together = threading.Barrier(4)
+    failed: list[OSError] = []
+
+    def leave() -> None:
+        together.wait()
+        try:
+            for _ in range(25):
+                write_note(tmp_path, note)
+        except OSError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=leave) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert [path.name for path in path_of(tmp_path).parent.iterdir()] == [path_of(tmp_path).name]
+
+
 def test_a_journal_that_takes_nothing_freezes(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     with_an_entry(ward)
     journal, appended = ward.system.journal, ward.system.journal.append

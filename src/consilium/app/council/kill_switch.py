@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 from uuid import uuid4
 
@@ -45,7 +46,7 @@ def write_note(data_dir: Path, note: Mapping[str, Any]) -> Path:
     """
     path = path_of(data_dir)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(f".{os.getpid()}")
+    beside = path.with_suffix(f".{os.getpid()}-{get_ident()}")
     with beside.open("wb") as file:
         file.write(orjson.dumps(dict(note)))
         file.flush()
