@@ -15,6 +15,7 @@ _EXTRA_OF = {
     "ccxt": "exchange",
     "aiohttp": "exchange",
     "arch": "judge",
+    "cryptography": "federated",
     "apscheduler": "schedule",
     "numba": "fast",
     "optuna": "tune",
