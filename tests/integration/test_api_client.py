@@ -232,8 +232,10 @@ def test_streams_that_end_are_taken_up_again_without_a_gap_or_an_event_twice(wor
 def test_a_filter_of_topics_leaves_out_the_rest(world: World) -> None:
     head = world.system.journal.head().offset
     world.http.post("/api/ensemble/strategy", headers=ADMIN, json={"strategy": "adaptive"})
-    world.http.post("/api/ensemble/models/weight", headers=ADMIN, json={"model_type": "tlob", "weight": 0.7})
+    world.http.post(
+        "/api/ensemble/models/enable", headers=ADMIN, json={"model_type": "tlob", "enabled": True}
+    )
     with Client(world.url, key=ADMIN_KEY) as client:
         (event,) = islice(client.events(["ensemble.model_configured"], after=head), 1)
     assert (event.topic, event.offset) == ("ensemble.model_configured", head + 2)
-    assert event.payload["allocation"] == 0.7
+    assert event.payload["enabled"] is True

@@ -320,6 +320,27 @@ def test_a_loosening_waits_for_another_person_and_not_for_the_same(desk: Desk) -
     problem(desk.post(f"approvals/{approval_id}", {"reason": "once more"}, who=desk.bob), 404)
 
 
+@pytest.mark.promise("001", "an operator's weight is a hold on that allocation, a day at most")
+def test_a_weight_that_is_set_at_the_ensemble_is_held_by_the_council_for_a_day(desk: Desk) -> None:
+    asked = {"model_type": "cnn_lstm", "weight": 0.5}
+    answer = desk.http.post("/api/ensemble/models/weight", headers=ADMIN, json=asked)
+    assert answer.status_code == 200, answer.text
+    (held,) = [hold for hold in desk.get("holds")["holds"] if hold["key"] == "allocation:cnn_lstm"]
+    assert (held["owner"], held["value"]) == ("operator", 0.5)
+    assert 0 < held["expires_at"] - held["ts_event"] <= 24 * 3600 * 10**9
+    (decision,) = desk.get("decisions", type="STRATEGY_ALLOCATION")["decisions"]
+    assert decision["role_source"] == "operator"
+    shown = desk.http.get("/api/ensemble/status", headers=ADMIN).json()["models"]
+    assert shown["cnn_lstm"]["weight"] == pytest.approx(8 * shown["tlob"]["weight"])
+    too_much = desk.http.post("/api/ensemble/models/weight", headers=ADMIN, json=asked | {"weight": 1.5})
+    assert "weight must lie in [0, 1]" in problem(too_much, 409)
+    stranger = asked | {"model_type": "xgbost"}
+    problem(desk.http.post("/api/ensemble/models/weight", headers=ADMIN, json=stranger), 404)
+    problem(desk.post("allocation", {"model": "xgbost", "weight": 0.5, "reason": "x"}), 404)
+    answer = desk.post("allocation", {"model": "mpd", "weight": 0.1, "reason": "x"})
+    assert "allocation:mpd_transformer" in [hold["key"] for hold in desk.get("holds")["holds"]], answer.text
+
+
 def test_a_decision_is_explained(desk: Desk) -> None:
     made = desk.post("risk", {"max_exposure_pct": 0.5, "reason": "to be explained"}).json()
     told = desk.get(f"explain/{made['decision_id']}")

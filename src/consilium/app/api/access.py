@@ -50,6 +50,12 @@ def system_of(request: Request) -> System:
     return system
 
 
+def council_sits(request: Request) -> bool:
+    """Return whether there is a council behind a route."""
+    system: Any = request.app.state.system
+    return bool(system.settings.council.enabled) and hasattr(system, "govern")
+
+
 def council_of(request: Request) -> Council:
     """Return the council of the system behind a route.
 

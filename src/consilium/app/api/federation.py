@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from consilium.app.api.answers import TOLD
 from consilium.app.api.schemas import STRICT, WHOLE, Model, Symbol
+from consilium.domain import canonical_model
 
 REASON = r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
 MOST_MINUTES = 1_440
@@ -35,17 +36,26 @@ def _asking(**example: Any) -> ConfigDict:
     return ConfigDict(**STRICT, json_schema_extra={"examples": [example]})
 
 
-class ChangeMode(BaseModel):
+class Asked(BaseModel):
+    """What an operator wants of the council, why, and for how long."""
+
+    reason: Reason
+    duration_minutes: Minutes = None
+
+    def asked(self) -> dict[str, Any]:
+        """Return what is asked for, as the council hears it."""
+        return self.model_dump(exclude={"reason"})
+
+
+class ChangeMode(Asked):
     """The mode that an operator wants; a tighter one holds at once, a looser one takes two persons."""
 
     model_config = _asking(mode="PAUSED", reason="Manual testing", duration_minutes=60)
 
     mode: Literal["LIVE", "SHADOW", "PAUSED", "REDUCING", "EMERGENCY"]
-    reason: Reason
-    duration_minutes: Minutes = None
 
 
-class AdjustRisk(BaseModel):
+class AdjustRisk(Asked):
     """Limits that an operator wants, at least one; those that are not given stay as they are."""
 
     model_config = STRICT | {
@@ -60,8 +70,10 @@ class AdjustRisk(BaseModel):
     max_drawdown_pct: Drawdown | None = None
     max_exposure_pct: Share | None = None
     stop_loss_multiplier: Multiplier | None = None
-    reason: Reason
-    duration_minutes: Minutes = None
+
+    def asked(self) -> dict[str, Any]:
+        """Return the limits that were given, and for how long."""
+        return {**self.limits(), "duration_minutes": self.duration_minutes}
 
     def limits(self) -> dict[str, float]:
         """Return those that were given."""
@@ -75,17 +87,15 @@ class AdjustRisk(BaseModel):
         return self
 
 
-class ChangeProfile(BaseModel):
+class ChangeProfile(Asked):
     """The capital profile that an operator wants."""
 
     model_config = _asking(profile="LOW", reason="A quiet week", duration_minutes=240)
 
     profile: Literal["MICRO", "LOW", "NORMAL", "AGGRESSIVE"]
-    reason: Reason
-    duration_minutes: Minutes = None
 
 
-class ChangeUniverse(BaseModel):
+class ChangeUniverse(Asked):
     """The only symbols in which positions may be opened."""
 
     model_config = _asking(symbols=["BTCUSDT", "ETHUSDT"], reason="Thin books elsewhere")
@@ -94,8 +104,6 @@ class ChangeUniverse(BaseModel):
         list[Symbol],
         Field(min_length=1, max_length=100, json_schema_extra={"uniqueItems": True}),
     ]
-    reason: Reason
-    duration_minutes: Minutes = None
 
     @model_validator(mode="after")
     def _require_each_once(self) -> Self:
@@ -104,15 +112,17 @@ class ChangeUniverse(BaseModel):
         return self
 
 
-class ChangeAllocation(BaseModel):
+class ChangeAllocation(Asked):
     """The share of one model; the officers spread the rest. A day, if no end is given."""
 
     model_config = _asking(model="xgboost", weight=0.4, reason="Retrained yesterday", duration_minutes=600)
 
     model: Model
     weight: Annotated[float, Field(ge=0.0, le=1.0)]
-    reason: Reason
-    duration_minutes: Minutes = None
+
+    def asked(self) -> dict[str, Any]:
+        """Return what is asked for, with the model's one name."""
+        return {**super().asked(), "model": canonical_model(self.model)}
 
 
 class GiveReason(BaseModel):

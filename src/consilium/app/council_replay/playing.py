@@ -153,6 +153,8 @@ class _Shares:
 
     def __init__(self) -> None:
         self.allocations: dict[str, float] = {}
+        self.configured: dict[str, float] = {}
+        """None: the stored consensuses were reached with equal ones."""
 
     def handle(self, message: Any) -> tuple[()]:
         """Take a weight."""

@@ -5,7 +5,7 @@ It reads no clock and writes nothing; a replay that gives it the same steps and 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from consilium.app.council.forecasting import Adviser
 from consilium.app.council.making import make_council
@@ -13,6 +13,7 @@ from consilium.app.council.translate import report_of
 from consilium.app.live.account import Accounts
 from consilium.app.live.terms import Terms
 from consilium.app.live.turnover import Turnover
+from consilium.app.live.weighing import Configured, weigh
 from consilium.app.settings import Settings
 from consilium.domain import (
     DAY_NS,
@@ -21,7 +22,6 @@ from consilium.domain import (
     ConsiliumError,
     Event,
     HealthReported,
-    ModelConfigured,
     ModelReported,
     Policy,
     PoolChanged,
@@ -32,14 +32,6 @@ from consilium.trading.days import day_of_close
 ACCOUNT_SOURCE, SYSTEM_SOURCE, SHADOW_SOURCE = "account:paper", "system", "shadow"
 FEWEST_DAYS = 5
 """Days with a close, before runs of winning or losing ones are told."""
-
-
-class Configured(Protocol):
-    """The ensemble, where the weights of models go."""
-
-    def handle(self, message: Any) -> Iterable[Any]:
-        """Take a message."""
-        ...
 
 
 class CouncilRoom:
@@ -226,19 +218,9 @@ class CouncilRoom:
     def _put_in_force(self, before: Policy, policy: Policy) -> list[Any]:
         said: list[Any] = list(self._accounts.trading.handle(policy))
         if dict(policy.weights) != dict(before.weights):
-            self._weigh(policy.weights)
+            assert self.service is not None  # noqa: S101 - its policy is put in force
+            said += weigh(self._ensemble(), before, policy, self.service.holds.values())
         return said
-
-    def _weigh(self, weights: Mapping[str, float]) -> None:
-        """Give each model its share before experience; a name that the ensemble does not know has none."""
-        # the largest first: shares must never all be 0 on the way
-        for model, weight in sorted(weights.items(), key=lambda item: (-item[1], item[0])):
-            try:
-                self._ensemble().handle(
-                    ModelConfigured(model=model, allocation=weight, by="council", ts_event=0)
-                )
-            except ConsiliumError:
-                continue
 
     def followed(self) -> frozenset[str] | None:
         """Return the symbols that are worth a forecast: the universe and what is held; None for all."""

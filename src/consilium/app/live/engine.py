@@ -131,6 +131,8 @@ class EnsembleEngine:
             freshness_ns=round(section.freshness_s * SECOND_NS),
         )
         self._engine = Engine(service, broker)
+        self.configured: Mapping[str, float] = self._engine.configuration.allocations()
+        """Share of each model as the settings give it."""
         self._store = store
         self._clock = clock
         self._publish = publish

@@ -1,7 +1,7 @@
 """/api/federation: what operators ask of the council."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from fastapi import Request
@@ -19,78 +19,50 @@ from consilium.council.roles import ROLES
 from consilium.domain import CouncilCommanded, InvalidValue, UnknownName, UsageError
 
 routes = router("/api/federation", "federation")
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Coroutine[Any, Any, Response]])
 
 
-@routes.post(
-    "/mode",
-    response_model=bodies.ModeRuled,
-    responses={202: {"model": bodies.Waiting}},
-    **needs("override"),
-)
+def _ruling(path: str, told: type[bodies.Ruled]) -> Callable[[Endpoint], Endpoint]:
+    """Route what rules at once, or waits for another person."""
+    waiting: dict[int | str, dict[str, Any]] = {202: {"model": bodies.Waiting}}
+    return routes.post(path, response_model=told, responses=waiting, **needs("override"))
+
+
+@_ruling("/mode", bodies.ModeRuled)
 async def change_mode(request: Request, body: bodies.ChangeMode) -> Response:
     """Place a mode, or ask for a looser one; never LIVE while another holds against it."""
-    asked = {"mode": body.mode, "duration_minutes": body.duration_minutes}
-    return await _ruled(request, "mode", asked, body.reason, mode=body.mode)
+    return await _ruled(request, "mode", body, mode=body.mode)
 
 
-@routes.post(
-    "/risk",
-    response_model=bodies.RiskRuled,
-    responses={202: {"model": bodies.Waiting}},
-    **needs("override"),
-)
+@_ruling("/risk", bodies.RiskRuled)
 async def adjust_risk(request: Request, body: bodies.AdjustRisk) -> Response:
     """Place limits, or ask for looser ones."""
-    asked = {**body.limits(), "duration_minutes": body.duration_minutes}
-    return await _ruled(request, "risk", asked, body.reason, limits=body.limits())
+    return await _ruled(request, "risk", body, limits=body.limits())
 
 
-@routes.post(
-    "/profile",
-    response_model=bodies.ProfileRuled,
-    responses={202: {"model": bodies.Waiting}},
-    **needs("override"),
-)
+@_ruling("/profile", bodies.ProfileRuled)
 async def change_profile(request: Request, body: bodies.ChangeProfile) -> Response:
     """Place a capital profile, or ask for a looser one."""
-    asked = {"profile": body.profile, "duration_minutes": body.duration_minutes}
-    return await _ruled(request, "profile", asked, body.reason, profile=body.profile)
+    return await _ruled(request, "profile", body, profile=body.profile)
 
 
-@routes.post(
-    "/universe",
-    response_model=bodies.UniverseRuled,
-    responses={202: {"model": bodies.Waiting}},
-    **needs("override"),
-)
+@_ruling("/universe", bodies.UniverseRuled)
 async def change_universe(request: Request, body: bodies.ChangeUniverse) -> Response:
     """Restrict the symbols in which positions may be opened, or ask for more."""
-    asked = {"symbols": body.symbols, "duration_minutes": body.duration_minutes}
-    return await _ruled(request, "universe", asked, body.reason, symbols=body.symbols)
+    return await _ruled(request, "universe", body, symbols=body.symbols)
 
 
-@routes.post(
-    "/allocation",
-    response_model=bodies.AllocationRuled,
-    responses={202: {"model": bodies.Waiting}},
-    **needs("override"),
-)
+@_ruling("/allocation", bodies.AllocationRuled)
 async def change_allocation(request: Request, body: bodies.ChangeAllocation) -> Response:
     """Set the share of one model for a day at most; it is never a loosening."""
-    asked = {"model": body.model, "weight": body.weight, "duration_minutes": body.duration_minutes}
-    return await _ruled(request, "allocation", asked, body.reason, model=body.model, weight=body.weight)
+    return await _ruled(request, "allocation", body, model=body.model, weight=body.weight)
 
 
-@routes.post(
-    "/approvals/{approval_id}",
-    response_model=bodies.Ruled,
-    responses={202: {"model": bodies.Waiting}},
-    **needs("override"),
-)
+@_ruling("/approvals/{approval_id}", bodies.Ruled)
 async def approve(request: Request, approval_id: str, body: bodies.GiveReason) -> Response:
     """Complete a loosening that another person has asked for."""
-    asked = {"approval_id": approval_id[:100]}
-    return await _ruled(request, "approve", asked, body.reason, approval_id=approval_id)
+    found = await governed(request, "approve", {"approval_id": approval_id[:100]}, body.reason)
+    return _answer(found, approval_id=approval_id)
 
 
 @routes.post("/freeze", response_model=bodies.Ruled, **needs("override"))
@@ -107,7 +79,7 @@ async def freeze(request: Request, body: bodies.GiveReason) -> Response:
 @routes.post("/freeze/review", response_model=bodies.Noted, **needs("override"))
 async def review(request: Request, body: bodies.ReviewFreeze) -> Response:
     """Say that a freeze (or reduce-only, or a rebase of the peak) was looked at; it ends when all is met."""
-    found = await _govern(request, "review", {"what": body.what, "note": body.reason}, body.reason)
+    found = await governed(request, "review", {"what": body.what, "note": body.reason}, body.reason)
     return _noted(found, what=body.what)
 
 
@@ -119,7 +91,7 @@ async def review(request: Request, body: bodies.ReviewFreeze) -> Response:
 )
 async def release(request: Request, hold_id: str, body: bodies.GiveReason) -> Response:
     """End a hold of the operators; what that loosens takes two persons."""
-    found = await _govern(request, "release", {"hold_id": hold_id[:200]}, body.reason)
+    found = await governed(request, "release", {"hold_id": hold_id[:200]}, body.reason)
     if found.approval is not None:
         return _waiting(found)
     return _noted(found, hold_id=hold_id)
@@ -128,7 +100,7 @@ async def release(request: Request, hold_id: str, body: bodies.GiveReason) -> Re
 @routes.post("/sources/{source}/retire", response_model=bodies.Noted, **needs("override"))
 async def retire(request: Request, source: str, body: bodies.GiveReason) -> Response:
     """Count a source no more that has been silent for 300 s."""
-    found = await _govern(request, "retire", {"source": source[:100]}, body.reason)
+    found = await governed(request, "retire", {"source": source[:100]}, body.reason)
     return _noted(found, source=source)
 
 
@@ -139,7 +111,7 @@ async def acknowledge(request: Request, alert_id: str) -> Response:
     known = {standing.alert.alert_id for standing in watch.alerts()}
     if alert_id not in known:
         raise UnknownName("alert", alert_id[:100], known)
-    found = await _govern(request, "acknowledge", {"alert_id": alert_id}, "acknowledged")
+    found = await governed(request, "acknowledge", {"alert_id": alert_id}, "acknowledged")
     return _noted(found, alert_id=alert_id)
 
 
@@ -159,21 +131,21 @@ async def _switch(request: Request, role: str, *, enabled: bool) -> Response:
     if role not in ROLES:
         raise UnknownName("role", role[:100], ROLES)
     word = "enabled" if enabled else "disabled"
-    found = await _govern(request, "role", {"role": role, "enabled": enabled}, f"{word} by an operator")
+    found = await governed(request, "role", {"role": role, "enabled": enabled}, f"{word} by an operator")
     body = {"success": True, "role": role, "status": word, "event_id": found.event.event_id}
     return JsonBytes(as_json(body))
 
 
-async def _ruled(
-    request: Request, action: str, asked: Mapping[str, object], reason: str, **shown: object
-) -> Response:
-    found = await _govern(request, action, asked, reason)
-    if found.approval is not None:
-        return _waiting(found)
-    return JsonBytes(as_json(_told(found) | shown))
+async def _ruled(request: Request, action: str, body: bodies.Asked, **shown: object) -> Response:
+    """Ask the council for what a body wants; tell what of it holds."""
+    return _answer(await governed(request, action, body.asked(), body.reason), **shown)
 
 
-async def _govern(request: Request, action: str, asked: Mapping[str, object], reason: str) -> Governed:
+def _answer(found: Governed, **shown: object) -> Response:
+    return _waiting(found) if found.approval is not None else JsonBytes(as_json(_told(found) | shown))
+
+
+async def governed(request: Request, action: str, asked: Mapping[str, object], reason: str) -> Governed:
     """Hand a command to the council.
 
     Raises

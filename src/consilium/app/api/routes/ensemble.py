@@ -6,10 +6,11 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from consilium.app.api.access import caller_of, needs, router, system_of, trace_of
+from consilium.app.api.access import caller_of, council_sits, needs, router, system_of, trace_of
 from consilium.app.api.answers import Done, EnsembleStatus, ModelKnown, TrainingStatus
 from consilium.app.api.cached import JsonBytes, as_json
 from consilium.app.api.problems import ApiProblem
+from consilium.app.api.routes.commands import governed
 from consilium.app.api.schemas import (
     STRATEGIES,
     ChooseStrategy,
@@ -75,17 +76,28 @@ async def enable(request: Request, body: EnableModel) -> Response:
 
 @routes.post("/models/weight", response_model=Done, **needs("admin"))
 async def weigh(request: Request, body: WeighModel) -> Response:
-    """Set the share of a model before experience."""
-    event_id = await _submit(
-        request,
-        ModelConfigured(
-            model=canonical_model(body.model_type),
-            allocation=body.weight,
-            by=caller_of(request).person,
-            ts_event=_now(request),
-        ),
-    )
+    """Set the share of a model before experience; a council holds it for a day, and spreads the rest."""
+    model = canonical_model(body.model_type)
+    event_id = await _held(request, model, body.weight) if council_sits(request) else None
+    if event_id is None:
+        event_id = await _submit(
+            request,
+            ModelConfigured(
+                model=model, allocation=body.weight, by=caller_of(request).person, ts_event=_now(request)
+            ),
+        )
     return _done(event_id, model_type=body.model_type, weight=body.weight)
+
+
+async def _held(request: Request, model: str, weight: float) -> str | None:
+    """Hand a share to the council; return the id of its event, None where it weighs no such model."""
+    try:
+        found = await governed(
+            request, "allocation", {"model": model, "weight": weight}, "set at /api/ensemble/models/weight"
+        )
+    except UnknownName:
+        return None
+    return str(found.event.event_id)
 
 
 @routes.post("/strategy", response_model=Done, **needs("admin"))
