@@ -11,7 +11,7 @@ from consilium.domain import ArtefactRefused
 from consilium.models import make_forecaster
 from consilium.models.pool import ModelPool
 from consilium.models.serving.export import Exported, export_graph, largest_difference
-from consilium.models.serving.graph import GraphForecaster
+from consilium.models.serving.graph import WINDOWS_A_CALL, GraphForecaster
 from consilium.models.serving.parity import fixed_rows, measure_parity
 from consilium.models.serving.quantise import quantise
 from consilium.models.serving.split import SplitForecaster, open_graphs
@@ -242,3 +242,14 @@ def test_a_graph_for_one_row_is_asked_row_by_row() -> None:
     X = fixed_rows((8, 3), 7)
     assert np.allclose(one.predict_proba(X), dense(8, 3).predict_proba(X), rtol=0.0, atol=1e-6)
     assert one.predict_proba(X[:0]).shape == (0, 3)
+
+
+def test_a_graph_of_windows_for_any_number_of_rows_is_asked_a_few_at_a_time() -> None:
+    many, asked = dense(8, 3), []
+    sound = many._session._asked
+    many._session._asked = lambda given: (asked.append(len(given)), sound(given))[1]  # type: ignore[method-assign,func-returns-value]
+    X = fixed_rows((8, 3), 2 * WINDOWS_A_CALL + 1)
+    apart = np.concatenate([dense(8, 3).predict_proba(X[i : i + 1]) for i in range(len(X))])
+    np.testing.assert_allclose(many.predict_proba(X), apart, rtol=0.0, atol=1e-6)
+    assert asked == [WINDOWS_A_CALL, WINDOWS_A_CALL, 1]
+    assert many.predict_proba(X[:0]).shape == (0, 3)

@@ -197,9 +197,9 @@ class ModelPool:
     def decide_many(self, rows: Mapping[str, Floats], *, ts_event: int) -> dict[str, PoolForecast]:
         """Take the newest rows of several symbols, and ask every model that can speak once for all.
 
-        What it says of a symbol is what `decide` says, to the bit for trees and for networks as they are
-        exported (their graphs read one row at a time), else to the last digits of float32. What fails for one
-        symbol is left out there alone. A deadline is that of all together.
+        What it says of a symbol is what `decide` says, to the bit for trees and for int8 graphs (which read
+        one row at a time), else to the last digits of float32. What fails for one symbol is left out there
+        alone. A deadline is that of all together.
 
         Parameters
         ----------

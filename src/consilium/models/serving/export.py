@@ -138,7 +138,7 @@ def _network(forecaster: Any) -> tuple[bytes, ...]:
 
     if is_split(forecaster.network_):
         return split_onnx(forecaster)
-    return (_to_file(lambda path: to_onnx(forecaster, path)),)
+    return (_to_file(lambda path: to_onnx(forecaster, path, batch=None)),)
 
 
 def _xgboost(forecaster: Any) -> bytes:

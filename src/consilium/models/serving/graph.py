@@ -15,6 +15,9 @@ Floats = NDArray[np.float64]
 AGAIN = "train the model again, or copy the folder once more"
 FORMS = ("logits", "probabilities")
 
+WINDOWS_A_CALL = 4
+"""Most windows of one call: weights are read once for all of them, and what lies between fits a cache."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphForm:
@@ -131,7 +134,8 @@ class GraphSession:
             )
         self._input = str(inputs[0].name)
         self._type = TYPES[inputs[0].type]
-        self._one_row = inputs[0].shape[:1] == [1]
+        shape = inputs[0].shape
+        self._at_once = 1 if shape[:1] == [1] else WINDOWS_A_CALL if len(shape) > 2 else None
 
     @property
     def single(self) -> bool:
@@ -141,14 +145,15 @@ class GraphSession:
     def run(self, X: NDArray[np.floating[Any]]) -> NDArray[Any]:
         """Return the output of rows, the first axis being rows.
 
-        A graph that was written for one row is asked row by row: the runtime could settle all shapes, and a
-        quantised graph, whose steps follow the largest number of its input, says of a row what it says of it
-        alone.
+        A graph that was written for one row is asked row by row: a quantised one, whose steps follow the
+        largest number of its input, says of a row what it says of it alone. Windows are asked a few at a
+        time.
         """
         given = np.ascontiguousarray(X, dtype=self._type)
-        if not self._one_row or len(given) == 1:
+        size = self._at_once
+        if size is None or 0 < len(given) <= size:
             return self._asked(given)
-        rows = [self._asked(given[place : place + 1]) for place in range(len(given))]
+        rows = [self._asked(given[place : place + size]) for place in range(0, len(given), size)]
         return np.concatenate(rows) if rows else np.empty((0, 3), dtype=self._type)
 
     def _asked(self, given: NDArray[Any]) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """Self-attention and the blocks of an encoder."""
 
 from contextlib import nullcontext
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -113,6 +114,8 @@ class EncoderBlock(Layer):
     >>> tokens = torch.randn(3, 5, 8)
     >>> torch.allclose(block(tokens, only=-1), block(tokens)[:, -1:], atol=1e-6)
     True
+    >>> torch.allclose(block.mean(tokens), block(tokens).mean(dim=1), atol=1e-6)
+    True
 
     References
     ----------
@@ -131,6 +134,17 @@ class EncoderBlock(Layer):
         self.norm_attention: nn.Module = nn.LayerNorm(width) if self.pre else TokenBatchNorm(width)
         self.norm_feed: nn.Module = nn.LayerNorm(width) if self.pre else TokenBatchNorm(width)
         self.drop = Dropout(dropout)
+
+    def mean(self, tokens: Tensor) -> Tensor:
+        """Return the mean (n, d) of what `forward` gives, without dropout.
+
+        ``mean_P(W f) = W mean_P(f)``: the last product is of one token and not of P. Of ``pre_layer`` only.
+        """
+        kept = tokens + self.attention(self.norm_attention(tokens))
+        widen, bend, _, narrow = self.feed
+        wide: Tensor = bend(widen(self.norm_feed(kept)))
+        result: Tensor = kept.mean(dim=1) + narrow(wide.mean(dim=1))
+        return result
 
     def forward(self, tokens: Tensor, only: int | None = None) -> Tensor:
         """Return (n, P, d), or (n, 1, d) for the one token that is read out: all tokens are attended to."""
@@ -183,6 +197,14 @@ class Encoder(Layer):
         for place, block in enumerate(self.blocks):
             tokens = block(tokens, only if place == last else None)
         result: Tensor = self.norm(tokens)
+        return result
+
+    def mean(self, tokens: Tensor) -> Tensor:
+        """Return the mean (n, d) of all tokens, as `EncoderBlock.mean` does; no norm may follow."""
+        *first, last = self.blocks
+        for block in first:
+            tokens = block(tokens)
+        result: Tensor = cast("EncoderBlock", last).mean(tokens)
         return result
 
 
