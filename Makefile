@@ -42,8 +42,9 @@ $(PEERS)/.ready: pyproject.toml
 		neuralforecast pytorch-lightning torchmetrics lightning-utilities utilsforecast
 	@touch $@
 
-test-peers: $(PEERS)/.ready ## compare models with other projects', in an environment of its own
-	$(ONE_THREAD) $(PEERS)/bin/pytest -m peers tests/unit/test_networks_peers.py tests/unit/test_models_peers.py
+test-peers: $(PEERS)/.ready ## compare with other projects' code, in an environment of its own
+	$(ONE_THREAD) $(PEERS)/bin/pytest -m peers tests/unit/test_networks_peers.py tests/unit/test_models_peers.py \
+		tests/unit/test_federated_peers.py
 
 check: $(READY) ## what CI runs: format, lint, types, import contracts, promises, tests
 	$(BIN)/ruff format --check .

@@ -101,3 +101,5 @@ def _check_vector(vector: Words) -> None:
         )
     if vector.ndim != 1 or not vector.flags.c_contiguous:
         raise InvalidValue("a masked vector must be flat and in one piece", vector.shape, "copy it")
+    if not vector.flags.writeable:
+        raise InvalidValue("a masked vector must be writable", "one that is not", "copy it")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil, comb, floor
+from math import ceil, comb, floor, log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ LIVENESS_BITS = 20
 COMPLETE = 128
 """Up to so many participants everybody is everybody's neighbour."""
 
-_ALMOST = 1e-9
+ALMOST = 1e-9
+"""By how much a product of fractions may miss a whole number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,8 @@ class Degree:
 
 
 def count_of(fraction: float, participants: int) -> int:
-    """Return floor(fraction * participants), where .1 of 1,000 is 100 in spite of binary fractions."""
-    return floor(fraction * participants + _ALMOST)
+    """Return floor(fraction * participants), where .29 of 100 is 29 in spite of binary fractions."""
+    return floor(fraction * participants + ALMOST)
 
 
 def least_survivors(participants: int, delta: float) -> int:
@@ -43,8 +44,8 @@ def least_survivors(participants: int, delta: float) -> int:
     >>> least_survivors(1000, 0.05), least_survivors(7, 0.05)
     (950, 7)
     """
-    _check(participants, 0.0, delta)
-    return ceil((1.0 - delta) * participants - _ALMOST)
+    check_shares(participants, 0.0, delta)
+    return ceil((1.0 - delta) * participants - ALMOST)
 
 
 @lru_cache(maxsize=256)
@@ -53,7 +54,8 @@ def degree_for(participants: int, gamma: float, delta: float, *, malicious: bool
 
     With c = floor(gamma N), r = floor(delta N) and k of N-1 neighbours drawn at random:
     ``N P[Hyper(N-1, c, k) >= 2t - k] <= 2^-40`` for a malicious coordinator (``>= t`` for an honest but
-    curious one), and ``N P[Hyper(N-1, r, k) >= k - t + 1] <= 2^-20``. Up to 128 participants k = N - 1 and
+    curious one), and ``N P[Hyper(N-1, r, k) >= k - t + 1] <= 2^-20``, and the honest survivors
+    hang together but for 2^-40. Up to 128 participants k = N - 1 and
     t = floor((N - 1 + c)/2) + 1.
 
     Parameters
@@ -70,7 +72,7 @@ def degree_for(participants: int, gamma: float, delta: float, *, malicious: bool
     Raises
     ------
     InvalidValue
-        Outside these bounds, or no degree meets both.
+        Outside these bounds, or not even a complete graph meets both.
 
     Examples
     --------
@@ -83,15 +85,16 @@ def degree_for(participants: int, gamma: float, delta: float, *, malicious: bool
     ----------
     J. H. Bell et al., 2020, theorems 3.10 and 4.9.
     """
-    _check(participants, gamma, delta)
+    check_shares(participants, gamma, delta)
     colluders, dropouts = count_of(gamma, participants), count_of(delta, participants)
+    complete = _complete(participants, colluders, dropouts, malicious=malicious)
     if participants <= COMPLETE:
-        return _complete(participants, colluders, dropouts, malicious=malicious)
+        return complete
     for neighbours in range(1, participants):
         threshold = _threshold(participants, colluders, dropouts, neighbours, malicious=malicious)
-        if threshold is not None:
+        if threshold is not None and parted(participants, colluders + dropouts, neighbours) <= -SECRECY_BITS:
             return Degree(neighbours, threshold)
-    raise _no_degree(participants, gamma, delta)
+    return complete
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +191,49 @@ def at_least(population: int, marked: int, drawn: int) -> tuple[list[int], int]:
     >>> at_least(4, 2, 2)
     ([6, 5, 1, 0], 6)
     """
+    chosen, rest = _ways(marked, drawn), _ways(population - marked, drawn)
     tails = [0] * (drawn + 2)
     for j in range(drawn, -1, -1):
-        tails[j] = tails[j + 1] + comb(marked, j) * comb(population - marked, drawn - j)
+        tails[j] = tails[j + 1] + chosen[j] * rest[drawn - j]
     return tails, comb(population, drawn)
+
+
+def _ways(of: int, most: int) -> list[int]:
+    """Return C(of, j) for j = 0 .. most, each from the one before."""
+    ways = [1]
+    for j in range(most):
+        ways.append(ways[-1] * (of - j) // (j + 1) if j < of else 0)
+    return ways
+
+
+def parted(participants: int, lost: int, neighbours: int) -> float:
+    """Return a bound of log2 P[the graph of those who are not lost falls into parts].
+
+    With n = N - lost and each drawing k of N - 1 neighbours, a part S of s <= n/2 is cut off when its
+    own draws stay in S and among the lost, and nobody else's reach it:
+    ``sum_s C(n, s) [C(s-1+lost, k) / C(N-1, k)]^s [C(N-1-s, k) / C(N-1, k)]^(n-s)``.
+
+    Examples
+    --------
+    >>> parted(1000, 150, 62) < -100, parted(1000, 0, 1) > -1
+    (True, True)
+    """
+    n = participants - lost
+    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1.0, participants + 1)))])
+    s = np.arange(1, n // 2 + 1)
+
+    def choose(of: NDArray[np.int64], k: NDArray[np.int64] | int) -> NDArray[np.float64]:
+        ways = logs[np.maximum(of, k)] - logs[k] - logs[np.maximum(of - k, 0)]
+        return np.where(of >= k, ways, -np.inf)
+
+    whole = choose(np.array(participants - 1), neighbours)
+    inside = choose(s - 1 + lost, neighbours) - whole
+    away = choose(participants - 1 - s, neighbours) - whole
+    terms = choose(np.array(n), s) + s * inside + (n - s) * away
+    largest = terms.max(initial=-np.inf)
+    if largest == -np.inf:
+        return float(largest)
+    return float((largest + np.log(np.exp(terms - largest).sum())) / log(2.0))
 
 
 def _threshold(n: int, colluders: int, dropouts: int, k: int, *, malicious: bool) -> int | None:
@@ -221,15 +263,8 @@ def _complete(n: int, colluders: int, dropouts: int, *, malicious: bool) -> Degr
     return Degree(others, threshold)
 
 
-def _no_degree(n: int, gamma: float, delta: float) -> InvalidValue:
-    return InvalidValue(
-        "gamma and delta must leave a threshold that is secret and alive",
-        f"gamma {gamma}, delta {delta} at {n} participants",
-        "lower one of them: gamma .2 with delta .1 is served",
-    )
-
-
-def _check(participants: int, gamma: float, delta: float) -> None:
+def check_shares(participants: int, gamma: float, delta: float) -> None:
+    """Refuse too few participants, and shares of colluders or dropouts outside their bounds."""
     if participants < 2:
         raise InvalidValue("a secure sum needs >= 2 participants", participants, "ask more of them")
     if not 0.0 <= gamma < 0.5:
