@@ -263,6 +263,18 @@ def test_a_bad_body_is_refused_and_changes_nothing(desk: Desk, path: str, body: 
     assert (desk.get("policy"), desk.get("holds")) == before
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"mode": "PAUSED", "reason": ""}, "body.reason: must be one line that begins with no space; got ''"),
+        ([1], 'body: must be an object; got a list: send {"name": value, ...}'),
+        ("PAUSED", "body: must be an object; got 'PAUSED': send {\"name\": value, ...}"),
+    ],
+)
+def test_a_refusal_is_told_in_words_with_its_cure(desk: Desk, body: Any, told: str) -> None:
+    assert problem(desk.post("mode", body), 422).startswith(told)
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "1e400"])
 def test_a_number_that_is_none_is_refused(desk: Desk, number: str) -> None:
     before = desk.get("policy")

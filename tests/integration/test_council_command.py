@@ -105,7 +105,11 @@ def test_a_loosening_is_approved_by_another_person(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (("explain", "none"), 2, "decision must be one of"),
+        (
+            ("explain", "none"),
+            2,
+            "decision must be one of the journal's; got 'none': see `consilium council decisions`",
+        ),
         (("approve", "none", "--reason", "x"), 2, "approval must be one of"),
         (("acknowledge", "none"), 2, "alert must be one of"),
         (("review", "--what", "fredze", "--reason", "x"), 2, "did you mean 'freeze'"),
@@ -145,7 +149,7 @@ def test_a_decision_is_explained_from_the_journal_when_no_service_runs(desk: Des
     assert "council.commanded" in done.stdout
     done = consilium("council", "explain", "none", "--database", f"sqlite:///{journal}", cwd=tmp_path, **env)
     assert done.returncode == 2
-    assert "decision must be one of" in done.stderr
+    assert "decision must be one of the journal's" in done.stderr
 
 
 def test_a_freeze_that_no_service_hears_leaves_a_note_that_the_next_start_acts_on(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def test_a_halt_acts_while_the_journal_is_away_and_is_written_when_it_is_back(
     assert ward.system.kill("again", "bob") == command_id
     monkeypatch.setattr(journal, "append", appended)
     ward.until(lambda: ward.head > mark)
+    ward.until(lambda: ward.system.troubles == {})  # a tick may have met the journal while it was away
     (commanded,) = ward.events("council.commanded", after=mark)
     said = ward.events("ai.federation.decision_made", "trading.order_changed", after=mark)
     assert {event.cause_id for event in said} >= {commanded.event_id}
@@ -310,6 +311,66 @@ def test_a_freeze_ends_by_the_rule_alone_and_its_note_with_it(ward: Ward) -> Non
     ward.go(3)
     assert ward.system.council.policy.mode == Mode.LIVE
     assert ward.system.council.policy.profile == "MICRO"
+
+
+@pytest.mark.promise("001", "a halt before the first close of a market lasts its 120 minutes of that market")
+def test_a_halt_before_the_first_close_lasts_as_long_as_any(ward: Ward) -> None:
+    ward.system.kill("before it begins", "ann")
+    ward.ask("risk", max_leverage=2.0, duration_minutes=90)
+    ward.ask("allocation", model="xgboost", weight=0.5)
+    share = "operator/O1:allocation/allocation:xgboost"
+    ward.ask("release", hold_id=share)
+    ward.go()
+    assert share not in ward.system.council.holds
+    for person in ("ann", "bob"):
+        ward.ask("review", what="freeze", note="looked at", person=person)
+    ward.go()
+    assert ward.system.council.policy.mode == Mode.FROZEN, "one hour of 120 minutes is over"
+    assert ward.system.council.policy.max_leverage == 2.0
+    ward.go()
+    assert ward.system.council.policy.mode == Mode.SHADOW
+    assert ward.system.council.policy.max_leverage == 10.0
+    before = ward.system.state_hash()
+    ward.system._stand_again()
+    assert ward.system.state_hash() == before
+
+
+def test_a_halt_that_meets_a_recovery_is_heard_once(
+    ward: Ward, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ward.go(2)
+    system = ward.system
+    asked, there, going_on, done = (threading.Event() for _ in range(4))
+    carry_out, tell_pool = system._carry_out_note, system._tell_pool
+
+    def late(*arguments: Any, **more: Any) -> bool:
+        if threading.current_thread() is halting:
+            asked.set()
+            going_on.wait(60.0)
+        return carry_out(*arguments, **more)
+
+    def slow() -> None:
+        there.set()
+        done.wait(60.0)
+        tell_pool()
+
+    monkeypatch.setattr(system, "_carry_out_note", late)
+    monkeypatch.setattr(system, "_tell_pool", slow)
+    halting = threading.Thread(target=system.kill, args=("smoke", "ann"))
+    halting.start()
+    assert asked.wait(60.0)
+    system.torn = True
+    assert there.wait(60.0)
+    going_on.set()
+    halting.join(60.0)
+    done.set()
+    ward.until(lambda: system.council.policy.mode == Mode.FROZEN and system.troubles == {})
+    assert len(ward.events("council.commanded")) == 1
+    stands = system.state_hash()
+    monkeypatch.setattr(system, "_last_words", lambda: None)
+    system.stop()
+    with Ward(system.settings.data_dir, models) as again:
+        assert again.system.state_hash() == stands
 
 
 def test_without_a_council_there_is_nothing_to_halt_with(tmp_path: Path) -> None:

@@ -115,3 +115,13 @@ def test_the_command_line_prevails_over_file_and_environment(monkeypatch: pytest
 def test_a_share_of_misses_that_is_none_is_refused(alpha: str) -> None:
     with pytest.raises(UsageError, match="--conformal"):
         settings_with(folds=None, seed=None, jobs=None, conformal=alpha)
+
+
+def test_nobody_starts_in_the_profile_that_is_earned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONSILIUM_COUNCIL__START_PROFILE", "AGGRESSIVE")
+    with pytest.raises(UsageError) as refused:
+        load_settings()
+    assert "council.start_profile" in str(refused.value)
+    assert "start with NORMAL, rule P3 raises it" in str(refused.value)
+    monkeypatch.setenv("CONSILIUM_COUNCIL__START_PROFILE", "NORMAL")
+    assert load_settings().council.start_profile == "NORMAL"

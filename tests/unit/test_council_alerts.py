@@ -167,6 +167,20 @@ def test_approvals_that_wait_sources_that_are_silent_and_halts_follow_from_how_t
     assert (of_status({}), halts_of({})) == ([], [])
 
 
+def test_sources_that_are_silent_are_one_alert_and_one_that_joins_them_another() -> None:
+    def silent(*names: str) -> dict[str, Any]:
+        return {"sources": [{"source": name, "ts_event": n, "silent": True} for n, name in enumerate(names)]}
+
+    (both,) = of_status(silent("a", "b"))
+    assert (both.key, both.title) == ("silent:a,b", "2 sources are silent")
+    assert "a, b said nothing" in both.text
+    (one,) = of_status(silent("b"), ["silent:a,b"])
+    assert one.key == both.key, "one that is retired leaves the alert of the others open"
+    (three,) = of_status(silent("a", "b", "c"), ["silent:a,b"])
+    assert three.key == "silent:a,b,c"
+    assert of_status(silent("a"))[0].title == "a is silent"
+
+
 def test_the_end_of_a_freeze_is_no_freeze() -> None:
     assert is_freeze({"decision_type": "FREEZE", "payload": FREEZE})
     assert not is_freeze({"decision_type": "FREEZE", "payload": {"expired": True}})

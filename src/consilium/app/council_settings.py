@@ -2,11 +2,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 Role = Literal["supervisor", "cro", "ceo", "cio", "cfo", "researcher"]
 
 Source = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+def _require_earned(profile: object) -> object:
+    """Refuse the profile that nobody starts with."""
+    if profile == "AGGRESSIVE":
+        raise ValueError(
+            "must be MICRO, LOW or NORMAL: start with NORMAL, rule P3 raises it where it is earned"
+        )
+    return profile
 
 
 class Alerts(BaseModel):
@@ -60,7 +69,7 @@ class Council(BaseModel):
     universe
         Base symbols of entries, a part of what is followed; empty for all of it.
     start_profile
-        Capital profile of a fresh start.
+        Capital profile of a fresh start: MICRO, LOW or NORMAL; AGGRESSIVE is earned (rule P3).
     trusted_sources
         Names of outside sources (``source`` of their events) whose figures may loosen too and weigh models;
         all others may only tighten.
@@ -82,7 +91,7 @@ class Council(BaseModel):
     roles: tuple[Role, ...] = ("supervisor", "cro", "ceo", "cio", "cfo", "researcher")
     floor_usd: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1_000.0
     universe: tuple[str, ...] = ()
-    start_profile: Literal["MICRO", "LOW", "NORMAL", "AGGRESSIVE"] = "MICRO"
+    start_profile: Annotated[Literal["MICRO", "LOW", "NORMAL"], BeforeValidator(_require_earned)] = "MICRO"
     trusted_sources: tuple[Source, ...] = ()
     one_person: bool = False
     tick_s: Annotated[float, Field(gt=0.0, le=60.0, allow_inf_nan=False)] = 1.0

@@ -5,10 +5,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from consilium.app.api.answers import TOLD
-from consilium.app.api.schemas import STRICT, WHOLE, Model, Symbol
+from consilium.app.api.schemas import REASON, STRICT, WHOLE, Model, Symbol
 from consilium.domain import canonical_model
 
-REASON = r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
 MOST_MINUTES = 1_440
 """An operator's restriction and loosening end within a day."""
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from consilium.app.api.schemas import IN_WORDS
 from consilium.domain import (
     ArtefactRefused,
     ConsiliumError,
@@ -24,6 +25,7 @@ from consilium.domain import (
 MEDIA_TYPE = "application/problem+json"
 
 MOST_FAULTS, LONGEST_TEXT = 20, 300
+_KINDS = {list: "a list", dict: "an object", type(None): "null", str: "a longer text", float: "no number"}
 
 
 class Fault(BaseModel):
@@ -139,6 +141,8 @@ def fault_of(fault: Mapping[str, Any]) -> dict[str, str]:
     {'where': 'body.weight', 'message': 'Input should be a finite number'}
     >>> fault_of({"loc": ("body", "weight"), "msg": "Input should be <= 1", "input": 3})
     {'where': 'body.weight', 'message': 'Input should be <= 1; got 3'}
+    >>> fault_of({"type": "model_attributes_type", "loc": ("body",), "msg": "", "input": [1]})["message"]
+    'must be an object; got a list: send {"name": value, ...}'
     >>> fault_of({"type": "json_invalid", "loc": ("body", 3), "msg": ""})["message"]
     'must be JSON of finite numbers; got something else at byte 3: send a whole object'
     """
@@ -146,12 +150,25 @@ def fault_of(fault: Mapping[str, Any]) -> dict[str, str]:
         got = f"something else at byte {fault['loc'][-1]}"
         return {"where": "body", "message": f"must be JSON of finite numbers; got {got}: send a whole object"}
     told = ".".join(str(part) for part in fault["loc"])[:LONGEST_TEXT]
-    message = str(fault["msg"])[:LONGEST_TEXT]
+    bound, cure = _cured(fault)
     value = fault.get("input")
     plain = isinstance(value, bool | int | str) or (isinstance(value, float) and isfinite(value))
     if plain and len(repr(value)) <= 60 and _is_number_word(value):
-        message = f"{message}; got {value!r}"
-    return {"where": told, "message": message}
+        bound = f"{bound}; got {value!r}"
+    elif cure:
+        bound = f"{bound}; got {_KINDS.get(type(value), 'another')}"
+    return {"where": told, "message": f"{bound}: {cure}" if cure else bound}
+
+
+def _cured(fault: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what must hold, and the cure where the library's own words do not say it."""
+    kind, bound = str(fault.get("type", "")), str(fault["msg"])[:LONGEST_TEXT]
+    if kind == "string_pattern_mismatch":
+        asked, cure = IN_WORDS.get(fault["ctx"]["pattern"], ("", ""))
+        return (f"must be {asked}", cure) if asked else (bound, "")
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return "must be an object", 'send {"name": value, ...}'
+    return bound, ""
 
 
 def _is_number_word(value: Any) -> bool:

@@ -14,6 +14,15 @@ LARGEST_MONEY = 1e15
 SYMBOL = r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,31}$"
 MODEL = r"^[a-z][a-z0-9_]{0,63}$"
 TOPIC = r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){1,4}$"
+SOURCE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+REASON = r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
+IN_WORDS = {
+    SYMBOL: ("1 to 32 letters, digits or . _ / : -, a letter or digit first", "write it as the feed does"),
+    MODEL: ("a small letter, then small letters, digits or _", "see GET /api/ensemble/models"),
+    SOURCE: ("1 to 64 letters, digits or . _ -, a letter or digit first", "choose such a name"),
+    REASON: ("one line that begins with no space", "say why, in a few words"),
+}
+"""What a pattern asks for, and the cure."""
 
 Symbol = Annotated[str, Field(pattern=SYMBOL, description="As the feed names it.", examples=["BTCUSDT"])]
 Model = Annotated[
@@ -179,7 +188,7 @@ class OutsideEvent(BaseModel, Generic[P]):
 
     model_config = STRICT
 
-    source: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    source: Annotated[str, Field(pattern=SOURCE)]
     sequence: Annotated[int, Field(ge=0, le=LARGEST_INTEGER), WHOLE]
     ts_event: Moment
     payload: P

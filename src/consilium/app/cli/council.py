@@ -127,11 +127,10 @@ def explain(
 @guarded
 def freeze(reason: Reason, url: Url = None, json_file: options.JsonFile = None) -> None:
     """Stop trading at once; it ends only by review. Unless confirmed, a note in the data folder says so."""
-    from consilium.app.cli.council_tables import show_done
+    from consilium.app.cli.council_tables import show_halted
 
-    shown = show_done("trading is frozen")
     try:
-        _show(url, json_file, lambda client: client.freeze(reason), shown, timeout_s=2.0)
+        _show(url, json_file, lambda client: client.freeze(reason), show_halted, timeout_s=2.0)
     except _Silent as error:
         if url is not None:
             raise

@@ -42,10 +42,15 @@ def show_policy(found: Mapping[str, Any], console: Console) -> None:
 def show_holds(found: Mapping[str, Any], console: Console) -> None:
     """Show the restrictions."""
     rows = [
-        (h.get("hold_id"), h.get("value"), h.get("timestamp"), h.get("expires") or "by rule", h.get("reason"))
+        (h.get("hold_id"), h.get("value"), h.get("timestamp"), h.get("expires") or _end(h), h.get("reason"))
         for h in found["holds"]
     ]
     _table(("hold", "value", "since", "until", "why"), rows, console, "Nothing is held.")
+
+
+def _end(hold: Mapping[str, Any]) -> str:
+    """Tell what ends a hold that has no time."""
+    return "released" if hold.get("owner") == "operator" else "by rule"
 
 
 def show_approvals(found: Mapping[str, Any], console: Console) -> None:
@@ -120,6 +125,12 @@ def show_done(told: str) -> Callable[[Mapping[str, Any], Console], None]:
         console.print(f"{told}: {named}", markup=False, highlight=False)
 
     return show
+
+
+def show_halted(found: Mapping[str, Any], console: Console) -> None:
+    """Show that trading is frozen, or why it is not yet."""
+    detail = found.get("detail", "FROZEN")
+    show_done("trading is frozen" if detail == "FROZEN" else str(detail))(found, console)
 
 
 def _pairs(rows: Iterable[tuple[str, Any]], console: Console) -> None:

@@ -1,6 +1,6 @@
 """What is worth a call: which rows of the journal raise an alert, how bad it is, and when it is over."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from typing import Any
@@ -11,6 +11,9 @@ from consilium.domain.time import HOUR_NS
 
 SEVERITIES = ("critical", "high", "medium", "low")
 """From the worst on."""
+
+SILENT = "silent:"
+"""Before the names of sources, in the key of an alert."""
 
 MANY_CONFLICTS = 5
 """Conflicts in an hour that raise an alert."""
@@ -310,8 +313,16 @@ def alert_of(told: Mapping[str, Any]) -> Alert:
     return Alert(**told)
 
 
-def of_status(status: Mapping[str, Any]) -> Sequence[Alert]:
-    """Return the alerts that follow from how things stand: approvals that wait, sources that are silent."""
+def of_status(status: Mapping[str, Any], open_keys: Iterable[str] = ()) -> Sequence[Alert]:
+    """Return the alerts that follow from how things stand: approvals that wait, sources that are silent.
+
+    Parameters
+    ----------
+    status
+        Of the council.
+    open_keys
+        Of the alerts that are open: one of silent sources stands for as long as it names all that are.
+    """
     found = [
         alert(
             f"approval:{waiting['approval_id']}",
@@ -324,21 +335,32 @@ def of_status(status: Mapping[str, Any]) -> Sequence[Alert]:
         )
         for waiting in status.get("approvals", ())
     ]
-    for source in status.get("sources", ()):
-        if source.get("silent"):
-            name, since = str(source.get("source")), int(source.get("ts_event", 0))
-            found.append(
-                alert(
-                    f"silent:{name}",
-                    "silent",
-                    "medium",
-                    f"{name} is silent",
-                    "It has said nothing for longer than it may; an operator may retire it.",
-                    cause=str(since),
-                    ts_event=since,
-                )
-            )
-    return found
+    silent = {
+        str(source.get("source")): int(source.get("ts_event", 0))
+        for source in status.get("sources", ())
+        if source.get("silent")
+    }
+    return [*found, _of_silence(silent, open_keys)] if silent else found
+
+
+def _of_silence(silent: Mapping[str, int], open_keys: Iterable[str]) -> Alert:
+    """Return one alert for all sources that are silent; a new one only where another joins them."""
+    names, since = sorted(silent), max(silent.values())
+    key = f"{SILENT}{','.join(names)}"
+    for known in open_keys:
+        if known.startswith(SILENT) and silent.keys() <= set(known.removeprefix(SILENT).split(",")):
+            key = known
+    many = len(names) > 1
+    return alert(
+        key,
+        "silent",
+        "medium",
+        f"{len(names)} sources are silent" if many else f"{names[0]} is silent",
+        f"{', '.join(names) if many else 'It'} said nothing for longer than {'they' if many else 'it'} may; "
+        "an operator may retire a source.",
+        cause=str(since),
+        ts_event=since,
+    )
 
 
 def halts_of(status: Mapping[str, Any]) -> Sequence[Alert]:

@@ -5,11 +5,26 @@ from typing import Any, Protocol
 
 from consilium.app.council.port import Row
 from consilium.app.council.tally import CONFLICT, DECISION, POLICY
-from consilium.domain import UnknownName
+from consilium.domain import ConsiliumError, UnknownName
 
 _PAGE = 1_000
 _BESIDE = 200
 """Rows after a decision in which what followed from it is looked for."""
+
+
+class UnknownDecision(UnknownName):
+    """A decision that the journal does not have.
+
+    Examples
+    --------
+    >>> str(UnknownDecision("d1"))
+    "decision must be one of the journal's; got 'd1': see `consilium council decisions`"
+    """
+
+    def __init__(self, decision_id: str) -> None:
+        self.kind, self.name, self.known = "decision", decision_id, []
+        bound, cure = "decision must be one of the journal's", "see `consilium council decisions`"
+        ConsiliumError.__init__(self, bound, f"'{decision_id}'", cure)
 
 
 class RecalledJournal(Protocol):
@@ -36,7 +51,7 @@ def recalled(journal: RecalledJournal, decision_id: str) -> dict[str, Any]:
     Raises
     ------
     UnknownName
-        No such decision; the newest ones are named.
+        No such decision.
     """
     row = _row_of(journal, decision_id)
     body = {**_payload(row), "offset": row.offset}
@@ -64,17 +79,14 @@ def recalled(journal: RecalledJournal, decision_id: str) -> dict[str, Any]:
 
 def _row_of(journal: RecalledJournal, decision_id: str) -> Row:
     before: int | None = None
-    newest: list[str] = []
     while rows := journal.read(0, _PAGE, topics=[DECISION], newest_first=True, before=before):
         for row in rows:
-            found = str(_payload(row).get("decision_id"))
-            if found == decision_id:
+            if _payload(row).get("decision_id") == decision_id:
                 return row
-            newest.append(found)
         before = rows[-1].offset
         if len(rows) < _PAGE:
             break
-    raise UnknownName("decision", decision_id[:100], newest[:5])
+    raise UnknownDecision(decision_id[:100])
 
 
 def _cause_of(journal: RecalledJournal, row: Row) -> dict[str, Any] | None:

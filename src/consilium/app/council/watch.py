@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from consilium.app.council.alerts import (
+    SILENT,
     Alert,
     AlertBook,
     Standing,
@@ -284,11 +285,11 @@ class CouncilWatch:
             return
         ts = self._clock.now_ns()
         with self._lock:
-            found = of_status(status)
+            found = of_status(status, self._book.keys(SILENT))
             for alert in found:
                 self._raise(alert, ts)
             standing = {alert.key for alert in found}
-            for key in (*self._book.keys("approval:"), *self._book.keys("silent:")):
+            for key in (*self._book.keys("approval:"), *self._book.keys(SILENT)):
                 if key not in standing:
                     self._book.close(key)
             self._raise_halts(status, now, ts)

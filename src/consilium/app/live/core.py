@@ -175,6 +175,8 @@ class Core(Governing):
     def _recover(self) -> None:
         try:
             self.pipeline.serve(self._members)
+            with self._moving:
+                self._pending = []  # what a failed step left: the replay knows nothing of it
             self.pipeline, found = recovered(
                 self._made_pipeline, self.pipeline, self.journal, self._candle_log, self._progress
             )
@@ -184,7 +186,6 @@ class Core(Governing):
             self._tell_pool()
             self.account = views.trading_status(self.pipeline)
             self._age()
-            self._pending = []  # what a failed step left: the replay knows nothing of it
             self._begin_to_govern()
             del self.troubles["engine"]
             log.info("recovered %d steps, %d differing", found.steps, found.differing)
@@ -224,7 +225,8 @@ class Core(Governing):
 
     def _stand_again(self) -> None:
         """Go back to where the journal ends: a step that failed has moved a part of the state."""
-        self.troubles["engine"] = "a step failed, the journal is replayed"
+        with self._moving:  # a halt acts before this, and is written, or leaves its note for what comes after
+            self.troubles["engine"] = "a step failed, the journal is replayed"
         with suppress(ConsiliumError):
             self._settle_pending()  # a halt that came before it
         self.engine.restore(self._fresh)

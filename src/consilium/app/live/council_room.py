@@ -4,7 +4,7 @@ It reads no clock and writes nothing; a replay that gives it the same steps and 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from consilium.app.council.forecasting import Adviser
@@ -15,11 +15,14 @@ from consilium.app.live.terms import Terms
 from consilium.app.live.turnover import Turnover
 from consilium.app.live.weighing import Configured, weigh
 from consilium.app.settings import Settings
+from consilium.council.identity import command_id_of
 from consilium.domain import (
     DAY_NS,
     AccountReported,
     Candle,
     ConsiliumError,
+    CouncilCommanded,
+    Decision,
     Event,
     HealthReported,
     ModelReported,
@@ -32,6 +35,10 @@ from consilium.trading.days import day_of_close
 ACCOUNT_SOURCE, SYSTEM_SOURCE, SHADOW_SOURCE = "account:paper", "system", "shadow"
 FEWEST_DAYS = 5
 """Days with a close, before runs of winning or losing ones are told."""
+
+
+PLACING = frozenset(("mode", "risk", "profile", "universe", "allocation"))
+"""What an operator may ask for that lasts for a time."""
 
 
 class CouncilRoom:
@@ -68,6 +75,7 @@ class CouncilRoom:
         """Our own, as it was told last."""
         self._learned_until: dict[str, int] = {}
         self._day: int | None = None
+        self._early: list[CouncilCommanded] = []
         self._adviser: Adviser | None = None
         if self.service is not None:
             accounts.trading.set_policy(self.service.policy)
@@ -106,7 +114,7 @@ class CouncilRoom:
             return []
         self.sequence += 1
         out: list[Any] = []
-        reports: list[Any] = []
+        reports: list[Any] = self._dated(ts)
         day = day_of_close(ts)
         if day != self._day:
             split = None if self._day is None else self._accounts.trading.split_profit(ts)
@@ -138,12 +146,30 @@ class CouncilRoom:
             if isinstance(message, HealthReported) and message.source == SYSTEM_SOURCE:
                 self.health = message
                 self.sequence = max(self.sequence, message.sequence)
-                if self._day is None and not self.wall_clock and len(messages) == 1:
+                if self._is_early and len(messages) == 1:
                     return []  # a market's time has not begun: it is told with the first close
         said: list[Any] = self.service.handle_all(messages)
+        if self._is_early:
+            self._early += _in_force_at_once(messages, said)
         if self.service.policy != before:
             said += self._put_in_force(before, self.service.policy)
         return said
+
+    @property
+    def _is_early(self) -> bool:
+        """Whether a market's time has not begun: what is asked for then has no date."""
+        return self._day is None and not self.wall_clock
+
+    def _dated(self, ts: int) -> list[CouncilCommanded]:
+        """Return what was asked for before the first close, dated with it: its time begins there."""
+        assert self.service is not None  # noqa: S101 - the caller has looked
+        standing = {hold.decision_id for hold in self.service.holds.values()}
+        early, self._early = self._early, []
+        return [
+            replace(command, command_id=command_id_of("dated", command.command_id), ts_event=ts)
+            for command in early
+            if command_id_of("decision", command.command_id) in standing
+        ]
 
     def take(self, event: Event, message: Any, ts: int) -> list[Any]:
         """Take an event of the journal that is not part of a step.
@@ -241,6 +267,7 @@ class CouncilRoom:
             "learned_until": dict(self._learned_until),
             "day": self._day,
             "sequence": self.sequence,
+            "early": [asdict(command) for command in self._early],
             "adviser": None if self._adviser is None else self._adviser.state(),
         }
 
@@ -256,8 +283,16 @@ class CouncilRoom:
         self.health = None if state["health"] is None else HealthReported(**state["health"])
         self._learned_until = {name: int(ts) for name, ts in state["learned_until"].items()}
         self._day, self.sequence = state["day"], int(state["sequence"])
+        self._early = [CouncilCommanded(**command) for command in state.get("early", ())]
         if self._adviser is not None and state.get("adviser") is not None:
             self._adviser.restore(state["adviser"])
+
+
+def _in_force_at_once(messages: Sequence[Any], said: Sequence[Any]) -> list[CouncilCommanded]:
+    """Return the commands that placed a hold without another person."""
+    ruled = any(isinstance(answer, Decision) and answer.officer == "operator" for answer in said)
+    asked = [message for message in messages if isinstance(message, CouncilCommanded)]
+    return [command for command in asked if command.action in PLACING] if ruled else []
 
 
 def plain_health(health: HealthReported) -> dict[str, Any]:

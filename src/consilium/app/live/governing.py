@@ -327,12 +327,12 @@ class Governing(Asked):
             return self._killed
         note = note_of(reason, by, key_id)
         able = "engine" not in self.troubles
-        acted = able and self._carry_out_note(note, HALT_WAIT_S)
+        acted = able and self._carry_out_note(note, HALT_WAIT_S, ready=True)
         self._unnoted = note
         failed = self._leave_note()
         if able and not acted:
-            self._carry_out_note(note)
-        if failed and not able:
+            acted = self._carry_out_note(note, ready=True)
+        if failed and not acted:
             self._unnoted = None
             self.troubles.pop("halt", None)
             raise OutputProblem(
@@ -358,11 +358,16 @@ class Governing(Asked):
         self.troubles.pop("halt", None)
         return ""
 
-    def _carry_out_note(self, note: dict[str, Any], wait_s: float = -1.0) -> bool:
-        """Freeze, once for each note; False if a step was at work for all of the wait."""
+    def _carry_out_note(self, note: dict[str, Any], wait_s: float = -1.0, *, ready: bool = False) -> bool:
+        """Freeze, once for each note; False if a step was at work for all of the wait.
+
+        With ``ready`` also where the journal is replayed meanwhile: whoever ends that looks for the note.
+        """
         if not self._moving.acquire(timeout=wait_s):
             return False
         try:
+            if ready and "engine" in self.troubles:
+                return False
             if self._killed != note["command_id"]:
                 self._killed = str(note["command_id"])
                 self._heard(command_of(note, self.council_now()), "kill")

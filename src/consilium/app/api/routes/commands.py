@@ -19,6 +19,10 @@ from consilium.council.roles import ROLES
 from consilium.domain import CouncilCommanded, InvalidValue, UnknownName, UsageError
 
 routes = router("/api/federation", "federation")
+
+NOTED = "its note is on the disk: the service freezes before it trades again, it is not ready yet"
+"""What a halt answers that comes while the journal is replayed."""
+
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Coroutine[Any, Any, Response]])
 
 
@@ -69,11 +73,12 @@ async def approve(request: Request, approval_id: str, body: bodies.GiveReason) -
 async def freeze(request: Request, body: bodies.GiveReason) -> Response:
     """Stop trading at once; it ends only by review, as every freeze does."""
     caller = caller_of(request)
-    named = await run_in_threadpool(
-        council_of(request).kill, body.reason, caller.person, key_id=caller.key_id
-    )
+    council = council_of(request)
+    named = await run_in_threadpool(council.kill, body.reason, caller.person, key_id=caller.key_id)
+    now = await run_in_threadpool(council.council_status)
+    detail = "FROZEN" if now.get("mode") == "FROZEN" else NOTED
     said = {"success": True, "decision_id": command_id_of("decision", named)}
-    return JsonBytes(as_json({**said, "mode": "EMERGENCY", "detail": "FROZEN"}))
+    return JsonBytes(as_json({**said, "mode": "EMERGENCY", "detail": detail}))
 
 
 @routes.post("/freeze/review", response_model=bodies.Noted, **needs("override"))
