@@ -43,8 +43,8 @@ class Desk:
     def post(self, path: str, body: Any = None, who: dict[str, str] | None = None) -> httpx.Response:
         return self.http.post(f"/api/federation/{path}", headers=self.ann if who is None else who, json=body)
 
-    def tell_the_account(self, sequence: int) -> None:
-        """Publish what the main backend of the seed would: an account that is well."""
+    def tell_the_account(self, sequence: int, **changes: float) -> None:
+        """Publish what the main backend of the seed would: an account that is well but for what is given."""
         payload = {
             "total_equity": 10_000.0,
             "drawdown_pct": 0.0,
@@ -58,7 +58,8 @@ class Desk:
             "winning_days": 0,
             "losing_days": 0,
         }
-        body = {"source": "backend", "sequence": sequence, "ts_event": time.time_ns(), "payload": payload}
+        body = {"source": "backend", "sequence": sequence, "ts_event": time.time_ns()}
+        body["payload"] = payload | changes
         answer = self.http.post("/api/events/portfolio.snapshot_updated", headers=self.reader, json=body)
         assert answer.status_code == 200, answer.text
 
@@ -454,3 +455,13 @@ def test_a_publisher_is_told_what_is_refused(desk: Desk) -> None:
     assert say(5).json()["success"] is True
     assert "sequence must be > 5" in problem(say(4), 409)
     problem(say(6, "SPLENDID"), 422)
+
+
+@pytest.mark.promise("001", "a critical freeze with a margin ratio above 50 % closes positions")
+def test_the_margin_of_a_venue_closes_its_positions_in_a_critical_freeze(desk: Desk) -> None:
+    assert desk.get("policy")["flatten"] is False
+    desk.tell_the_account(2, drawdown_pct=0.11, max_drawdown_pct=0.11, open_positions=2, margin_ratio=0.6)
+    assert desk.get("policy")["flatten"] is True
+    assert desk.get("policy")["detail"] == "FROZEN"
+    (held,) = [hold for hold in desk.get("holds")["holds"] if hold["rule"] == "L1"]
+    assert held["reason"] == "margin ratio 60 % is above 50 % in a critical freeze"

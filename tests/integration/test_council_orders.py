@@ -216,6 +216,27 @@ def test_an_emergency_flattens(ward: Ward, alone: dict[int, list[str]]) -> None:
     assert ward.held == {}
 
 
+@pytest.mark.promise("001", "a critical freeze with a margin ratio above 50 % closes positions")
+def test_a_critical_freeze_near_liquidation_closes_what_is_held(
+    ward: Ward, alone: dict[int, list[str]]
+) -> None:
+    ward.go(before(alone) + 2)
+    held = sorted(ward.held)
+    assert held
+    ward.account(drawdown_pct=0.11, max_drawdown_pct=0.11, margin_ratio=0.5)
+    assert ward.system.council.policy.mode == Mode.FROZEN
+    assert not ward.system.council.policy.flatten, "at the bound itself nothing moves"
+    ward.go()
+    mark = ward.head
+    ward.account(drawdown_pct=0.11, max_drawdown_pct=0.11, margin_ratio=0.51)
+    assert "L1" in ward.rules(after=mark)
+    ward.go(3)
+    sold = ward.said("trading.order_sent", after=mark)
+    assert all(order.reduce_only for order in sold)
+    assert ward.held == {}
+    assert ward.system.council.policy.mode == Mode.FROZEN
+
+
 @pytest.mark.promise("001", "an OVERRIDE keeps a loosening from being carried out")
 def test_a_loosening_in_a_drawdown_is_overridden(ward: Ward) -> None:
     ward.go(2)

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from math import floor
 
-from consilium.domain import Mode, Order, OrderShadowed, Policy, ProfitSplit
+from consilium.domain import Instrument, Mode, Order, OrderShadowed, Policy, ProfitSplit
 from consilium.trading.broker import Happening
 from consilium.trading.causes import FLATTEN, REDUCE, UNPROTECTED
 from consilium.trading.desk import Desk
 from consilium.trading.execution import floor_quantity
+from consilium.trading.margin import margin_ratio
 from consilium.trading.messages import Message
 from consilium.trading.portfolio import CASH_DIGITS, left_over
 from consilium.trading.reductions import reductions
@@ -24,6 +25,7 @@ class PolicyInForce(ServiceState):
 
     strategy: Strategy
     out: list[Message]
+    _instruments: dict[str, Instrument]
 
     def set_policy(self, policy: Policy) -> None:
         """Put a policy in force, at once.
@@ -143,6 +145,12 @@ class PolicyInForce(ServiceState):
         """Positions without a live stop."""
         held = (desk for desk in self._desks.values() if desk.holding is not None)
         return sum(not desk.stance.stop_id for desk in held)
+
+    @property
+    def margin_ratio(self) -> float | None:
+        """Maintenance margin of what is held / equity; 0 on spot, where nothing is borrowed."""
+        books = self.portfolio
+        return margin_ratio(books.holdings.values(), self._instruments, books.equity)
 
     @property
     def engaged(self) -> frozenset[str]:

@@ -146,6 +146,12 @@ class PortfolioSnapshotUpdated(BaseModel):
     locked: Money | None = None
     reserve: Money | None = None
     leverage: Annotated[float, Field(ge=0.0, le=1_000.0)] | None = None
+    margin_ratio: (
+        Annotated[
+            float, Field(ge=0.0, le=1_000.0, description="Maintenance margin / equity; 1 is liquidation.")
+        ]
+        | None
+    ) = None
 
 
 class SystemHealthUpdated(BaseModel):

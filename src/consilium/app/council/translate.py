@@ -23,6 +23,7 @@ _ACCOUNT = {
     "realized_pnl_today": "realized_pnl_today",
     "exposure_pct": "exposure",
     "leverage": "leverage",
+    "margin_ratio": "margin_ratio",
     "open_positions": "positions",
     "win_rate": "win_rate",
     "sharpe_ratio": "sharpe",

@@ -206,7 +206,7 @@ class CouncilRoom:
             realized_pnl_today=told.realized_pnl_today,
             exposure=told.exposure,
             leverage=told.leverage,
-            margin_ratio=0.0,  # nothing is borrowed on spot
+            margin_ratio=trading.margin_ratio,
             positions=len(told.positions),
             unprotected=trading.unprotected,
             win_rate=told.win_rate,

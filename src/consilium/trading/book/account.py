@@ -6,8 +6,9 @@ from consilium.domain import Fill, Instrument, InvalidValue, Position
 from consilium.domain.checks import require_positive
 from consilium.trading.book.execution import BookExecution
 from consilium.trading.book.ladder import BookOrder
-from consilium.trading.book.perpetual import liquidation_price, maintenance
+from consilium.trading.book.perpetual import liquidation_price
 from consilium.trading.execution import floor_quantity
+from consilium.trading.margin import maintenance
 from consilium.trading.portfolio import CASH_DIGITS, left_over
 
 

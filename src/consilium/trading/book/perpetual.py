@@ -48,21 +48,6 @@ class FundingClock:
         return funding.rate, funding.mark
 
 
-def maintenance(instrument: Instrument, value: float) -> tuple[float, float]:
-    """Return maintenance rate and tier amount of a position of a value.
-
-    Examples
-    --------
-    >>> maintenance(Instrument(symbol="X", market="perp", tiers=((0.0, 0.004, 0.0), (5e4, 0.005, 50.0))), 6e4)
-    (0.005, 50.0)
-    """
-    rate, amount = instrument.maintenance, 0.0
-    for notional, tier_rate, tier_amount in instrument.tiers:
-        if value >= notional:
-            rate, amount = tier_rate, tier_amount
-    return rate, amount
-
-
 def liquidation_price(quantity: float, entry: float, margin: float, rate: float, amount: float) -> float:
     """Return the mark at which a position is liquidated, isolated.
 
