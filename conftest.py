@@ -6,8 +6,12 @@ from pathlib import Path
 collect_ignore: list[str] = []
 if find_spec("torch") is None:
     _models = Path(__file__).parent / "src" / "consilium" / "models"
+    _tasks = _models.parent / "federated" / "tasks"
     collect_ignore = [
-        str(path) for path in _models.rglob("*.py") if "layers.network" in path.read_text(encoding="utf-8")
+        str(path)
+        for folder in (_models, _tasks)
+        for path in folder.rglob("*.py")
+        if "layers.network" in path.read_text(encoding="utf-8")
     ]
     collect_ignore.append(str(Path(__file__).parent / "tests" / "loop_cases.py"))
     collect_ignore += [str(_models / "layers" / "network"), str(_models.parent / "training" / "network")]

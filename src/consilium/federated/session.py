@@ -194,21 +194,21 @@ class Terms:
         for name in ("sample_fraction", "owner_cap"):
             require_fraction(name, getattr(self, name))
             require_positive(name, getattr(self, name))
+        if self.buffering is not None and self.buffering.size < self.least_participants:
+            raise InvalidValue(
+                f"size of a buffer must be >= {self.least_participants}, the fewest of a round",
+                self.buffering.size,
+                "raise it, or lower least_participants",
+            )
         self._require_secret()
 
     def _require_secret(self) -> None:
-        if self.mode is Mode.VISIBLE:
-            return
-        asked = {"least_participants": self.least_participants}
-        if self.buffering is not None:
-            asked["size of a buffer"] = self.buffering.size
-        for name, value in asked.items():
-            if value < LEAST_SECRET:
-                raise InvalidValue(
-                    f"{name} must be >= {LEAST_SECRET} in mode {self.mode}",
-                    value,
-                    "ask for more participants: of two, each reads the other's update from the sum",
-                )
+        if self.mode is not Mode.VISIBLE and self.least_participants < LEAST_SECRET:
+            raise InvalidValue(
+                f"least_participants must be >= {LEAST_SECRET} in mode {self.mode}",
+                self.least_participants,
+                "ask for more: of two, each reads the other's update from the sum",
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """Return what JSON can hold."""

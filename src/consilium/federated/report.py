@@ -1,0 +1,111 @@
+"""What is told of a round: what was learned, who took part, who did not and why, and what is promised."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from consilium.federated.rounds import Excluded
+
+NO_PRIVACY = "no noise is added, so no epsilon can be stated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Participation:
+    """How many of whom.
+
+    Parameters
+    ----------
+    registered, eligible, chosen
+        Who joined, who could be chosen, who was.
+    survivors
+        Whose updates count.
+    dropped
+        Chosen, and not among the survivors.
+    attempts
+        Secure sums that were tried.
+    """
+
+    registered: int
+    eligible: int
+    chosen: int
+    survivors: int
+    dropped: int
+    attempts: int
+
+    def as_dict(self) -> dict[str, int]:
+        """Return what JSON can hold."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundReport:
+    """The report of one round.
+
+    Parameters
+    ----------
+    session, number, mode
+        Which round.
+    base_version, version
+        Of the model before and after; the same where the round failed.
+    performance
+        The coordinator's own judgement of the new model, on rows that nobody learned from; None without any.
+    claimed
+        What participants said of themselves, by id: shown, never trusted, and no part of any weight.
+    participation
+        How many of whom.
+    survivors
+        Whose updates count.
+    privacy
+        None: no privacy accounting in this session; ``privacy_note`` says why.
+    next_round_eligibility
+        Who may be chosen for the next round.
+    excluded
+        Without whom the round went on, and why.
+    clip, share_below
+        L2 bound of this round, and the share of survivors within it; None where nobody was asked.
+    clip_enforced
+        Whether the clip was checked, or each participant's own word.
+    weights
+        The public weight table of the round.
+    owners
+        Hash of the owner list.
+    failed
+        Why nothing was learned; empty where something was.
+    threats
+        What is promised and what is not.
+    """
+
+    session: str
+    number: int
+    mode: str
+    base_version: str
+    version: str
+    participation: Participation
+    survivors: tuple[str, ...]
+    excluded: tuple[Excluded, ...]
+    next_round_eligibility: tuple[str, ...]
+    weights: Mapping[str, int]
+    owners: str
+    clip: float
+    clip_enforced: bool
+    threats: tuple[str, ...]
+    share_below: float | None = None
+    performance: Mapping[str, float] | None = None
+    claimed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    privacy: None = None
+    privacy_note: str = NO_PRIVACY
+    failed: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        return plain | {
+            "participation": self.participation.as_dict(),
+            "excluded": [one.as_dict() for one in self.excluded],
+            "survivors": list(self.survivors),
+            "next_round_eligibility": list(self.next_round_eligibility),
+            "weights": dict(self.weights),
+            "threats": list(self.threats),
+            "performance": None if self.performance is None else dict(self.performance),
+            "claimed": {name: dict(said) for name, said in self.claimed.items()},
+        }

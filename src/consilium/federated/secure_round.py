@@ -1,0 +1,194 @@
+"""A round whose updates nobody sees: secure sums, each with fresh keys, until one gives a mean."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilium.domain import InvalidValue
+from consilium.federated.quantising import Scale, dequantise
+from consilium.federated.rounds import (
+    Closed,
+    Excluded,
+    RoundEffect,
+    RoundOutcome,
+    RoundPlan,
+    StartAttempt,
+    Tick,
+)
+
+RELEASE = 6
+"""Phase from which shares may be out: no later attempt of the round may use the same updates."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AttemptDone:
+    """A secure sum was decoded.
+
+    Parameters
+    ----------
+    attempt
+        Which one.
+    total
+        Integer sum of the survivors' vectors, shape (size,).
+    survivors
+        Ids.
+    excluded
+        Reasons by id, of those who were refused or fell silent.
+    claimed
+        What survivors said of themselves.
+    """
+
+    attempt: int
+    total: NDArray[np.int64]
+    survivors: tuple[str, ...]
+    excluded: Mapping[str, str] = field(default_factory=dict)
+    claimed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFailed:
+    """A secure sum ended without a sum.
+
+    Parameters
+    ----------
+    attempt
+        Which one.
+    phase
+        Where it ended, in [0, 6].
+    why
+        In one line.
+    excluded
+        Reasons by id, of those who shall not be in the next one.
+    """
+
+    attempt: int
+    phase: int
+    why: str
+    excluded: Mapping[str, str] = field(default_factory=dict)
+
+
+class SecureRound:
+    """Begins secure sums until one succeeds, attempts run out, or shares may be out.
+
+    Parameters
+    ----------
+    plan
+        What the round is.
+    """
+
+    def __init__(self, plan: RoundPlan) -> None:
+        self.plan = plan
+        self.scale = Scale(clip=plan.clip, clip_int=plan.clip_int)
+        self.attempt = 0
+        self._left = tuple(plan.by_id)
+        self._excluded: dict[str, str] = {}
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is over."""
+        return self._closed
+
+    @property
+    def size(self) -> int:
+        """Numbers of the vector that is summed."""
+        return self.plan.dimension + (1 if self.plan.with_bit else 0)
+
+    def start(self) -> list[RoundEffect]:
+        """Begin the first attempt, or say that there are too few to begin."""
+        return self._next("no attempt was made")
+
+    def handle(self, event: AttemptDone | AttemptFailed | Tick) -> list[RoundEffect]:
+        """Take what happened; return what to do. What belongs to an earlier attempt changes nothing."""
+        if self._closed:
+            return []
+        if isinstance(event, Tick):
+            late = event.now >= self.plan.ts_cut_off
+            return self._fail(f"no sum before the cut-off of round {self.plan.number}") if late else []
+        if event.attempt != self.attempt:
+            return []
+        self._excluded.update((name, why) for name, why in event.excluded.items() if name in self.plan.by_id)
+        if isinstance(event, AttemptDone):
+            return self._finish(event)
+        if event.phase >= RELEASE:
+            return self._fail(f"{event.why}; shares may be out, so the updates are not used again")
+        self._left = tuple(name for name in self._left if name not in self._excluded)
+        return self._next(event.why)
+
+    def _next(self, why: str) -> list[RoundEffect]:
+        plan = self.plan
+        if len(self._left) < plan.least:
+            return self._fail(f"a round needs >= {plan.least} participants; got {len(self._left)}: {why}")
+        if self.attempt >= plan.attempts:
+            return self._fail(f"no sum in {plan.attempts} attempts; the last: {why}")
+        self.attempt += 1
+        return [StartAttempt(attempt=self.attempt, members=self._left, size=self.size)]
+
+    def _finish(self, done: AttemptDone) -> list[RoundEffect]:
+        survivors = tuple(sorted(done.survivors))
+        try:
+            share_below = self._require(done, survivors)
+        except InvalidValue as refused:
+            # The sum is out: whatever is wrong with it, these updates are not summed again.
+            return self._fail(str(refused))
+        for name in self.plan.by_id:
+            if name not in survivors:
+                self._excluded.setdefault(name, f"fell silent in attempt {done.attempt}")
+        whole = sum(self.plan.shares[name] for name in survivors)
+        mean = dequantise(done.total[: self.plan.dimension], self.scale) / whole
+        self._closed = True
+        return [
+            Closed(
+                outcome=RoundOutcome(
+                    plan=self.plan,
+                    mean=mean,
+                    survivors=survivors,
+                    excluded=self._reasons(),
+                    attempts=self.attempt,
+                    share_below=share_below,
+                    claimed={name: done.claimed[name] for name in survivors if name in done.claimed},
+                )
+            )
+        ]
+
+    def _require(self, done: AttemptDone, survivors: tuple[str, ...]) -> float | None:
+        """Refuse what honest participants cannot have summed to; return the share within the clip."""
+        if not survivors or not set(survivors) <= set(self._left):
+            raise InvalidValue(
+                "survivors must have been asked", survivors[:5], "look at the attempt's roster"
+            )
+        if done.total.shape != (self.size,):
+            raise InvalidValue(f"a sum must have shape ({self.size},)", done.total.shape, "sum whole vectors")
+        most = len(survivors) * self.scale.norm_bound(self.plan.dimension)
+        norm = sqrt(float(np.sum(np.square(done.total[: self.plan.dimension], dtype=np.float64))))
+        if norm > most:
+            raise InvalidValue(
+                f"the norm of a sum of {len(survivors)} clipped updates must be <= {most}",
+                f"{norm:.0f}",
+                "somebody did not clip; in a secret sum nobody can say who: ask others, or use mode visible",
+            )
+        if not self.plan.with_bit:
+            return None
+        below = int(done.total[-1])
+        if not 0 <= below <= len(survivors):
+            raise InvalidValue(
+                f"the count of updates within the clip must lie in [0, {len(survivors)}]", below, "ask others"
+            )
+        return below / len(survivors)
+
+    def _fail(self, why: str) -> list[RoundEffect]:
+        self._closed = True
+        return [
+            Closed(
+                outcome=RoundOutcome(
+                    plan=self.plan, excluded=self._reasons(), attempts=self.attempt, failed=why
+                )
+            )
+        ]
+
+    def _reasons(self) -> tuple[Excluded, ...]:
+        return tuple(Excluded(participant=name, reason=why) for name, why in sorted(self._excluded.items()))
