@@ -294,6 +294,34 @@ def unpacked(text: str, width: int) -> Floats:
     return np.frombuffer(base64.b64decode(text), dtype="<f8").astype(np.float64).reshape(-1, width)
 
 
+class MarketMoves:
+    """Mean log return of all symbols from one close to the next."""
+
+    def __init__(self) -> None:
+        self._closes: dict[str, float] = {}
+
+    def warm_up(self, candles: Iterable[Candle]) -> None:
+        """Take in the closes from before the first step."""
+        self._closes |= {candle.symbol: candle.close for candle in candles}
+
+    def close(self, candles: Iterable[Candle]) -> float:
+        """Return how the market moved with these candles; 0 where no symbol was seen before."""
+        moved = []
+        for candle in candles:
+            if candle.symbol in self._closes:
+                moved.append(log(candle.close / self._closes[candle.symbol]))
+            self._closes[candle.symbol] = candle.close
+        return sum(moved) / len(moved) if moved else 0.0
+
+    def state(self) -> dict[str, float]:
+        """Return all that is remembered, as JSON values."""
+        return dict(self._closes)
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Take up what ``state`` returned."""
+        self._closes = dict(state)
+
+
 class Adviser:
     """Brings a forecaster the figures of each close of a service or of a replay.
 
@@ -307,27 +335,18 @@ class Adviser:
         self.forecaster = DrawdownForecaster(
             horizon=max(round(DAY_NS / interval_ns), 1), interval_ns=interval_ns
         )
-        self._closes: dict[str, float] = {}
+        self._moves = MarketMoves()
 
     def warm_up(self, candles: Iterable[Candle]) -> None:
         """Take in the closes from before the first step."""
-        self._closes |= {candle.symbol: candle.close for candle in candles}
+        self._moves.warm_up(candles)
 
     def close(
         self, ts: int, candles: Iterable[Candle], *, nav: float, drawdown: float, exposure: float
     ) -> Advice:
         """Return the advice of one close, from its candles and the account."""
-        moved = []
-        for candle in candles:
-            if candle.symbol in self._closes:
-                moved.append(log(candle.close / self._closes[candle.symbol]))
-            self._closes[candle.symbol] = candle.close
         return self.forecaster.update(
-            ts,
-            nav=nav,
-            drawdown=drawdown,
-            exposure=exposure,
-            market=sum(moved) / len(moved) if moved else 0.0,
+            ts, nav=nav, drawdown=drawdown, exposure=exposure, market=self._moves.close(candles)
         )
 
     def shown(self) -> dict[str, Any]:
@@ -342,11 +361,11 @@ class Adviser:
 
     def state(self) -> dict[str, Any]:
         """Return all that is remembered, as JSON values."""
-        return {"closes": dict(self._closes), "forecaster": self.forecaster.state()}
+        return {"closes": self._moves.state(), "forecaster": self.forecaster.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up what ``state`` returned."""
-        self._closes = dict(state["closes"])
+        self._moves.restore(state["closes"])
         self.forecaster.restore(state["forecaster"])
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from consilium.app.council.making import make_council
 from consilium.app.council_replay.history import Close, History
 from consilium.app.live.account import Accounts
 from consilium.app.live.council_room import CouncilRoom
@@ -194,10 +193,7 @@ class Theatre:
         )
         self.accounts = Accounts(settings, symbols, history.interval_ns, spaced, horizon=history.horizon)
         self._shares = _Shares()
-        self.room = CouncilRoom(settings, self.terms, self.accounts, lambda: self._shares)
-        if self.room.service is not None and without:
-            self.room.service = make_council(settings, without)
-            self.accounts.trading.set_policy(self.room.service.policy)
+        self.room = CouncilRoom(settings, self.terms, self.accounts, lambda: self._shares, without)
         self.reviewers = None if review_hours is None else Reviewers(review_hours)
         self._began: frozenset[str] = frozenset()
 

@@ -20,13 +20,18 @@ from consilium.ensemble import Gates, make_gates
 from consilium.models.runtime import Runtime
 from consilium.training.labels import LabelSpec
 
-STATE_VERSION = 3
+STATE_VERSION = 4
 NOBODY = PoolChanged(models={}, missing={}, label={}, means={}, ts_event=0)
 """The pool before anything was said of it."""
 
 
 class Room(Protocol):
     """The ensemble as the pipeline sees it: `EnsembleEngine`."""
+
+    @property
+    def configured(self) -> Mapping[str, float]:
+        """Share of each model as the settings give it."""
+        ...
 
     def handle(self, message: Any) -> Iterable[Any]:
         """Take a message; return what follows from it."""
