@@ -27,10 +27,10 @@ def fall(reports: Sequence[AccountReported], now: int, window: int) -> float:
 
 
 def fall_of_marks(reports: Sequence[AccountReported], now: int, window: int) -> float:
-    """As `fall`; the nav that stood when the window began counts too."""
-    before = [r for r in reports if r.ts_event < now - window]
-    first = before[-1].ts_event if before else now - window
-    return fall(reports, now, max(window, now - first))
+    """As `fall`; every nav counts that stood at any time of the window, until the next one was told."""
+    ends = [*(r.ts_event for r in reports[1:]), now + 1]
+    stood = [nav_of(r) for r, end in zip(reports, ends, strict=True) if end > now - window]
+    return max(0.0, 1.0 - stood[-1] / max(stood))
 
 
 def daily_loss(reports: Sequence[AccountReported], now: int) -> Figure:
@@ -46,11 +46,13 @@ def daily_loss(reports: Sequence[AccountReported], now: int) -> Figure:
     return Missing.UNKNOWN
 
 
-def lateness(accounts: Mapping[str, AccountReported], now: int) -> tuple[bool, bool]:
-    """Return (late, lost): a source silent beyond max(60 s, 2 intervals), beyond max(300 s, 5 intervals)."""
-    late = lost = not accounts
-    for report in accounts.values():
-        age = now - report.ts_event
-        late = late or age > max(60 * SECOND, 2 * report.interval_ns)
-        lost = lost or age > max(300 * SECOND, 5 * report.interval_ns)
-    return late, lost
+def lateness(accounts: Mapping[str, AccountReported], health: Sequence[int], now: int) -> tuple[bool, bool]:
+    """Return (late, lost): a source silent beyond max(60 s, 2 intervals), beyond max(300 s, 5 intervals).
+
+    Intervals are a day at most; health has that of the slowest account.
+    """
+    slowest = max(report.interval_ns for report in accounts.values())
+    waits = [(now - report.ts_event, report.interval_ns) for report in accounts.values()]
+    waits += [(now - ts, slowest) for ts in health]
+    late = any(age > max(60 * SECOND, 2 * min(every, DAY)) for age, every in waits)
+    return late, any(age > max(300 * SECOND, 5 * min(every, DAY)) for age, every in waits)

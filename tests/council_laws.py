@@ -93,6 +93,8 @@ class Laws:
     """Ids that conflicts name in place of a decision: what these would tighten stands too."""
     last: Briefing | None = None
     reviewed: dict[str, set[str]] = field(default_factory=dict)
+    blind: bool = False
+    """Whether something required has been unknown for longer than it may."""
     r2_held: bool = False
     reduced_by_review: bool = False
 
@@ -127,13 +129,16 @@ class Laws:
     def _remember(self, now: Briefing) -> None:
         conditions = {rule: test(now) for rule, (test, _) in RELEASES.items()}
         conditions["flat"] = now.portfolio.positions == 0
-        conditions["U1"] = not oracle.may_unfreeze(now, self.last, self.floor)
+        unknown = self.since.setdefault("unknown", now.ts_event) if oracle.unknown(now) else now.ts_event
+        self.blind = now.ts_event - unknown > now.lost_after_ns
+        conditions["unknown"] = oracle.unknown(now)
+        conditions["U1"] = not oracle.may_unfreeze(now, self.last, self.floor, blind=self.blind)
         for name, holds in conditions.items():
             if not holds:
                 self.since.pop(name, None)
             else:
                 self.since.setdefault(name, now.ts_event)
-        true = oracle.freezes(now, self.last, self.floor)
+        true = oracle.freezes(now, self.last, self.floor, blind=self.blind)
         for rule in true - self.true:
             self.triggered[rule] = now.ts_event
         self.true = true
@@ -169,7 +174,7 @@ class Laws:
         split = (policy.profit_lock, policy.reinvest, policy.reserve_buffer)
         total = sum(Decimal(repr(part)) for part in split)
         _law("I11 the split sums to 1", total == 1, total)
-        limit = oracle.most(now, self.last, self.floor, ceo=after.roles["ceo"])
+        limit = oracle.most(now, self.last, self.floor, ceo=after.roles["ceo"], blind=self.blind)
         late = now.portfolio.late or not now.system or not now.ess
         _law("I5 unknown means at least paused", not (late and policy.entry), policy, now)
         if not self._waived("mode", now):
@@ -234,7 +239,7 @@ class Laws:
         stay = {
             h.rule: h for h in after.holds.values() if h.owner == "supervisor" and h.rule in oracle.FREEZES
         }
-        true = oracle.freezes(now, self.last, self.floor)
+        true = oracle.freezes(now, self.last, self.floor, blind=self.blind)
         _law("a true trigger freezes", true <= set(stay) or after.policy.mode == "FROZEN", true, stay)
         _law(
             "only a true trigger freezes", set(stay) - set(held) <= true | {"F0"}, set(stay) - set(held), true
@@ -243,7 +248,7 @@ class Laws:
         if not lifted:
             return
         _law("U1 lifts all or nothing", not stay, lifted, stay)
-        missing = oracle.may_unfreeze(now, self.last, self.floor)
+        missing = oracle.may_unfreeze(now, self.last, self.floor, blind=self.blind)
         _law("I4 U1 lifts only when all is well", not missing, missing)
         calm = now.ts_event - self.since.get("U1", now.ts_event)
         _law("I4 U1 lifts after 15 calm minutes", calm >= 15 * MINUTE, calm / MINUTE)

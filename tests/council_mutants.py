@@ -18,6 +18,7 @@ from consilium.council import (
     service,
     sitting,
     standing,
+    windows,
 )
 from consilium.council.roles import ceo, cio, cro, supervisor
 from consilium.council.timers import MINUTE
@@ -143,6 +144,45 @@ def _(patch: Patch) -> None:
 @mutant("a replay is heard")
 def _(patch: Patch) -> None:
     patch.setattr(facts.Facts, "_last", lambda *_: None)
+
+
+@mutant("a command may be given twice")
+def _(patch: Patch) -> None:
+    patch.setattr(permissions, "is_halt", lambda _: True)
+
+
+@mutant("what is unknown for long freezes nothing")
+def _(patch: Patch) -> None:
+    patch.setattr(supervisor, "unknown_parts", lambda _: ())
+
+
+@mutant("a loss over a gap is not seen")
+def _(patch: Patch) -> None:
+    value = windows.InForce.value
+
+    def blind(self: windows.InForce, now: int) -> float | None:
+        lone = len(self._entries) < 2 or self._entries[-2][0] <= now - self._span_ns
+        return self._entries[-1][1] if lone else value(self, now)
+
+    add = windows.InForce.add
+
+    def adding(self: windows.InForce, ts: int, worth: float) -> None:
+        if self._entries and self._entries[-1][0] < ts - self._span_ns:
+            self._entries.clear()
+        add(self, ts, worth)
+
+    patch.setattr(windows.InForce, "value", blind)
+    patch.setattr(windows.InForce, "add", adding)
+
+
+@mutant("every source is waited for as long as the slowest")
+def _(patch: Patch) -> None:
+    bounds_of = facts.Facts.bounds_of
+    patch.setattr(
+        facts.Facts,
+        "bounds_of",
+        lambda self, _="": max(bounds_of(self, name) for name in ("", *self.accounts)),
+    )
 
 
 @mutant("a report from the future is heard")

@@ -59,7 +59,11 @@ def f3(now: Briefing, before: Briefing | None = None) -> bool:
     """A losing close that makes, or keeps, a run of five or more; a run that stands still is none."""
     of = now.portfolio.consecutive_losses
     was = Missing.INSUFFICIENT if before is None else before.portfolio.consecutive_losses
-    return counted(of, 5) and (isinstance(was, Missing) or above(of, was))
+    if before is not None and not isinstance(before.portfolio.long_losses, Missing):
+        made_again = above(now.portfolio.long_losses, before.portfolio.long_losses)
+    else:
+        made_again = False
+    return counted(of, 5) and (isinstance(was, Missing) or above(of, was) or made_again)
 
 
 def f4(now: Briefing, floor: float = 1000.0) -> bool:
@@ -72,22 +76,35 @@ def f5(now: Briefing) -> bool:
     return now.ess == "CRITICAL" or now.system == "EMERGENCY"
 
 
-def f6(now: Briefing) -> bool:
-    """Nothing known for long with open positions, or a journal or reconciliation that failed."""
-    return bool(now.faults) or (now.portfolio.lost and above(now.portfolio.positions, 0))
+def unknown(now: Briefing) -> bool:
+    """Equity, NAV, positions, exposure, drawdown, health or ess are unknown."""
+    of = now.portfolio
+    figures = (of.equity, of.nav, of.positions, of.exposure, of.drawdown)
+    return Missing.UNKNOWN in figures or not now.system or not now.ess
 
 
-def freezes(now: Briefing, before: Briefing | None, floor: float = 1000.0) -> set[str]:
-    """Return the rows of freezes whose trigger is true."""
-    truth = (f1(now, before), f2(now), f3(now, before), f4(now, floor), f5(now), f6(now))
+def f6(now: Briefing, *, blind: bool = False) -> bool:
+    """Nothing known for long, or not all, with open positions; or a journal or reconciliation that failed."""
+    positions = now.portfolio.positions
+    exposed = above(positions, 0) or (positions is Missing.UNKNOWN and now.accounts > 0)
+    return bool(now.faults) or ((now.portfolio.lost or blind) and exposed)
+
+
+def freezes(
+    now: Briefing, before: Briefing | None, floor: float = 1000.0, *, blind: bool = False
+) -> set[str]:
+    """Return the rows of freezes whose trigger is true; blind is who has not known all for too long."""
+    truth = (f1(now, before), f2(now), f3(now, before), f4(now, floor), f5(now), f6(now, blind=blind))
     return {rule for rule, true in zip(FREEZES[1:], truth, strict=True) if true}
 
 
-def may_unfreeze(now: Briefing, before: Briefing | None, floor: float = 1000.0) -> list[str]:
+def may_unfreeze(
+    now: Briefing, before: Briefing | None, floor: float = 1000.0, *, blind: bool = False
+) -> list[str]:
     """Return what of U1's conditions, dwell and reviews apart, is not fulfilled now."""
     of = now.portfolio
     flat = of.positions == 0
-    missing = sorted(freezes(now, before or now, floor))
+    missing = sorted(freezes(now, before or now, floor, blind=blind))
     if not (flat or of.unprotected == 0):
         missing.append("positions without a stop")
     if not (isinstance(of.loss_15m, float | int) and of.loss_15m <= 0.001):
@@ -246,10 +263,12 @@ class Most:
     symbols: int | None
 
 
-def most(now: Briefing, before: Briefing | None, floor: float = 1000.0, *, ceo: bool = True) -> Most:
+def most(
+    now: Briefing, before: Briefing | None, floor: float = 1000.0, *, ceo: bool = True, blind: bool = False
+) -> Most:
     """Return the loosest policy that figures alone permit; holds from before may be tighter."""
     modes = ["LIVE"]
-    modes += ["FROZEN"] * bool(freezes(now, before, floor))
+    modes += ["FROZEN"] * bool(freezes(now, before, floor, blind=blind))
     modes += ["EMERGENCY"] * (ceo and m1(now))
     modes += ["PAUSED"] * ((ceo and m2(now)) or now.portfolio.late or not now.system or not now.ess)
     modes += ["SHADOW"] * (ceo and m3(now))

@@ -59,6 +59,10 @@ class World:
         self.heard: list[Any] = []
         self.told: list[Output] = []
         self.numbers: dict[str, int] = {}
+        self.commanded: list[CouncilCommanded] = []
+        """What was carried out."""
+        self.health_at: dict[str, int] = {}
+        """When each source of health was heard last."""
         self.seen = Seen.of(self.council)
 
     # --- hearing ------------------------------------------------------------------------------------------
@@ -133,10 +137,14 @@ class World:
         of, now = self.council.briefing.portfolio, self.council.briefing.ts_event
         loss = of.daily_loss
         spoken = [one.accepted for one in self.sources.values() if one.accepted]
+        if self.health_at:
+            told = {one.name: one.accepted[-1] for one in self.sources.values() if one.accepted}
+            late = history.lateness(told, list(self.health_at.values()), now)
+            _law("late and lost by source", (of.late, of.lost) == late, late, of)
         for name, figure, low, high, window in (
             ("drawdown", of.drawdown, history.drawdown, history.drawdown, 30 * DAY),
-            ("ess loss", of.ess_loss, history.fall, history.fall_of_marks, DAY),
-            ("loss of 15 minutes", of.loss_15m, history.fall, history.fall_of_marks, 15 * MINUTE),
+            ("ess loss", of.ess_loss, history.fall_of_marks, history.fall_of_marks, DAY),
+            ("loss of 15 minutes", of.loss_15m, history.fall_of_marks, history.fall_of_marks, 15 * MINUTE),
         ):
             if isinstance(figure, Missing):
                 continue
@@ -151,9 +159,12 @@ class World:
 
     def health(self, status: str = "HEALTHY", source: str = "system", **more: Any) -> list[Output]:
         sequence = self.number(f"health:{source}")
-        return self.hear(
+        outputs = self.hear(
             HealthReported(source=source, sequence=sequence, ts_event=self.now, system_status=status, **more)
         )
+        if not any(isinstance(said, ReportRefused) for said in outputs):
+            self.health_at[source] = self.now
+        return outputs
 
     def model(self, model: str, sharpe: float | None, win_rate: float | None, days: int, age: float) -> None:
         self.hear(
@@ -215,6 +226,8 @@ class World:
             self.laws.waived, self.laws.reviewed = waived, reviewed
         elif action == "approve" and approval is not None:
             _law("a second person approves", approval.person != person, approval, person)
+        if not refused:
+            self.commanded.append(message)
         new = set(self.council.approvals) - waiting
         _law("an approval waits without effect", not new or not self._moved(outputs), outputs)
         return outputs
@@ -265,6 +278,13 @@ class World:
             if one.said:
                 self.refuse(one.said[-1 - back % len(one.said)], "a replay")
                 return
+
+    def command_again(self, back: int) -> None:
+        """Give a command again that was carried out; a halt alone acts again."""
+        if self.commanded:
+            one = self.commanded[-1 - back % len(self.commanded)]
+            if one.payload.get("mode") != "FROZEN":
+                self.refuse(one, "a command given twice")
 
     def from_the_future(self, seconds: float) -> None:
         one = self.sources["paper"]

@@ -214,6 +214,10 @@ class CouncilMachine(RuleBasedStateMachine):
     def replays(self, back: int) -> None:
         self.world.replay(back)
 
+    @rule(back=st.integers(0, 50))
+    def commands_come_again(self, back: int) -> None:
+        self.world.command_again(back)
+
     @rule(seconds=st.sampled_from((0.001, 1.0, 3600.0, 1e6)))
     def future(self, seconds: float) -> None:
         self.world.from_the_future(seconds)

@@ -377,16 +377,6 @@ def test_a_decision_is_explained_by_its_figures_its_holds_and_what_releases_them
         service.explain("nothing")
 
 
-def test_the_clock_is_due_at_the_next_end_of_a_hold_and_within_a_minute() -> None:
-    until = START + 10 * SECOND_NS
-    ceo = Says(proposes("MODE_CHANGE", {"mode": "SHADOW"}, hold("ceo", "X1", "mode", "SHADOW", until)))
-    service = council(ceo)
-    assert service.due_at == START + MINUTE_NS
-    service.handle_all((health(), account()))
-    assert service.due_at == until
-    assert CouncilService().due_at is None
-
-
 def test_status_counts_and_says_what_is_unknown() -> None:
     service = council()
     service.handle(health())

@@ -323,16 +323,6 @@ def test_u1_tells_the_mode_that_others_still_hold() -> None:
     assert desk.see(5 * HOUR)[0].payload["mode"] == "PAUSED"
 
 
-def test_the_supervisor_says_when_the_clock_alone_would_end_a_freeze() -> None:
-    desk = freeze("F1")
-    desk.see(MINUTE, **BACK["F1"], reviews={"freeze": ("ann", "bob")})
-    ruling = Supervisor().evaluate(desk.briefing(), desk.memory)
-    assert ruling.due_at == desk.now + 15 * MINUTE
-    desk.see(20 * MINUTE)
-    ruling = Supervisor().evaluate(desk.briefing(), desk.memory)
-    assert ruling.due_at == MIDDAY + 121 * MINUTE
-
-
 # V1
 
 

@@ -27,7 +27,6 @@ def test_a_condition_that_breaks_begins_anew() -> None:
 def test_a_time_is_over_at_its_end_and_not_where_the_clock_went_back(now: int, held: bool) -> None:
     timers = Timers({"since": {"late": 100}}, now)
     assert timers.held("late", True, 50) is held
-    assert timers.due_at == (None if held else 150)
 
 
 def test_the_memory_given_is_left_as_it_was_and_is_plain() -> None:
@@ -40,11 +39,3 @@ def test_the_memory_given_is_left_as_it_was_and_is_plain() -> None:
     assert memory == {"since": {"late": 100}, "own": 1}
     assert json.loads(json.dumps(timers.memory)) == {"since": {"lost": 200}, "other": [1, 2]}
     assert timers.recall("own", 7) == 7
-
-
-def test_the_next_due_time_is_the_least() -> None:
-    timers = Timers({}, 0)
-    assert not timers.reached(30)
-    assert not timers.reached(20)
-    assert timers.reached(0)
-    assert timers.due_at == 20

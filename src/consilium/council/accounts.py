@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from consilium.council.windows import Extreme, RecentHigh
+from consilium.council.windows import Extreme, InForce
 from consilium.domain import AccountReported
 from consilium.domain.time import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 
 PEAK_DAYS = 30
 RECENT_MINUTES = 15
+LONG_RUN = 5
+"""Losing closes in a row that are too many."""
 RATIO_DIGITS = 12
 """Of computed ratios, so that 9,500 of 10,000 is a loss of 5 %, and not a last bit more."""
 _BELIEVED = ("exposure", "leverage", "margin_ratio", "positions", "unprotected", "profit")
@@ -33,13 +35,15 @@ class Account:
         self.report = report
         self.peak = _peak()
         self.deepest = _peak()
-        self.shallowest = Extreme(span_ns=DAY_NS, bucket_ns=MINUTE_NS, highest=False)
-        self.high = Extreme(span_ns=DAY_NS, bucket_ns=MINUTE_NS)
-        self.recent = RecentHigh(span_ns=RECENT_MINUTES * MINUTE_NS, bucket_ns=15 * SECOND_NS)
+        self.shallowest = InForce(span_ns=DAY_NS, bucket_ns=MINUTE_NS, highest=False)
+        self.high = InForce(span_ns=DAY_NS, bucket_ns=MINUTE_NS)
+        self.recent = InForce(span_ns=RECENT_MINUTES * MINUTE_NS, bucket_ns=15 * SECOND_NS)
         self.rebased: tuple[Extreme, Extreme] | None = None
         self.rebased_at = 0
         self.day = -1
         self.day_open: float | None = None
+        self.run, self.long_losses = 0, 0
+        self.closes: int | None = None
         self.hear(report)
 
     @property
@@ -56,6 +60,7 @@ class Account:
         elif day > self.day:
             self.day, self.day_open = day, self.nav
         self.report = report
+        self._count_losses()
         nav = self.nav
         for window in (self.peak, self.high, self.recent):
             window.add(ts, nav)
@@ -70,6 +75,16 @@ class Account:
             # A source's own drawdown may be from any peak: where it is given, the rebase stands for good.
             if report.drawdown is None and ts - self.rebased_at > 2 * PEAK_DAYS * DAY_NS:
                 self.rebased = None
+
+    def _count_losses(self) -> None:
+        """Count the losing closes since the last report that made, or prolonged, a run of five or more."""
+        run, told = self.report.consecutive_losses, self.report.losing_closes
+        if run is None:
+            return
+        lost = run - self.run if told is None or self.closes is None else told - self.closes
+        self.run, self.closes = run, told
+        if run >= LONG_RUN:
+            self.long_losses += max(0, min(lost, run - LONG_RUN + 1))
 
     def rebase(self, now: int) -> None:
         """Measure drawdowns anew from here, beside those that go on."""
@@ -102,6 +117,7 @@ class Account:
             "daily_loss": self._daily_loss(now),
             "ess_loss": _below(nav, self.high.value(now)),
             "loss_15m": _below(nav, self.recent.value(now)),
+            "long_losses": float(self.long_losses),
             "reserve": round(report.reserve / report.equity, RATIO_DIGITS) if report.equity > 0 else None,
         }
         if self.rebased is not None:
@@ -138,6 +154,7 @@ class Account:
             "rebased_at": self.rebased_at,
             "day": self.day,
             "day_open": self.day_open,
+            "losses": [self.run, self.closes, self.long_losses],
         }
 
     @classmethod
@@ -151,6 +168,7 @@ class Account:
             for window, saved in zip(account.rebased, state["rebased"], strict=True):
                 window.restore(saved)
         account.rebased_at = int(state["rebased_at"])
+        account.run, account.closes, account.long_losses = state["losses"]
         account.day, account.day_open = int(state["day"]), state["day_open"]
         return account
 

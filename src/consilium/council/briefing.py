@@ -16,6 +16,7 @@ ESS_ORDER = ("NOMINAL", "CAUTION", "WARNING", "CRITICAL")
 REQUIRED = ("equity", "nav", "positions", "exposure", "drawdown")
 """Figures without which nobody trades."""
 _LESS_IS_WORSE = frozenset(("equity", "nav", "win_rate", "sharpe", "winning_days", "reserve", "profit"))
+_SUMMED = frozenset(("long_losses",))
 _KEPT_WHEN_SILENT = ("positions", "unprotected")
 _FACTS = attrgetter(*(name for name in AccountFigures.__dataclass_fields__ if name != "age_s"))
 _POLICY = attrgetter(*Policy.__dataclass_fields__)
@@ -27,12 +28,10 @@ def account_figures(facts: Facts, now: int, started_at: int, *, frozen: bool = F
     Where every account is late nothing is known but the positions that were open last. While anything is
     frozen the fall of a retired account counts on: who retires it ends no freeze; a rebase may.
     """
-    late_s, lost_s = facts.bounds_s()
-    age_s = max(0.0, (now - facts.oldest(started_at)) / SECOND_NS)
+    ages = list(facts.ages(now, started_at))
     worst: dict[str, Figure] = {}
-    newest = max((account.report.ts_event for account in facts.accounts.values()), default=None)
-    if newest is not None:
-        known = newest >= now - late_s * SECOND_NS
+    if facts.accounts:
+        known = any(age <= late for age, late, _ in ages[: len(facts.accounts)])
         for source, account in facts.accounts.items():
             trusted = is_trusted(source, facts.trusted)
             for name, told in account.figures(now).items():
@@ -45,12 +44,19 @@ def account_figures(facts: Facts, now: int, started_at: int, *, frozen: bool = F
             fallen = account.figures(now)["drawdown_rebased"]
             if fallen is not None:
                 worst["drawdown_rebased"] = _worse("drawdown_rebased", worst["drawdown_rebased"], fallen)
-    return AccountFigures(**worst, age_s=age_s, late=age_s > late_s, lost=age_s > lost_s)
+    return AccountFigures(
+        **worst,
+        age_s=max(0, *(age for age, _, _ in ages)) / SECOND_NS,
+        late=any(age > late for age, late, _ in ages),
+        lost=any(age > lost for age, _, lost in ages),
+    )
 
 
 def _worse(name: str, first: Figure | None, second: float) -> float:
     if not isinstance(first, int | float):
         return second
+    if name in _SUMMED:
+        return first + second
     return min(first, second) if name in _LESS_IS_WORSE else max(first, second)
 
 

@@ -135,6 +135,8 @@ class Chamber:
             floor_usd=self._rules.floor_usd,
             disabled_rules=self._rules.disabled_rules,
             fresh_since=facts.fresh_since,
+            accounts=len(facts.accounts),
+            lost_after_ns=facts.bounds_of()[1],
         )
 
     def sit(self, at: int, stamp: Stamp, placed: list[str]) -> list[Answer]:

@@ -44,6 +44,8 @@ from consilium.domain.time import DAY_NS, MINUTE_NS, SECOND_NS
 __all__ = ["Operators", "PermissionRefused"]
 
 REBASE_PERSONS = 2
+DONE_KEPT = 512
+"""Commands that are known again where they come a second time."""
 RISK = DecisionKind.RISK_ADJUSTMENT.value
 FREEZE_MINUTES = 120
 MANUAL_FREEZE = "F0"
@@ -55,6 +57,12 @@ class Operators(Permissions):
 
     def carry_out(self, command: CouncilCommanded, briefing: Briefing, stamp: Stamp) -> list[Motion]:
         """Do what a checked command asks; return the decisions that come of it."""
+        try:
+            return self._carried_out(command, briefing, stamp)
+        finally:
+            self._note(command)
+
+    def _carried_out(self, command: CouncilCommanded, briefing: Briefing, stamp: Stamp) -> list[Motion]:
         now, payload = briefing.ts_event, command.payload
         if command.action == "role":
             self._switch(payload, now)
@@ -73,6 +81,14 @@ class Operators(Permissions):
         elif command.action != "acknowledge":
             return self._ask(command, briefing, stamp)
         return []
+
+    def _note(self, command: CouncilCommanded) -> None:
+        """Remember that a command was carried out."""
+        self.done.pop(command.command_id, None)
+        self.done[command.command_id] = None
+        for name in list(self.done)[:-DONE_KEPT]:
+            del self.done[name]
+        self._standing.changed = True
 
     def expire(self, now: int) -> None:
         """Drop approvals that nobody gave in time, and hear officers again whose time off is over."""
@@ -273,8 +289,10 @@ class Operators(Permissions):
         stamp: Stamp,
         expires_at: int | None = None,
     ) -> Decision:
+        again = command.command_id in self.done  # a halt is carried out as often as it is asked for
+        name = f"{command.command_id}#{stamp.serial}" if again else command.command_id
         return Decision(
-            decision_id=command_id_of("decision", command.command_id),
+            decision_id=command_id_of("decision", name),
             ts_event=briefing.ts_event,
             officer="operator",
             kind=kind,
@@ -294,6 +312,7 @@ class Operators(Permissions):
             "approvals": [self.approvals[name].state() for name in sorted(self.approvals)],
             "reviews": self.reviews.state(),
             "disabled": dict(sorted(self.disabled.items())),
+            "done": list(self.done),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -304,6 +323,7 @@ class Operators(Permissions):
         }
         self.reviews.restore(state["reviews"])
         self.disabled = {name: int(until) for name, until in state["disabled"].items()}
+        self.done = dict.fromkeys(state["done"])
 
 
 def _length(payload: Mapping[str, Any]) -> int:

@@ -22,6 +22,8 @@ from consilium.domain import (
 from consilium.domain.checks import finite
 from consilium.domain.time import DAY_NS, SECOND_NS
 
+LONGEST_INTERVAL_NS = DAY_NS
+"""No source is waited for as if it spoke more rarely than daily."""
 MOST_SOURCES = 32
 """Outside sources at a time, of which each may have a hold, an alert and a place in the state."""
 MOST_MODELS = 64
@@ -43,6 +45,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "win_rate": (0.0, 1.0),
     "sharpe": (-float("inf"), float("inf")),
     "consecutive_losses": (0.0, float("inf")),
+    "losing_closes": (0.0, float("inf")),
     "winning_days": (0.0, float("inf")),
     "losing_days": (0.0, float("inf")),
     "locked": (0.0, float("inf")),
@@ -67,6 +70,14 @@ def out_of_range(report: object, names: Iterable[str]) -> str:
     return ""
 
 
+def too_early(ts_event: int, received_at: int, rules: CouncilRules) -> str:
+    """Say how far ahead of its coming a message is dated; empty where it is not, or where nobody says."""
+    ahead = (ts_event - received_at) / SECOND_NS
+    if not received_at or ahead <= rules.future_s:
+        return ""
+    return f"it lies {ahead:.1f} s in the future; the bound is {rules.future_s:g} s"
+
+
 _ACCOUNT_FIELDS = tuple(name for name in _RANGES if name in AccountReported.__dataclass_fields__)
 _MODEL_FIELDS = tuple(name for name in _RANGES if name in ModelReported.__dataclass_fields__)
 
@@ -82,6 +93,7 @@ class Facts:
         self.health: dict[str, HealthReported] = {}
         self.models: dict[tuple[str, str], ModelReported] = {}
         self.volumes: dict[str, float] = {}
+        self.volumes_at = 0
         self.resting: dict[str, Account] = {}
         """Accounts of retired sources: one that speaks again goes on from its old peak."""
         self.performance: dict[str, ModelFigures] | None = None
@@ -95,10 +107,12 @@ class Facts:
         """Say why a report changes nothing; empty if it does."""
         if isinstance(report, VolumesReported):
             bad = [name for name, value in report.volumes.items() if not (finite(value) and value >= 0)]
-            return f"volume of {bad[0]} must be finite and >= 0" if bad else ""
-        if report.received_at and report.ts_event > report.received_at + self._rules.future_s * SECOND_NS:
-            ahead = (report.ts_event - report.received_at) / SECOND_NS
-            return f"it lies {ahead:.1f} s in the future; the bound is {self._rules.future_s:g} s"
+            if bad:
+                return f"volume of {bad[0]} must be finite and >= 0"
+            return "it is older than the volumes heard last" if report.ts_event < self.volumes_at else ""
+        ahead = too_early(report.ts_event, report.received_at, self._rules)
+        if ahead:
+            return ahead
         crowded = self._crowded(report)
         if crowded:
             return crowded
@@ -155,6 +169,7 @@ class Facts:
         self._note_gap(report)
         if isinstance(report, VolumesReported):
             self.volumes = {name: float(report.volumes[name]) for name in sorted(report.volumes)}
+            self.volumes_at = report.ts_event
         elif isinstance(report, HealthReported):
             self.health[report.source] = report
         elif isinstance(report, ModelReported):
@@ -171,9 +186,9 @@ class Facts:
     def _note_gap(self, report: Report | VolumesReported) -> None:
         """Note where a required source had been silent for too long before this report."""
         if isinstance(report, AccountReported | HealthReported) and (self.accounts or self.health):
-            late_s, _ = self.bounds_s()
-            if report.ts_event - self.oldest(report.ts_event) > late_s * SECOND_NS:
-                self.fresh_since = report.ts_event
+            now = report.ts_event
+            if any(age > late for age, late, _ in self.ages(now, now)):
+                self.fresh_since = now
 
     def last_heard(self, source: str) -> int:
         """Return when a source last spoke of anything.
@@ -221,25 +236,29 @@ class Facts:
             account.rebase(now)
 
     def interval_of(self, source: str) -> int:
-        """Return how often a source gives its account; 0 where it gives none, or does not say."""
+        """Return how often a source gives its account, in ns, at most daily; 0 where it does not say."""
         account = self.accounts.get(source)
-        return 0 if account is None else account.report.interval_ns
+        return 0 if account is None else min(account.report.interval_ns, LONGEST_INTERVAL_NS)
 
-    @property
-    def interval_s(self) -> float:
-        """Interval of the slowest account; 0 if none says it."""
-        return max((a.report.interval_ns for a in self.accounts.values()), default=0) / SECOND_NS
+    def bounds_of(self, source: str = "") -> tuple[int, int]:
+        """Return the ages in ns beyond which a source is late, and lost; by default one without interval.
 
-    def bounds_s(self) -> tuple[float, float]:
-        """Return the ages in seconds beyond which a source is late, and lost."""
-        interval = self.interval_s
-        return max(self._rules.late_s, 2 * interval), max(self._rules.lost_s, 5 * interval)
+        That one may take as long as the desk's own slowest account; what an outside source says of its own
+        interval counts for nobody else.
+        """
+        own = (name for name in self.accounts if not name.startswith(OUTSIDE))
+        interval = self.interval_of(source) or max(map(self.interval_of, own), default=0)
+        late, lost = (int(seconds * SECOND_NS) for seconds in (self._rules.late_s, self._rules.lost_s))
+        return max(late, 2 * interval), max(lost, 5 * interval)
 
-    def oldest(self, started_at: int) -> int:
-        """Return when the most silent of the required sources spoke; the start where none has."""
-        accounts = [account.report.ts_event for account in self.accounts.values()]
-        health = [report.ts_event for report in self.health.values()]
-        return min([*accounts, *health, *([] if accounts and health else [started_at])])
+    def ages(self, now: int, started_at: int) -> Iterable[tuple[int, int, int]]:
+        """Yield of each required source its age, and when it is late, and lost."""
+        for name, account in self.accounts.items():
+            yield now - account.report.ts_event, *self.bounds_of(name)
+        for report in self.health.values():
+            yield now - report.ts_event, *self.bounds_of()
+        if not (self.accounts and self.health):
+            yield now - started_at, *self.bounds_of()
 
     def model_names(self) -> list[str]:
         """Return all models that a trusted source reported, in order."""
@@ -253,6 +272,7 @@ class Facts:
             "health": [asdict(self.health[name]) for name in sorted(self.health)],
             "models": [asdict(self.models[key]) for key in sorted(self.models)],
             "volumes": dict(self.volumes),
+            "volumes_at": self.volumes_at,
             "retired": dict(sorted(self.retired.items())),
             "fresh_since": self.fresh_since,
         }
@@ -264,6 +284,6 @@ class Facts:
         self.health = {saved["source"]: HealthReported(**saved) for saved in state["health"]}
         self.models = {(saved["source"], saved["model"]): ModelReported(**saved) for saved in state["models"]}
         self.performance = None
-        self.volumes = dict(state["volumes"])
+        self.volumes, self.volumes_at = dict(state["volumes"]), int(state["volumes_at"])
         self.fresh_since = int(state["fresh_since"])
         self.retired = {name: int(ts) for name, ts in state["retired"].items()}

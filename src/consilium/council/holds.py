@@ -32,8 +32,13 @@ LIMIT_KEYS: tuple[str, ...] = (
     "max_leverage", "max_position_usd", "max_exposure", "max_drawdown", "stop_multiplier",
     "ess_caution", "ess_warning", "ess_critical",
 )  # fmt: skip
-GRANTS: Mapping[str, str] = {"P3": "profile", "C3": "symbols", "C1": "allocation:", "B": "split"}
-"""Rule and key (or its beginning) of what raises the base."""
+GRANTS: Mapping[str, tuple[str, str]] = {
+    "P3": ("ceo", "profile"),
+    "C3": ("cio", "symbols"),
+    "C1": ("cio", "allocation:"),
+    "B": ("cfo", "split"),
+}
+"""By rule the owner and the key (or its beginning) of what raises the base."""
 UNKNOWN_HOLD = "supervisor/S1/mode"
 """The pause while required facts are unknown."""
 REDUCE_ONLY_HOLD = "cro/R2/mode"
@@ -56,8 +61,8 @@ _PROFILE_RANK = {name: rank for rank, name in enumerate(PROFILE_ORDER)}
 
 def is_grant(hold: Hold) -> bool:
     """Whether a hold raises the base instead of bounding it."""
-    key = GRANTS.get(hold.rule)
-    return key is not None and hold.key.startswith(key) and hold.owner not in ("operator", "supervisor")
+    owner, key = GRANTS.get(hold.rule, ("", ""))
+    return hold.owner == owner and hold.key.startswith(key)
 
 
 def widens(hold: Hold) -> bool:

@@ -4,8 +4,8 @@ from dataclasses import replace
 from math import fsum
 
 from consilium.council.approvals import Approval, PermissionRefused, Reviews, second_person
-from consilium.council.asking import Ask, asks_of, minutes_of, number_of, text_of, told_value
-from consilium.council.facts import Facts
+from consilium.council.asking import FROZEN, Ask, asks_of, minutes_of, number_of, text_of, told_value
+from consilium.council.facts import Facts, too_early
 from consilium.council.holds import (
     REDUCE_ONLY_HOLD,
     UNKNOWN_HOLD,
@@ -15,7 +15,6 @@ from consilium.council.holds import (
     looser,
     share_of,
 )
-from consilium.council.identity import command_id_of
 from consilium.council.rules import CouncilRules
 from consilium.council.standing import Standing
 from consilium.domain import CouncilCommanded, InvalidValue, UnknownName, UsageError
@@ -28,6 +27,11 @@ OWN_ACCOUNTS = "account:"
 OWN_SOURCES = frozenset(("system", "shadow"))
 """Sources that the desk itself is: without them nobody would know what it holds."""
 REVIEWED = ("freeze", "reduce_only", "rebase")
+
+
+def is_halt(command: CouncilCommanded) -> bool:
+    """Whether a command stops trading: such a one is never refused for having been given before."""
+    return command.action == "mode" and command.payload.get("mode") == FROZEN
 
 
 class Permissions:
@@ -47,6 +51,8 @@ class Permissions:
         self.reviews = Reviews()
         self.disabled: dict[str, int] = {}
         """Until when an officer is not heard."""
+        self.done: dict[str, None] = {}
+        """Ids of the newest commands that were carried out, the oldest first."""
 
     def check(self, command: CouncilCommanded, now: int) -> None:
         """Refuse a command that cannot be carried out.
@@ -60,8 +66,13 @@ class Permissions:
         PermissionRefused
             Not without a second person, not by this one, or not an operator's to say.
         UsageError
-            There is nothing to review or to approve.
+            There is nothing to review or to approve, it was given before, or it is of the future.
         """
+        ahead = too_early(command.ts_event, command.received_at, self._rules)
+        if ahead:
+            raise UsageError("a command must be of now", ahead, "correct the clock")
+        if command.command_id in self.done and not is_halt(command):
+            raise UsageError("a command must be given once", command.command_id, "use a new id")
         checks = {
             "allocation": self._check_allocation,
             "role": self._check_role,
@@ -86,9 +97,6 @@ class Permissions:
         for ask in asks_of(command, self._standing.base, self.symbols()):
             if ask.loosens(self._standing.policy):
                 self._check_loosening(ask)
-                name = command_id_of("approval", command.command_id)
-                if name in self.approvals:
-                    raise UsageError("a command must be given once", command.command_id, "use a new id")
 
     def _check_loosening(self, ask: Ask) -> None:
         """Refuse to loosen beyond the base, or what the supervisor holds."""

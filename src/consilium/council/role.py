@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-from consilium.council.timers import SECOND, Timers
+from consilium.council.timers import Timers
 from consilium.domain import Briefing, Decision, Hold
 
 
@@ -38,17 +38,10 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruling:
-    """What an officer concludes: proposals, and all that it wants to remember, as JSON values.
-
-    Parameters
-    ----------
-    due_at
-        When the clock alone may change its mind next; None if only other facts can. UTC nanoseconds.
-    """
+    """What an officer concludes: proposals, and all that it wants to remember, as JSON values."""
 
     proposals: tuple[Proposal, ...] = ()
     memory: Mapping[str, Any] = field(default_factory=dict)
-    due_at: int | None = None
 
 
 class Role(Protocol):
@@ -80,8 +73,5 @@ class Follower:
 
 
 def conclude(proposals: Iterable[Proposal], timers: Timers) -> Ruling:
-    """Return a ruling; who proposed something wants to be asked again, to see what became of it."""
-    made = tuple(proposals)
-    if made:
-        timers.reached(timers.now + SECOND)
-    return Ruling(proposals=made, memory=timers.memory, due_at=timers.due_at)
+    """Return a ruling."""
+    return Ruling(proposals=tuple(proposals), memory=timers.memory)

@@ -42,11 +42,11 @@ from consilium.domain import (
     VolumesReported,
 )
 from consilium.domain.digest import digest
-from consilium.domain.time import DAY_NS, MINUTE_NS, SECOND_NS
+from consilium.domain.time import SECOND_NS
 
 Report = AccountReported | HealthReported | ModelReported | VolumesReported
 Heard = Report | TimePassed | CouncilCommanded | Advice
-STATE_VERSION = 2
+STATE_VERSION = 3
 
 
 class CouncilService:
@@ -133,7 +133,7 @@ class CouncilService:
     @property
     def silent_s(self) -> float:
         """Seconds of silence that are worth a call; longer where accounts speak rarely."""
-        return max(self.rules.silent_s, self._facts.bounds_s()[1])
+        return max(self.rules.silent_s, self._facts.bounds_of()[1] / SECOND_NS)
 
     @property
     def sources(self) -> dict[str, int]:
@@ -248,26 +248,6 @@ class CouncilService:
                 return str(error)
             return ""
         return self._facts.refusal(message)
-
-    @property
-    def due_at(self) -> int | None:
-        """When the clock alone may change something next: at the latest a minute after the last change.
-
-        None before the first message.
-        """
-        if not self._chamber.started_at:
-            return None
-        operators = self._operators
-        heard = self._facts.oldest(self._chamber.started_at)
-        times = [
-            self._now + MINUTE_NS,
-            *(hold.expires_at for hold in self._standing.holds.values() if hold.expires_at is not None),
-            *(approval.expires_at for approval in operators.approvals.values()),
-            *operators.disabled.values(),
-            *(heard + int(bound * SECOND_NS) + 1 for bound in self._facts.bounds_s()),
-            (self._now // DAY_NS + 1) * DAY_NS,
-        ]
-        return min(ts for ts in times if ts > self._now)
 
     def status(self) -> dict[str, Any]:
         """Return who is heard, what was counted and what is in force, as JSON values."""

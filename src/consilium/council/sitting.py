@@ -10,6 +10,7 @@ from typing import Any
 
 from consilium.council.holds import check_hold, is_grant, tighter, widens
 from consilium.council.identity import CODE_HASH, decision_id
+from consilium.council.payloads import kind_of
 from consilium.council.role import Proposal, Role
 from consilium.council.rules import CouncilRules
 from consilium.council.standing import Standing, decision_key, endless, same_hold
@@ -34,6 +35,12 @@ LIVE_AGAIN = "M4"
 """A row that is proposed on an edge only and always says the same."""
 ONE_OFFICERS = frozenset((DecisionKind.OVERRIDE.value, DecisionKind.FREEZE.value))
 """Kinds of which several at once are no conflict."""
+
+
+BESIDE_THEIR_KINDS: Mapping[str, frozenset[str]] = {
+    "cro": frozenset((DecisionKind.MODE_CHANGE.value, DecisionKind.CAPITAL_PROFILE.value))
+}
+"""Kinds of what an officer may hold and never decides on: reduce-only, and MICRO after it (R2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +176,8 @@ class Sitting:
             check_hold(hold)
             if hold.owner != role.name:
                 raise InvalidValue(f"{role.name} may place its own holds only", hold.hold_id, "leave it")
+            if kind_of(hold.key) not in role.kinds | BESIDE_THEIR_KINDS.get(role.name, frozenset()):
+                raise InvalidValue(f"{role.name} may not hold this key", hold.key, "leave it")
         for name in proposal.releases:
             hold_of = self._standing.holds.get(name)
             if hold_of is not None and not may_release(role.name, hold_of):

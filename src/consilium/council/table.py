@@ -75,7 +75,8 @@ def _freezes() -> list[Row]:
         "F3": f"a losing close that makes, or prolongs, a run of {supervisor.FREEZE_LOSSES} or more",
         "F4": "equity < the floor of capital",
         "F5": "ESS CRITICAL or system EMERGENCY",
-        "F6": "nothing known for long with open positions; a fault of journal or reconciliation",
+        "F6": "a source silent, or a required fact unknown, for long with open positions; "
+        "a fault of journal or reconciliation",
     }
     return [
         Row(

@@ -26,8 +26,8 @@ class Timers:
     Examples
     --------
     >>> first = Timers({}, now=0)
-    >>> first.began("late", True), first.held("late", True, 60), first.due_at
-    (True, False, 60)
+    >>> first.began("late", True), first.held("late", True, 60)
+    (True, False)
     >>> second = Timers(first.memory, now=60)
     >>> second.began("late", True), second.held("late", True, 60), second.memory == first.memory
     (False, True, True)
@@ -36,7 +36,6 @@ class Timers:
     def __init__(self, memory: Mapping[str, Any], now: int, fresh_since: int = 0) -> None:
         self.now = now
         self._fresh_since = fresh_since
-        self.due_at: int | None = None
         self._since: dict[str, int] = dict(memory.get("since", {}))
         self._own = {key: value for key, value in memory.items() if key != "since"}
         self._seen: dict[str, bool] = {}
@@ -64,11 +63,8 @@ class Timers:
         return condition and self.reached(self._since[name] + for_ns)
 
     def reached(self, ts: int) -> bool:
-        """Return whether an instant has come; where it has not, the officer wants to be asked then."""
-        if self.now >= ts:
-            return True
-        self.due_at = ts if self.due_at is None else min(self.due_at, ts)
-        return False
+        """Return whether an instant has come."""
+        return self.now >= ts
 
     def recall(self, key: str, default: Any = None) -> Any:
         """Return what the officer keeps under a key."""

@@ -65,55 +65,56 @@ class Extreme:
         self._entries = [(int(ts), float(value)) for ts, value in entries]
 
 
-class RecentHigh:
-    """The highest value that was in force at any time of the last ``span_ns``.
+class InForce:
+    """The highest, or lowest, value that was in force at any time of the last ``span_ns``.
 
-    A value stays in force until the next one, so the last before the window counts too.
+    A value stays in force until the next one, so the last before the window counts too. Of what was in force
+    within one bucket the most extreme stays, until its bucket's last: it is forgotten up to one bucket late.
 
     Examples
     --------
-    >>> high = RecentHigh(span_ns=10, bucket_ns=1)
+    >>> high = InForce(span_ns=10, bucket_ns=1)
     >>> for ts, value in ((0, 9.0), (5, 7.0), (20, 6.0)):
     ...     high.add(ts, value)
     >>> high.value(20), high.value(29), high.value(30), high.value(31)
     (7.0, 7.0, 6.0, 6.0)
     """
 
-    __slots__ = ("_bucket_ns", "_marks", "_span_ns")
+    __slots__ = ("_bucket_ns", "_entries", "_sign", "_span_ns")
 
-    def __init__(self, *, span_ns: int, bucket_ns: int) -> None:
+    def __init__(self, *, span_ns: int, bucket_ns: int, highest: bool = True) -> None:
         self._span_ns = span_ns
         self._bucket_ns = bucket_ns
-        self._marks: list[tuple[int, float, float]] = []
+        self._sign = 1.0 if highest else -1.0
+        self._entries: list[tuple[int, float]] = []
+        """Until when each was in force, ever less extreme; of the last, since when."""
 
     def add(self, ts: int, value: float) -> None:
         """Take a value; times never fall."""
-        marks, value = self._marks, float(value)
-        if marks and marks[-1][0] // self._bucket_ns == ts // self._bucket_ns:
-            marks[-1] = (ts, max(marks[-1][1], value), value)
-        else:
-            marks.append((ts, value, value))
-        first = 0
-        while first + 1 < len(marks) and marks[first + 1][0] <= ts - self._span_ns:
-            first += 1
-        if first:
-            del marks[:first]
+        entries, value = self._entries, float(value)
+        if entries:
+            last = entries.pop()[1]
+            if entries and entries[-1][0] // self._bucket_ns == ts // self._bucket_ns:
+                last = entries.pop()[1]
+            entries.append((ts, last))
+        while entries and entries[-1][1] * self._sign <= value * self._sign:
+            entries.pop()
+        entries.append((ts, value))
+        if entries[0][0] <= ts - self._span_ns:
+            self._entries = [entry for entry in entries[:-1] if entry[0] > ts - self._span_ns] + entries[-1:]
 
     def value(self, now: int) -> float | None:
-        """Return the highest in force at any time of the window that ends now."""
-        start = now - self._span_ns
-        best: float | None = None
-        for place, (ts, high, last) in enumerate(self._marks):
-            if ts > start:
-                best = high if best is None else max(best, high)
-            elif place + 1 == len(self._marks) or self._marks[place + 1][0] > start:
-                best = last
-        return best
+        """Return the extreme of the window that ends now; None before the first value."""
+        oldest = now - self._span_ns
+        for until, value in self._entries[:-1]:
+            if until > oldest:
+                return value
+        return self._entries[-1][1] if self._entries else None
 
     def state(self) -> list[list[float]]:
         """Return what is kept, as JSON values."""
-        return [list(mark) for mark in self._marks]
+        return [[ts, value] for ts, value in self._entries]
 
-    def restore(self, marks: Iterable[Sequence[float]]) -> None:
+    def restore(self, entries: Iterable[Sequence[float]]) -> None:
         """Take up what ``state`` returned."""
-        self._marks = [(int(ts), float(high), float(last)) for ts, high, last in marks]
+        self._entries = [(int(ts), float(value)) for ts, value in entries]

@@ -38,6 +38,9 @@ class AccountReported:
         As the source computed them; None to compute them from nav.
     realized_pnl_today
         Quote units. With ``drawdown`` given it is believed for the daily loss where no day-open is known.
+    losing_closes
+        How many closes have lost so far, counted as ``consecutive_losses`` are: it tells of a run that was
+        broken and made again between two reports. None if unknown.
     profit
         Realised profit above the last high that is not yet split, quote units; None if unknown.
     """
@@ -59,6 +62,7 @@ class AccountReported:
     win_rate: float | None = None
     sharpe: float | None = None
     consecutive_losses: int | None = None
+    losing_closes: int | None = None
     winning_days: int | None = None
     losing_days: int | None = None
     locked: float = 0.0
@@ -168,6 +172,8 @@ class CouncilCommanded:
         Who asks, and by which key; never the key itself.
     ts_event
         By the council's clock.
+    received_at
+        As of `AccountReported`.
     """
 
     command_id: str
@@ -178,11 +184,13 @@ class CouncilCommanded:
     key_id: str = ""
     authenticated_at: int = 0
     ts_event: int
+    received_at: int = 0
 
     def __post_init__(self) -> None:
         for name in ("command_id", "reason", "person"):
             require_name(name, getattr(self, name))
         require_at_least("ts_event", self.ts_event, 0)
+        require_at_least("received_at", self.received_at, 0)
         if self.action not in COMMAND_ACTIONS:
             raise InvalidValue(
                 f"action must be one of {', '.join(COMMAND_ACTIONS)}", repr(self.action), "choose one"

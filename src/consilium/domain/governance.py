@@ -199,6 +199,8 @@ class AccountFigures:
         Loss of nav over the last 15 minutes, >= 0.
     positions, unprotected
         Open positions, and those of them without a live stop.
+    long_losses
+        Losing closes that made, or prolonged, a run of five or more; of all sources together.
     reserve
         Share of equity in reserve.
     profit
@@ -206,7 +208,7 @@ class AccountFigures:
     age_s
         Seconds since the oldest required source spoke.
     late, lost
-        Whether that is beyond max(60 s, 2 intervals), and beyond max(300 s, 5 intervals).
+        Whether any is silent for more than max(60 s, 2 intervals), and than max(300 s, 5 intervals).
     """
 
     equity: Figure = Missing.UNKNOWN
@@ -227,6 +229,7 @@ class AccountFigures:
     win_rate: Figure = Missing.INSUFFICIENT
     sharpe: Figure = Missing.INSUFFICIENT
     consecutive_losses: Figure = Missing.INSUFFICIENT
+    long_losses: Figure = Missing.INSUFFICIENT
     winning_days: Figure = Missing.INSUFFICIENT
     losing_days: Figure = Missing.INSUFFICIENT
     reserve: Figure = Missing.UNKNOWN
@@ -286,6 +289,10 @@ class Briefing:
         Rows of the table that never fire: for a comparison with and without them.
     fresh_since
         Since when the required sources have spoken without a gap: what lies before it was not watched.
+    accounts
+        How many sources have told of an account.
+    lost_after_ns
+        How long required facts may be unknown with open positions (F6).
     """
 
     snapshot_id: str
@@ -304,6 +311,8 @@ class Briefing:
     floor_usd: float = 1000.0
     disabled_rules: frozenset[str] = frozenset()
     fresh_since: int = 0
+    accounts: int = 0
+    lost_after_ns: int = 300_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,6 @@ def _weigh(briefing: Briefing, timers: Timers) -> Iterator[Proposal]:
         if not due and not (moved and timers.reached(last + REBALANCE_DWELL)):
             return
     timers.keep("weighed_at", briefing.ts_event)
-    timers.reached(briefing.ts_event + REBALANCE_EVERY)
     poor = all(value <= 0.0 for value in scores.values())
     reason = moved or "the week is over: weights follow the scores"
     if poor:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from consilium.council.accounts import LONG_RUN
 from consilium.council.afterwards import held_by, policy_after
+from consilium.council.briefing import unknown_parts
 from consilium.council.figures import above, at_least, below, number, percent
 from consilium.council.holds import PROFILE_ORDER as LADDER
 from consilium.council.margin import HOLD_ID as CLOSING
@@ -17,7 +19,7 @@ from consilium.domain import Briefing, Decision, DecisionKind, Hold, Missing
 
 FREEZE_DRAWDOWN = 0.10
 FREEZE_DAILY_LOSS = 0.05
-FREEZE_LOSSES = 5
+FREEZE_LOSSES = LONG_RUN
 FREEZE_DWELL = 120 * MINUTE
 SUBSYSTEMS = ("trading", "execution")
 SEVERITIES: Mapping[str, str] = MappingProxyType(
@@ -62,8 +64,8 @@ class Cause:
     known: bool = True
 
 
-def causes(briefing: Briefing) -> Iterator[Cause]:
-    """Yield every cause of a freeze, true or not; F3 is an event and is told by `losing_close`."""
+def causes(briefing: Briefing, timers: Timers) -> Iterator[Cause]:
+    """Yield every cause of a freeze, true or not; F3 is an event and is told by `_losing_close`."""
     of = briefing.portfolio
     for name, figure in (("drawdown", of.drawdown), ("rebased", of.drawdown_rebased)):
         told = "drawdown" if figure == of.drawdown else "drawdown since the rebase"
@@ -88,10 +90,18 @@ def causes(briefing: Briefing) -> Iterator[Cause]:
     ess, system = briefing.ess, briefing.system
     yield Cause("F5", "ess", ess == "CRITICAL", "the emergency stop is CRITICAL", bool(ess))
     yield Cause("F5", "system", system == "EMERGENCY", "the system is in EMERGENCY", bool(system))
-    blind = of.lost and above(of.positions, 0)
-    yield Cause("F6", "lost", blind, f"nothing known for {number(of.age_s)} s with open positions")
+    yield _blind(briefing, timers)
     for name in sorted(briefing.faults):
         yield Cause("F6", name, True, f"{name}: {briefing.faults[name]}")
+
+
+def _blind(briefing: Briefing, timers: Timers) -> Cause:
+    """Return F6's cause: a source is lost, or one that speaks leaves out for as long what is required."""
+    of, unknown = briefing.portfolio, unknown_parts(briefing)
+    long = timers.lasted("unknown", bool(unknown), briefing.lost_after_ns + 1)
+    open_ = above(of.positions, 0) or (of.positions is Missing.UNKNOWN and briefing.accounts > 0)
+    what = f"nothing known for {number(of.age_s)} s" if of.lost else f"unknown: {', '.join(unknown)}"
+    return Cause("F6", "lost", (of.lost or long) and open_, f"{what} with open positions")
 
 
 class Supervisor:
@@ -110,7 +120,7 @@ class Supervisor:
     def evaluate(self, briefing: Briefing, memory: Mapping[str, Any]) -> Ruling:
         """Freeze where a row sets on; else end the freezes in force where U1 allows it."""
         timers = Timers(memory, briefing.ts_event, briefing.fresh_since)
-        listed = [c for c in causes(briefing) if c.rule not in briefing.disabled_rules]
+        listed = [c for c in causes(briefing, timers) if c.rule not in briefing.disabled_rules]
         _forget_faults(timers, listed)
         begun = [cause for cause in listed if _began(timers, cause)]
         begun += _losing_close(briefing, timers)
@@ -172,12 +182,15 @@ def _losing_close(briefing: Briefing, timers: Timers) -> list[Cause]:
 
     It is an event: frozen, nothing closes, so the run stands still and a freeze could never end.
     """
-    run = briefing.portfolio.consecutive_losses
+    run, told = briefing.portfolio.consecutive_losses, briefing.portfolio.long_losses
     if isinstance(run, Missing):
         return []
-    before = timers.recall("losses", 0)
+    rose = run > timers.recall("losses", 0)
     timers.keep("losses", int(run) or None)
-    if "F3" in briefing.disabled_rules or not at_least(run, FREEZE_LOSSES) or run <= before:
+    if not isinstance(told, Missing):  # also a run that was broken and made again since
+        rose |= told > timers.recall("long losses", told)
+        timers.keep("long losses", int(told) or None)
+    if "F3" in briefing.disabled_rules or not at_least(run, FREEZE_LOSSES) or not rose:
         return []
     return [
         Cause("F3", "losses", True, f"{number(run)} losing closes in a row, {FREEZE_LOSSES} are too many")
