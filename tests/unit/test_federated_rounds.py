@@ -179,9 +179,9 @@ def test_the_mean_of_a_secret_sum_is_that_of_its_survivors() -> None:
 def test_a_failed_attempt_is_followed_by_another_without_those_who_were_refused() -> None:
     machine = _secure()
     machine.start()
-    effects = machine.handle(AttemptFailed(attempt=1, phase=3, why="no shares", excluded={"b": "wrong key"}))
+    effects = machine.handle(AttemptFailed(attempt=1, why="no shares", excluded={"b": "wrong key"}))
     assert effects == [StartAttempt(attempt=2, members=("a", "c"), size=D)]
-    assert machine.handle(AttemptFailed(attempt=1, phase=3, why="again")) == []
+    assert machine.handle(AttemptFailed(attempt=1, why="again")) == []
     total = _total({"a": [0.2, 0, 0, 0], "c": [0.4, 0, 0, 0]}, machine)
     outcome = outcome_in(machine.handle(AttemptDone(attempt=2, total=total, survivors=("a", "c"))))
     assert outcome.attempts == 2
@@ -191,8 +191,8 @@ def test_a_failed_attempt_is_followed_by_another_without_those_who_were_refused(
 def test_attempts_run_out() -> None:
     machine = _secure(attempts=2)
     machine.start()
-    machine.handle(AttemptFailed(attempt=1, phase=4, why="too few"))
-    outcome = outcome_in(machine.handle(AttemptFailed(attempt=2, phase=4, why="too few")))
+    machine.handle(AttemptFailed(attempt=1, why="too few"))
+    outcome = outcome_in(machine.handle(AttemptFailed(attempt=2, why="too few")))
     assert outcome.failed == "no sum in 2 attempts; the last: too few"
     assert outcome.mean is None
 
@@ -200,7 +200,7 @@ def test_attempts_run_out() -> None:
 def test_no_update_is_used_again_once_shares_may_be_out() -> None:
     machine = _secure()
     machine.start()
-    outcome = outcome_in(machine.handle(AttemptFailed(attempt=1, phase=6, why="too few acks")))
+    outcome = outcome_in(machine.handle(AttemptFailed(attempt=1, why="too few acks", released=True)))
     assert outcome.failed == "too few acks; shares may be out, so the updates are not used again"
 
 
@@ -208,7 +208,7 @@ def test_a_round_below_its_least_ends() -> None:
     machine = _secure()
     machine.start()
     effects = machine.handle(
-        AttemptFailed(attempt=1, phase=1, why="silence", excluded={"a": "silent", "b": "silent", "x": "who?"})
+        AttemptFailed(attempt=1, why="silence", excluded={"a": "silent", "b": "silent", "x": "who?"})
     )
     outcome = outcome_in(effects)
     assert outcome.failed == "a round needs >= 2 participants; got 1: silence"

@@ -10,6 +10,7 @@ from consilium.domain import InvalidValue
 from consilium.federated.aggregators import make_aggregator
 from consilium.federated.buffer import Buffer
 from consilium.federated.clipping import next_clip
+from consilium.federated.groups import group_count
 from consilium.federated.optimizers import make_optimizer
 from consilium.federated.owners import OwnerList
 from consilium.federated.parameters import degree_for, ring_for
@@ -253,8 +254,16 @@ class SessionCoordinator:
     def _require_secret(self, count: int) -> None:
         """Refuse numbers with which no secure sum is safe; the errors say with which it would be."""
         if self.terms.mode is not Mode.VISIBLE:
-            degree_for(count, self.terms.gamma, self.terms.delta)
+            each = count // self._groups(count)
+            degree_for(each, self.terms.gamma, self.terms.delta)
             ring_for(count, self.terms.clip_int)
+
+    def _groups(self, count: int) -> int:
+        """Return into how many groups a round is drawn; refuse where no size hides and bears attackers."""
+        terms = self.terms
+        if terms.mode is not Mode.GROUPED:
+            return 1
+        return group_count(count, terms.gamma, terms.byzantine, delta=terms.delta)
 
     def _require_running(self, what: str) -> None:
         if self.session.state is not SessionState.RUNNING:
@@ -301,6 +310,7 @@ class SessionCoordinator:
             least=terms.least_participants,
             attempts=terms.attempts,
             exponent=0.0 if terms.buffering is None else terms.buffering.exponent,
+            groups=self._groups(len(members)),
             ts_opened=now,
             ts_cut_off=now + terms.cut_off_seconds * SECOND,
         )

@@ -66,6 +66,8 @@ class RoundPlan:
         Most secure sums, >= 1.
     exponent
         a of the factor ``(1 + staleness)^-a``, >= 0.
+    groups
+        Random groups of which each has a sum of its own, >= 1; 1 but in mode grouped.
     ts_opened, ts_cut_off
         When it began, and when it goes on without stragglers; UTC nanoseconds.
     """
@@ -83,9 +85,10 @@ class RoundPlan:
     exponent: float
     ts_opened: int
     ts_cut_off: int
+    groups: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("number", "dimension", "clip_int", "least", "attempts"):
+        for name in ("number", "dimension", "clip_int", "least", "attempts", "groups"):
             require_at_least(name, getattr(self, name), 1)
         require_positive("clip", self.clip)
         ids = [one.participant for one in self.members]
@@ -194,6 +197,7 @@ class StartAttempt:
     members: tuple[str, ...]
     size: int
     """Numbers of the vector that is summed, the bit included."""
+    groups: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

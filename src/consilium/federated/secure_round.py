@@ -20,9 +20,6 @@ from consilium.federated.rounds import (
     Tick,
 )
 
-RELEASE = 6
-"""Phase from which shares may be out: no later attempt of the round may use the same updates."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AttemptDone:
@@ -57,17 +54,17 @@ class AttemptFailed:
     ----------
     attempt
         Which one.
-    phase
-        Where it ended, in [0, 6].
     why
         In one line.
+    released
+        Whether shares may be out: no later attempt of the round may then use the same updates.
     excluded
         Reasons by id, of those who shall not be in the next one.
     """
 
     attempt: int
-    phase: int
     why: str
+    released: bool = False
     excluded: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -114,7 +111,7 @@ class SecureRound:
         self._excluded.update((name, why) for name, why in event.excluded.items() if name in self.plan.by_id)
         if isinstance(event, AttemptDone):
             return self._finish(event)
-        if event.phase >= RELEASE:
+        if event.released:
             return self._fail(f"{event.why}; shares may be out, so the updates are not used again")
         self._left = tuple(name for name in self._left if name not in self._excluded)
         return self._next(event.why)
@@ -126,7 +123,11 @@ class SecureRound:
         if self.attempt >= plan.attempts:
             return self._fail(f"no sum in {plan.attempts} attempts; the last: {why}")
         self.attempt += 1
-        return [StartAttempt(attempt=self.attempt, members=self._left, size=self.size)]
+        return [StartAttempt(attempt=self.attempt, members=self._left, size=self.size, groups=self._groups())]
+
+    def _groups(self) -> int:
+        # Fewer participants fill fewer groups of the same size.
+        return max(1, self.plan.groups * len(self._left) // len(self.plan.members))
 
     def _finish(self, done: AttemptDone) -> list[RoundEffect]:
         survivors = tuple(sorted(done.survivors))

@@ -123,6 +123,8 @@ class Terms:
         Integer to which the clip is scaled, >= 1; 65,536.
     gamma, delta
         Share of colluding owners that is withstood, in [0, .5), 0.1; share of dropouts, in [0, 1), 0.05.
+    byzantine
+        Share of attackers that a robust rule over groups is to bear, in [0, .5); 0, for none is there yet.
     owner_cap
         Most of all stake that counts for one owner, in (0, 1]; 0.1.
     buffering
@@ -158,6 +160,7 @@ class Terms:
     clip_int: int = 65_536
     gamma: float = 0.1
     delta: float = 0.05
+    byzantine: float = 0.0
     owner_cap: float = 0.1
     buffering: Buffering | None = None
     seed: int = 0
@@ -186,7 +189,7 @@ class Terms:
             require_at_least(name, getattr(self, name), 1)
         require_positive("clip", self.clip)
         require_at_least("seed", self.seed, 0)
-        for name, bound in (("gamma", 0.5), ("delta", 1.0)):
+        for name, bound in (("gamma", 0.5), ("byzantine", 0.5), ("delta", 1.0)):
             if not 0.0 <= getattr(self, name) < bound:
                 raise InvalidValue(
                     f"{name} must lie in [0, {bound:g})", getattr(self, name), "give a fraction"

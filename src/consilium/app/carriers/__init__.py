@@ -1,0 +1,1 @@
+"""How the messages of federated rounds travel: inside this process, or over HTTPS."""

@@ -1,0 +1,1 @@
+"""Federated sessions, driven: in this process, or for participants elsewhere."""
