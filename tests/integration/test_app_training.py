@@ -72,6 +72,21 @@ def test_the_summary_counts_who_was_trained(
     assert result.summary == summary
 
 
+def test_no_checkpoint_is_promised_where_a_loss_ran_away_before_there_was_one(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    write_candles(tmp_path / "candles.parquet", simulate(symbols=1, bars=1200, seed=3).series)
+    away = {"learning_rate": 1e30, "hidden_size": 8, "window": 12, "epochs": 1}
+    settings = Settings.model_validate(
+        {"data_dir": tmp_path, "training": {"folds": 1, "stride": 4, "parameters": {"nhits": away}}}
+    )
+    observed = observe(str(tmp_path / "candles.parquet"), None)
+    result = train(settings, observed, ["nhits"], features="core14", horizon=1, folder=tmp_path / "models")
+    assert result.summary == "FAILED"
+    assert "try learning_rate 1e+29" in result.failures["nhits"]
+    assert result.checkpoints is None
+    assert not (tmp_path / "checkpoints").exists()
+
+
 def test_a_stored_model_forecasts_the_newest_bar_as_it_would_a_row_of_training(tmp_path: Path) -> None:
     panel = simulate(symbols=2, bars=1000, seed=3).series
     write_candles(tmp_path / "candles.parquet", panel)

@@ -81,7 +81,7 @@ def test_a_file_that_is_no_json_object_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", FORECASTERS)
 def test_a_model_that_can_be_made_has_the_libraries_that_it_is_said_to_need(name: str) -> None:
-    missing = [package for package in LIBRARIES[name] if find_spec(package) is None]
+    missing = [package for package in LIBRARIES.get(name, ()) if find_spec(package) is None]
     if not missing:
         require_libraries(name)
         assert make_forecaster(name).name == name

@@ -204,10 +204,10 @@ def without_library(models: Iterable[str]) -> dict[str, str]:
 
 
 def _swept(states: Path, failures: Mapping[str, str]) -> Path | None:
-    """Forget the checkpoints of a training that failed nowhere; say where the others are."""
+    """Forget the checkpoints of a training that failed nowhere; say where those of another are, if any."""
     if not states.exists():
         return None
-    if failures:
+    if failures and any(states.glob("*/*.json")):
         return states
     shutil.rmtree(states, ignore_errors=True)
     with suppress(OSError):

@@ -89,7 +89,7 @@ def make_forecaster(
     >>> make_forecaster("lightbgm")
     Traceback (most recent call last):
     ...
-    consilium.domain.errors.UnknownName: model must be one of cnn_lstm, fallback, ...
+    consilium.domain.errors.UnknownName: model must be one of ...; got 'lightbgm': did you mean 'lightgbm'?
     """
     chosen = _class_of(canonical_model(name))
     accepted = signature(chosen).parameters

@@ -37,7 +37,10 @@ def _lines(result: "TrainingResult") -> Iterator[str]:
     for name, why in result.skipped.items():
         yield f"{name} is left out: {why}"
     if result.checkpoints is not None:
-        yield f"Checkpoints are kept in {result.checkpoints}: the same command goes on from them."
+        yield (
+            f"Checkpoints are kept in {result.checkpoints}: the same command goes on from them, "
+            "other parameters begin anew."
+        )
     yield summary_line(result)
 
 
