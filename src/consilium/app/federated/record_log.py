@@ -1,0 +1,169 @@
+"""A file of records that only grows: each is on the disk, whole, before `append` returns."""
+
+import fcntl
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Self
+
+from consilium.domain import DataProblem, InvalidValue, OutputProblem, UsageError
+from consilium.domain.files import private_file, private_folder
+
+HEAD: Final = struct.Struct("<II")
+"""Length and CRC-32 of the bytes that follow."""
+MOST: Final = 1 << 30
+"""Bytes of one record."""
+
+
+class RecordLog:
+    """Appends records to a file and reads them back in order.
+
+    A record is its length, its CRC-32 and its bytes. What a kill left half-written at the end is cut off when
+    the file is opened; nobody was told of it. Damage before the end is an error: records behind it were told
+    of. One process has a file at a time.
+
+    Parameters
+    ----------
+    path
+        The file; made, with its folders, readable by its owner alone.
+
+    Raises
+    ------
+    DataProblem
+        Damage before the end.
+    OutputProblem
+        The file cannot be made or written.
+    UsageError
+        Another process has it.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp()) / "attempt.log"
+    >>> with RecordLog(path) as log:
+    ...     log.append(b"one")
+    ...     log.append(b"two")
+    >>> with RecordLog(path) as log:
+    ...     log.records
+    [b'one', b'two']
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            private_folder(path.parent)
+            private_file(path)
+            self._file = path.open("r+b", buffering=0)
+        except OSError as error:
+            raise OutputProblem(
+                f"records must be kept in {path}",
+                error.strerror or error,
+                "free the disk or mend its permissions",
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise UsageError(
+                "records must be written by one process at a time",
+                path,
+                "stop the other or use another folder",
+            ) from error
+        try:
+            raw = self._file.read()
+            self.records, self._end = _whole_records(raw, path)
+            if self._end < len(raw):
+                self._file.truncate(self._end)
+            _keep_name(path)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    def append(self, record: bytes) -> None:
+        """Write a record down; it is on the disk when this returns, or it is not in the file at all.
+
+        Raises
+        ------
+        InvalidValue
+            A record that is too long.
+        OutputProblem
+            The disk does not take it.
+        """
+        if len(record) > MOST:
+            raise InvalidValue(f"a record must have at most {MOST} bytes", len(record), "split it")
+        written = HEAD.pack(len(record), zlib.crc32(record)) + record
+        try:
+            self._write(written)
+            os.fdatasync(self._file.fileno())
+        except OSError as error:
+            self._take_back()
+            raise OutputProblem(
+                f"a record must be kept in {self.path}",
+                error.strerror or error,
+                "free the disk or mend its permissions; nothing was sent that depends on it",
+            ) from error
+        self._end += len(written)
+        self.records.append(record)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        self._file.seek(self._end)
+        while view:
+            view = view[self._file.write(view) or 0 :]
+
+    def _take_back(self) -> None:
+        """Cut off what a failed write left; where that fails too, the next opening does it."""
+        try:
+            self._file.truncate(self._end)
+        except OSError:
+            return
+
+
+def _whole_records(raw: bytes, path: Path) -> tuple[list[bytes], int]:
+    """Return the records of a file, and where the last whole one ends."""
+    found: list[bytes] = []
+    end = 0
+    for start, size, checksum in _heads(raw):
+        record = raw[start : start + size]
+        whole = len(record) == size and zlib.crc32(record) == checksum
+        if not whole and start + size < len(raw):
+            raise DataProblem(
+                f"records of {path} must be as they were written",
+                f"damage in record {len(found) + 1} at byte {start}",
+                "restore the folder from a copy, or leave this session",
+            )
+        if not whole:
+            break
+        found.append(record)
+        end = start + size
+    return found, end
+
+
+def _heads(raw: bytes) -> Iterator[tuple[int, int, int]]:
+    """Return where each record begins, its length and its checksum."""
+    at = 0
+    while at + HEAD.size <= len(raw):
+        size, checksum = HEAD.unpack_from(raw, at)
+        yield at + HEAD.size, size, checksum
+        at += HEAD.size + size
+
+
+def _keep_name(path: Path) -> None:
+    """Have the file's name on the disk too."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
