@@ -2,15 +2,16 @@
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consilium.federated.effects import EVERYONE, Aborted, Effect, Finished, Persist, Refused, Send, Tick
 from consilium.federated.entropy import SeededEntropy, SystemEntropy
-from consilium.federated.messages import Phase, Signed
-from consilium.federated.primitives import new_signing_key
+from consilium.federated.messages import NO_ROOT, Header, Phase, Signed, body_digest
+from consilium.federated.primitives import new_signing_key, sign
 from consilium.federated.roster import Cohort, Member
 from consilium.federated.secure_sum.coordinator import SumCoordinator
 from consilium.federated.secure_sum.memory import Identity
@@ -19,6 +20,7 @@ from consilium.federated.secure_sum.secrets import MemorySecretStore
 from consilium.federated.secure_sum.terms import STAGES, Floors, SumParams
 
 HUB = "hub"
+VICTIM = "desk-0002"
 SECOND = 1_000_000_000
 Drop = Callable[[str, Signed], bool]
 
@@ -35,7 +37,10 @@ class Attempt:
     hub: Identity
     cohort: Cohort
     params: SumParams
-    journal: list[bytes] = field(default_factory=list)
+    make: Callable[[str], SumParticipant]
+    snapshot_every: int
+    journal: list[tuple[str, bytes]] = field(default_factory=list)
+    """Slot and record."""
     travelled: list[tuple[str, str, Signed]] = field(default_factory=list)
     """Sender, receiver, message."""
     refused: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -60,8 +65,9 @@ class Attempt:
             match effect:
                 case Persist(record, secret=True):
                     self.stores[who].append(self.params.identity, record)
-                case Persist(record):
-                    self.journal.append(record)
+                case Persist(record, slot=slot):
+                    self.journal = [kept for kept in self.journal if not slot or kept[0] != slot]
+                    self.journal.append((slot, record))
                 case Send(to, message):
                     for one in sorted(self.participants) if to == EVERYONE else [to]:
                         self.queue.append((who, one, message.encode()))
@@ -103,6 +109,56 @@ class Attempt:
         self.deliver()
         return self
 
+    def pull(self) -> None:
+        """Let everybody ask again: what the coordinator has for it, and whether its last message came."""
+        for owner in sorted(set(self.participants) - self.gone):
+            for message in self.coordinator.outbox(owner):
+                self.queue.append((HUB, owner, message.encode()))
+            self.carry(owner, self.participants[owner].resend())
+
+    def restart(self, who: str) -> None:
+        """Lose a machine; start it again from what was kept."""
+        if who == HUB:
+            again = SumCoordinator(self.params, self.hub, self.cohort, snapshot_every=self.snapshot_every)
+            self.coordinator = again.restore([record for _, record in self.journal])
+        else:
+            records = self.stores[who].records(self.params.identity)
+            self.participants[who] = self.make(who).restore(records)
+
+    def until(self, phase: Phase, to: str) -> Signed:
+        """Play until a message of this phase is to reach someone; return it undelivered."""
+        found: list[Signed] = []
+
+        def bend(_: str, receiver: str, message: Signed) -> Iterable[Signed]:
+            if receiver == to and message.header.phase is phase and not found:
+                found.append(message)
+                return []
+            return [message]
+
+        self.bend = bend
+        self.tick()
+        self.deliver()
+        self.bend = None
+        return found[0]
+
+    def lie(self, phase: Phase, body: bytes, *, by: str = HUB, **changes: Any) -> Signed:
+        """Return a message that a coordinator or participant signs although it is not true."""
+        identity = self.hub if by == HUB else self.identities[by]
+        root = self.coordinator._board.root if phase not in (Phase.ANNOUNCE, Phase.ADVERTISE) else NO_ROOT
+        fields: dict[str, Any] = {
+            "session": self.params.session,
+            "round": self.params.round,
+            "attempt": self.params.attempt,
+            "phase": phase,
+            "sender": by,
+            "key_epoch": 0,
+            "params": self.params.digest,
+            "root": root,
+            "body": body_digest(body),
+        }
+        header = Header(**fields | changes)
+        return Signed(header, body, sign(identity.signing.private, header.encode()))
+
     def drop_at(self, phases: Mapping[str, Phase]) -> None:
         """Let owners vanish: what they send from a phase on is lost."""
 
@@ -129,6 +185,7 @@ def attempt(
     turn: tuple[int, int] = (1, 0),
     floors: Floors | None = None,
     stores: dict[str, MemorySecretStore] | None = None,
+    degree: tuple[int, int] | None = None,
     groups: int = 1,
     deadline: int = 600 * SECOND,
 ) -> Attempt:
@@ -151,31 +208,50 @@ def attempt(
         groups=groups,
         deadlines=(deadline,) * STAGES,
     )
+    if degree is not None:
+        # Fewer neighbours than so few owners would have: what is else seen from 129 on.
+        params = replace(params, neighbours=degree[0], threshold=degree[1])
+        floors = replace(Floors.of(n, gamma, delta), neighbours=1, threshold=1, margin=1)
     if vectors is None:
         vectors = np.random.default_rng(seed).integers(-clip_int, clip_int + 1, (n, dimension))
     stores = stores if stores is not None else {o: MemorySecretStore() for o in owners}
     floors = floors or Floors.of(n, gamma, delta, groups=params.groups)
-    participants = {
-        o: SumParticipant(
+    by_owner = dict(zip(owners, vectors, strict=True))
+
+    def make(owner: str) -> SumParticipant:
+        own = 1_000_000 * seed + owners.index(owner)
+        return SumParticipant(
             session="s",
-            identity=identities[o],
+            identity=identities[owner],
             coordinator=(HUB, Member(hub.signing.public)),
             cohort=cohort,
             floors=floors,
-            entropy=SystemEntropy() if real else SeededEntropy(1_000_000 * seed + i),
-            store=stores[o],
-            vector=vectors[i],
+            entropy=SystemEntropy() if real else SeededEntropy(own),
+            store=stores[owner],
+            vector=by_owner[owner],
         )
-        for i, o in enumerate(owners)
-    }
-    coordinator = SumCoordinator(params, hub, cohort, snapshot_every=snapshot_every)
+
     return Attempt(
-        coordinator,
-        participants,
+        SumCoordinator(params, hub, cohort, snapshot_every=snapshot_every),
+        {owner: make(owner) for owner in owners},
         stores,
-        dict(zip(owners, vectors, strict=True)),
+        by_owner,
         identities,
         hub,
         cohort,
         params,
+        make,
+        snapshot_every,
     )
+
+
+def told(played: Attempt, message: Signed, *, to: str = VICTIM) -> str:
+    """Deliver one message; return why it was not followed."""
+    before = len(played.refused[to])
+    played.give(to, message)
+    reasons = played.refused[to][before:]
+    return reasons[0] if reasons else played.aborted.get(to, "")
+
+
+def sent_by(played: Attempt, owner: str, phase: Phase) -> list[Signed]:
+    return [m for sender, _, m in played.travelled if sender == owner and m.header.phase is phase]

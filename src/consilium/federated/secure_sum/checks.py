@@ -1,13 +1,12 @@
 """What a participant refuses, each with the value, the bound and the cure."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consilium.domain.errors import InvalidValue
-from consilium.federated.messages import NO_ROOT, Advertise, Header, Phase, Signed, body_digest
+from consilium.federated.messages import NO_ROOT, VERSION, Advertise, Header, Phase, Signed, body_digest
 from consilium.federated.primitives import verify
 from consilium.federated.roster import Cohort, Member, fold, root_of
 from consilium.federated.secure_sum.terms import Floors, SumParams
@@ -66,23 +65,25 @@ def check_opening(header: Header, session: str, coordinator: str, member: Member
         )
 
 
-def check_header(header: Header, expected: Header, sender: str, key_epoch: int) -> None:
+_FIELDS = ("session", "round", "attempt", "sender", "key_epoch", "version", "params", "root")
+
+
+def check_header(
+    header: Header, params: SumParams, sender: tuple[str, int], terms: bytes, root: bytes
+) -> None:
     """Refuse a message of another session, round, attempt, sender, key, terms or roster."""
-    if header == replace(expected, sender=sender, key_epoch=key_epoch):
-        return
-    bounds = {"sender": sender, "key_epoch": key_epoch}
-    for name in ("session", "round", "attempt", "sender", "key_epoch", "version"):
-        came, bound = getattr(header, name), bounds.get(name, getattr(expected, name))
-        if came != bound:
+    expected = (*params.identity, *sender, VERSION, terms, root)
+    for name, bound in zip(_FIELDS, expected, strict=True):
+        came = getattr(header, name)
+        if came == bound:
+            continue
+        if isinstance(bound, bytes):
             raise InvalidValue(
-                f"{name} of a message must be {bound}", came, "send messages of this attempt only"
+                f"{name} of a message must have digest {bound.hex()[:16]}",
+                came.hex()[:16],
+                "show everybody the same terms and the same roster",
             )
-    which = "params" if header.params != expected.params else "root"
-    raise InvalidValue(
-        f"{which} of a message must have digest {getattr(expected, which).hex()[:16]}",
-        getattr(header, which).hex()[:16],
-        "show everybody the same terms and the same roster",
-    )
+        raise InvalidValue(f"{name} of a message must be {bound}", came, "send messages of this attempt only")
 
 
 def check_signature(message: Signed, member: Member) -> None:

@@ -207,8 +207,7 @@ class SumCoordinator:
         index = self._cohort.index_of(header.sender)
         member = self._cohort.member(index)
         root = NO_ROOT if header.phase is Phase.ADVERTISE else self._board.root
-        expected = Header(*params.identity, header.phase, header.sender, 0, params.digest, root, header.body)
-        checks.check_header(header, expected, header.sender, member.key_epoch)
+        checks.check_header(header, params, (header.sender, member.key_epoch), params.digest, root)
         checks.check_signature(message, member)
         return index
 

@@ -1,7 +1,5 @@
 """A participant of one attempt: a pure machine that answers the coordinator, or refuses."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -207,11 +205,10 @@ class SumParticipant:
             checks.check_opening(header, self._session, self._coordinator, self._coordinator_key)
         else:
             root = header.root if header.phase <= Phase.ROSTER else memory.root
-            expected = self._header(header.phase, header.body, root)
-            if header.phase is Phase.ANNOUNCE:
-                # Other terms for this attempt are no stray message: they are a second announcement.
-                expected = replace(expected, params=header.params)
-            checks.check_header(header, expected, self._coordinator, self._coordinator_key.key_epoch)
+            # Other terms for this attempt are no stray message: they are a second announcement.
+            terms = header.params if header.phase is Phase.ANNOUNCE else memory.params.digest
+            sender = (self._coordinator, self._coordinator_key.key_epoch)
+            checks.check_header(header, memory.params, sender, terms, root)
         checks.check_signature(message, self._coordinator_key)
 
     def _again(self, known: tuple[Header, bytes], message: Signed) -> list[Effect]:
