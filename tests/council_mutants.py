@@ -12,6 +12,7 @@ from consilium.council import (
     chamber,
     commands,
     facts,
+    freezing,
     holds,
     ladder,
     permissions,
@@ -55,7 +56,7 @@ def _at_least(figure: Figure, bound: float) -> bool:
 
 @mutant("a freeze may end without its dwell")
 def _(patch: Patch) -> None:
-    patch.setattr(supervisor, "FREEZE_DWELL", 0)
+    patch.setattr(freezing, "FREEZE_DWELL", 0)
 
 
 @mutant("a freeze ends by time")
@@ -80,7 +81,7 @@ def _(patch: Patch) -> None:
 
 @mutant("one person's review ends every freeze")
 def _(patch: Patch) -> None:
-    patch.setattr(supervisor, "REVIEWERS", {"CRITICAL": 1, "HIGH": 1, "MEDIUM": 1})
+    patch.setattr(freezing, "REVIEWERS", {"CRITICAL": 1, "HIGH": 1, "MEDIUM": 1})
 
 
 @mutant("reviews outlive a new freeze")

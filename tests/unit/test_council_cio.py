@@ -256,6 +256,12 @@ def test_c3_stays_at_its_bounds(at: dict[str, Any]) -> None:
     assert found.rules(10 * DAY) == []
 
 
+def test_c2_ends_c3_at_once_also_where_it_stood_before() -> None:
+    found = wide().put(hold("cio", "C2", "symbols", ("A", "B", "C")))
+    assert found.rules(MINUTE, dd=0.06) == ["C3"]
+    assert list(found.holds) == ["cio/C2/symbols"]
+
+
 def test_c2_ends_c3_at_once() -> None:
     found = wide()
     (proposal,) = found.see(MINUTE, dd=0.06)

@@ -52,6 +52,19 @@ def test_a_hold_of_another_kind_than_its_officers_is_refused(rule: str, key: str
     assert desk.council.policy.profile == CouncilService().policy.profile == "MICRO"
 
 
+def test_a_body_that_no_journal_can_keep_is_refused_and_stops_nobody() -> None:
+    class Odd(Greedy):
+        def evaluate(self, briefing: Briefing, memory: Mapping[str, Any]) -> Ruling:  # noqa: ARG002
+            proposal = Proposal(rule="X", kind="CASHFLOW", payload={"profit_lock_pct": object()}, reason="x")
+            return Ruling(proposals=(proposal,), memory=memory)
+
+    roles: dict[str, Role] = {name: make_role(name) for name in ROLES} | {"cfo": Odd("X", "split", ())}
+    desk = Voices(roles=roles)
+    told = desk.says()
+    assert "plain JSON" in next(one.reason for one in told if isinstance(one, ReportRefused))
+    assert desk.mode == "LIVE"
+
+
 @pytest.mark.parametrize("owner", ["supervisor", "cro", "cio", "cfo", "researcher", "operator"])
 def test_only_the_ceo_grants_a_profile(owner: str) -> None:
     hold = Hold(owner=owner, rule="P3", key="profile", value="AGGRESSIVE", reason="x", ts_event=0)

@@ -5,8 +5,9 @@ import pytest
 from consilium.app.council.shown import shown
 from consilium.council.rules import CouncilRules
 from consilium.council.service import CouncilService
-from consilium.domain import AccountReported, CouncilCommanded, HealthReported
-from consilium.domain.time import HOUR_NS, MINUTE_NS, SECOND_NS
+from consilium.domain import AccountReported, CouncilCommanded, Decision, HealthReported
+from consilium.domain.time import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
+from council_voices import Voices
 
 NOW = 1_704_110_400 * SECOND_NS
 
@@ -82,3 +83,18 @@ def test_a_role_that_does_not_sit_and_an_approval_that_waits_are_shown() -> None
     (waiting,) = told["approvals"]
     assert (waiting["action"], waiting["person"]) == ("risk", "ann")
     assert told["policy"]["max_leverage"] == 3.0
+
+
+def test_a_freeze_for_a_daily_loss_ends_with_the_day_wherever_it_is_told() -> None:
+    desk = Voices(rules=CouncilRules(disabled_rules=frozenset(("F5",))))
+    desk.says()
+    (freeze,) = [
+        one
+        for one in desk.says(MINUTE_NS, equity=9_400.0)
+        if isinstance(one, Decision) and one.kind == "FREEZE"
+    ]
+    assert freeze.rule == "F2"
+    midnight = (desk.now // DAY_NS + 1) * DAY_NS
+    assert desk.council.explain(freeze.decision_id)["earliest"] == midnight
+    assert shown(desk.council, desk.now)["release_at"] == midnight
+    assert freeze.payload["duration_minutes"] == (midnight - desk.now) // MINUTE_NS

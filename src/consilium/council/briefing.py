@@ -7,12 +7,11 @@ from operator import attrgetter
 from consilium.council.claims import capped, combined_models, is_trusted
 from consilium.council.facts import Facts
 from consilium.council.identity import ID_DIGITS
+from consilium.council.levels import ESS_LEVELS, SYSTEM_STATES
 from consilium.domain import AccountFigures, Briefing, Hold, Missing, ModelFigures, Policy
 from consilium.domain.governance import Figure
 from consilium.domain.time import SECOND_NS
 
-SYSTEM_ORDER = ("HEALTHY", "DEGRADED", "CRITICAL", "EMERGENCY")
-ESS_ORDER = ("NOMINAL", "CAUTION", "WARNING", "CRITICAL")
 REQUIRED = ("equity", "nav", "positions", "exposure", "drawdown")
 """Figures without which nobody trades."""
 _LESS_IS_WORSE = frozenset(("equity", "nav", "win_rate", "sharpe", "winning_days", "reserve", "profit"))
@@ -62,7 +61,7 @@ def _worse(name: str, first: Figure | None, second: float) -> float:
 
 def system_health(facts: Facts) -> str:
     """Return the worst status of all sources; empty if none, or one is unknown and none is CRITICAL."""
-    return _worst([report.system_status for report in facts.health.values()], SYSTEM_ORDER)
+    return _worst([report.system_status for report in facts.health.values()], SYSTEM_STATES)
 
 
 def _worst(said: list[str], order: tuple[str, ...]) -> str:
@@ -77,16 +76,16 @@ def ess_level(facts: Facts, loss: Figure, policy: Policy, before: str) -> str:
 
     At a threshold itself the level stays on the side where it was.
     """
-    claims = [word for report in facts.health.values() if (word := report.ess_state) in ESS_ORDER]
+    claims = [word for report in facts.health.values() if (word := report.ess_state) in ESS_LEVELS]
     if isinstance(loss, Missing):
-        claimed = _worst(claims, ESS_ORDER)
+        claimed = _worst(claims, ESS_LEVELS)
         return claimed if claimed != "NOMINAL" else ""
     level = 0
-    reached = ESS_ORDER.index(before) if before in ESS_ORDER else 0
+    reached = ESS_LEVELS.index(before) if before in ESS_LEVELS else 0
     for rank, bound in enumerate((policy.ess_caution, policy.ess_warning, policy.ess_critical), start=1):
         if loss > bound or (loss == bound and reached >= rank):
             level = rank
-    return _worst([ESS_ORDER[level], *claims], ESS_ORDER)
+    return _worst([ESS_LEVELS[level], *claims], ESS_LEVELS)
 
 
 def model_figures(facts: Facts) -> dict[str, ModelFigures]:

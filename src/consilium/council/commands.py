@@ -21,6 +21,7 @@ from typing import Any
 
 from consilium.council.approvals import Approval, PermissionRefused
 from consilium.council.asking import FROZEN, Ask, asks_of, minutes_of, number_of, text_of, told_value
+from consilium.council.freezing import MANUAL_FREEZE, freeze_body
 from consilium.council.holds import (
     WAIVED_OWNERS,
     WAIVER,
@@ -47,9 +48,6 @@ REBASE_PERSONS = 2
 DONE_KEPT = 512
 """Commands that are known again where they come a second time."""
 RISK = DecisionKind.RISK_ADJUSTMENT.value
-FREEZE_MINUTES = 120
-MANUAL_FREEZE = "F0"
-"""Rule of a freeze that an operator demands; it ends as the others do."""
 
 
 class Operators(Permissions):
@@ -192,14 +190,7 @@ class Operators(Permissions):
             reason=command.reason,
             ts_event=briefing.ts_event,
         )
-        payload = {
-            "duration_minutes": FREEZE_MINUTES,
-            "affected_subsystems": ["trading", "execution"],
-            "severity": "HIGH",
-            "requires_manual_review": True,
-            "reason": command.reason,
-        }
-        decision = self._decision(command, "FREEZE", payload, briefing, stamp)
+        decision = self._decision(command, "FREEZE", freeze_body(hold), briefing, stamp)
         return Motion(decision=replace(decision, rule=MANUAL_FREEZE), place=(hold,))
 
     def _allocate(self, command: CouncilCommanded, briefing: Briefing, stamp: Stamp) -> list[Motion]:

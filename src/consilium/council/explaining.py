@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from consilium.council.freezing import ends_at_the_earliest
+from consilium.council.holds import is_freeze
 from consilium.council.standing import Standing
 from consilium.council.table import RULES, released_by
-from consilium.domain import UnknownName
+from consilium.domain import Hold, UnknownName
 
 
 def explain(standing: Standing, decision_id: str) -> dict[str, Any]:
@@ -23,7 +25,7 @@ def explain(standing: Standing, decision_id: str) -> dict[str, Any]:
     held = [hold for hold in standing.holds.values() if hold.decision_id == decision_id]
     row = RULES.get(decision["rule"].partition(":")[0])
     words, dwell = ("its officer", 0) if row is None else (released_by(row), row.dwell)
-    earliest = [hold.expires_at or hold.ts_event + dwell for hold in held]
+    earliest = [hold.expires_at or _ends(hold, dwell) for hold in held]
     return {
         "decision_id": decision_id,
         "officer": decision["officer"],
@@ -41,3 +43,8 @@ def explain(standing: Standing, decision_id: str) -> dict[str, Any]:
         "released_by": words if held else "",
         "earliest": min(earliest, default=None),
     }
+
+
+def _ends(hold: Hold, dwell: int) -> int:
+    """Return when a hold that has no end of its own may be released at the earliest."""
+    return ends_at_the_earliest(hold) if is_freeze(hold) else hold.ts_event + dwell

@@ -14,7 +14,7 @@ WIRE_MODES: Mapping[str, str] = {
     "FROZEN": "EMERGENCY",
 }
 """Name on the wire by mode."""
-LIMIT_OF: Mapping[str, str] = {
+LIMIT_OF: dict[str, str] = {
     "max_leverage": "max_leverage",
     "max_position_size_usd": "max_position_usd",
     "max_drawdown_pct": "max_drawdown",
@@ -22,7 +22,10 @@ LIMIT_OF: Mapping[str, str] = {
     "stop_loss_multiplier": "stop_multiplier",
 }
 """Key of a hold by the name of a limit on the wire."""
-_THRESHOLDS = ("caution", "warning", "critical")
+THRESHOLD_OF: dict[str, str] = {
+    f"{name}_threshold_pct": f"ess_{name}" for name in ("caution", "warning", "critical")
+}
+"""The same of the emergency stop's thresholds."""
 
 
 def kind_of(key: str) -> str:
@@ -69,7 +72,7 @@ def payload_of(kind: str, policy: Policy, symbols: Iterable[str] = ()) -> dict[s
             "max_positions": policy.max_positions,
         }
     if kind == DecisionKind.ESS_POLICY:
-        return {f"{name}_threshold_pct": getattr(policy, f"ess_{name}") for name in _THRESHOLDS}
+        return {wire: getattr(policy, key) for wire, key in THRESHOLD_OF.items()}
     if kind == DecisionKind.STRATEGY_ALLOCATION:
         return {
             "model_weights": dict(policy.weights),

@@ -6,17 +6,7 @@ from types import MappingProxyType
 
 from consilium.domain import Policy, UnknownName
 
-BASE_POLICY = Policy(
-    profile="NORMAL",
-    max_risk_per_trade=0.02,
-    max_daily_risk=0.05,
-    max_positions=5,
-    max_leverage=10.0,
-    max_position_usd=10_000.0,
-    max_drawdown=0.08,
-    max_exposure=0.90,
-    stop_multiplier=1.0,
-)
+BASE_POLICY = Policy()
 """The limits without a council: profile NORMAL and the base limits of the risk officer."""
 
 
@@ -41,7 +31,11 @@ PROFILES: Mapping[str, CapitalProfile] = MappingProxyType(
     {
         "MICRO": CapitalProfile(max_risk_per_trade=0.005, max_daily_risk=0.01, max_positions=1),
         "LOW": CapitalProfile(max_risk_per_trade=0.01, max_daily_risk=0.03, max_positions=3),
-        "NORMAL": CapitalProfile(max_risk_per_trade=0.02, max_daily_risk=0.05, max_positions=5),
+        "NORMAL": CapitalProfile(
+            max_risk_per_trade=BASE_POLICY.max_risk_per_trade,
+            max_daily_risk=BASE_POLICY.max_daily_risk,
+            max_positions=BASE_POLICY.max_positions,
+        ),
         "AGGRESSIVE": CapitalProfile(max_risk_per_trade=0.03, max_daily_risk=0.08, max_positions=8),
     }
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 from consilium.council.holds import check_hold, is_grant, tighter, widens
 from consilium.council.identity import CODE_HASH, decision_id
-from consilium.council.payloads import kind_of
+from consilium.council.payloads import WIRE_MODES, kind_of, payload_of
 from consilium.council.role import Proposal, Role
 from consilium.council.rules import CouncilRules
 from consilium.council.standing import Standing, decision_key, endless, same_hold
@@ -22,8 +22,10 @@ from consilium.domain import (
     Hold,
     InvalidValue,
     Missing,
+    Policy,
     ReportRefused,
 )
+from consilium.domain.digest import plain
 from consilium.domain.governance import PRIORITIES
 
 Told = Decision | ConflictResolved | ReportRefused
@@ -33,6 +35,18 @@ BESIDE = frozenset(("duration_minutes", "expired", "hold_ids"))
 """Keys of payloads that two decisions may differ in without a conflict."""
 LIVE_AGAIN = "M4"
 """A row that is proposed on an edge only and always says the same."""
+BOUNDING = frozenset(
+    kind.value
+    for kind in (
+        DecisionKind.MODE_CHANGE,
+        DecisionKind.CAPITAL_PROFILE,
+        DecisionKind.RISK_ADJUSTMENT,
+        DecisionKind.ESS_POLICY,
+    )
+)
+"""Kinds whose payload says how much is allowed."""
+WIRE_RANKS: Mapping[str, int] = {name: rank for rank, name in enumerate(dict.fromkeys(WIRE_MODES.values()))}
+"""Modes on the wire, from the loosest to the tightest."""
 ONE_OFFICERS = frozenset((DecisionKind.OVERRIDE.value, DecisionKind.FREEZE.value))
 """Kinds of which several at once are no conflict."""
 
@@ -142,13 +156,17 @@ class Sitting:
 
     def enact(self, motions: Sequence[Motion], supervisor: Role | None) -> None:
         """Carry out what the supervisor lets stand."""
-        for motion in self._reviewed(motions, supervisor):
-            self.carry_out(motion)
+        kept = self._reviewed(motions, supervisor)
+        for motion in kept:
+            self._change(motion)
+        for motion in kept:
+            self._tell(motion)
 
     def _motion(self, role: Role, proposal: Proposal) -> Motion | None:
         """Return what a proposal would change; None where it is nothing, or not its officer's to say."""
         try:
             self._check(role, proposal)
+            decision = decide(self._briefing, role.name, proposal, self._stamp)
         except InvalidValue as error:
             self._refuse(role.name, proposal, str(error))
             return None
@@ -156,7 +174,6 @@ class Sitting:
             hold for hold in (replace(h, decision_id="") for h in proposal.holds) if self._differs(hold)
         )
         release = tuple(name for name in proposal.releases if name in self._standing.holds)
-        decision = decide(self._briefing, role.name, proposal, self._stamp)
         told = (
             proposal.kind in ALWAYS_TOLD or proposal.rule == LIVE_AGAIN or self._standing.says_anew(decision)
         )
@@ -253,7 +270,7 @@ class Sitting:
 
     def override(self, decision: Decision, proposal: Proposal, officer: str) -> None:
         """Tell a decision and that it is cancelled, unless it was told so already."""
-        key, said = decision_key(decision), {"payload": _json(decision.payload)}
+        key, said = decision_key(decision), {"payload": plain(decision.payload)}
         if self._overridden.get(key) == said:
             return
         self._overridden[key] = said
@@ -265,11 +282,14 @@ class Sitting:
         self._standing.said.pop(decision_key(cancelled), None)
         self.told += [decision, cancelled]
 
-    def carry_out(self, motion: Motion) -> None:
-        """Release and place what a motion says, and tell its decision."""
-        self._change(motion)
-        self._standing.publish(motion.decision, figures_of(self._briefing))
-        self.told.append(motion.decision)
+    def _tell(self, motion: Motion) -> None:
+        """Tell a decision; where others tightened more at this very instant, what is in force after all."""
+        wanted = motion.decision
+        decision = in_force(wanted, self._standing.policy)
+        if wanted.rule == LIVE_AGAIN and decision is not wanted and not (motion.place or motion.release):
+            return  # it would only have told that trading is LIVE
+        self._standing.publish(decision, figures_of(self._briefing), wanted)
+        self.told.append(decision)
 
     def _change(self, motion: Motion) -> None:
         """End and place the holds of a motion."""
@@ -286,6 +306,36 @@ def differ(first: Decision, second: Decision) -> bool:
         {name: value for name, value in one.payload.items() if name not in BESIDE} for one in (first, second)
     )
     return first.officer != second.officer and mine != others
+
+
+def in_force(decision: Decision, policy: Policy) -> Decision:
+    """Return a decision that says no more than a policy allows: who follows decisions alone never loosens.
+
+    Examples
+    --------
+    >>> said = Decision(decision_id="d", ts_event=0, officer="ceo", kind="MODE_CHANGE",
+    ...                 payload={"mode": "LIVE"}, reason="calm")
+    >>> in_force(said, Policy(mode="FROZEN")).payload, in_force(said, Policy()) is said
+    ({'mode': 'EMERGENCY'}, True)
+    """
+    payload, says = decision.payload, payload_of(decision.kind, policy) if decision.kind in BOUNDING else {}
+    if decision.kind == DecisionKind.MODE_CHANGE:
+        tight = WIRE_RANKS[str(says["mode"])] <= WIRE_RANKS.get(str(payload.get("mode")), len(WIRE_RANKS))
+        bounds = {} if tight else {"mode": says["mode"]}
+    else:
+        bounds = {
+            name: says[name]
+            for name, value in payload.items()
+            if name in says and isinstance(value, int | float) and value > says[name]
+        }
+        if bounds and "profile" in says:
+            bounds["profile"] = says["profile"]
+    if not bounds:
+        return decision
+    told = ", ".join(f"{name} {value}" for name, value in bounds.items())
+    return replace(
+        decision, payload={**payload, **bounds}, reason=f"{decision.reason}; others hold it at {told}"
+    )
 
 
 def conflict(winner: Decision, loser: Decision) -> ConflictResolved:
@@ -322,7 +372,3 @@ def unresolved(told: Iterable[object]) -> list[ConflictResolved]:
 def may_release(officer: str, hold: Hold) -> bool:
     """Whether an officer may end a hold: its owner, or a higher rank; an operator's only operators."""
     return officer == hold.owner or (officer != "operator" and PRIORITIES[officer] < PRIORITIES[hold.owner])
-
-
-def _json(payload: Mapping[str, Any]) -> dict[str, Any]:
-    return {str(k): list(v) if isinstance(v, tuple) else v for k, v in payload.items()}

@@ -6,6 +6,7 @@ from typing import Any
 
 from consilium.council.holds import is_freeze, meet
 from consilium.domain import Decision, Hold, Policy
+from consilium.domain.digest import plain
 
 RECENT = 64
 """Decisions that can be explained with the figures they were made on."""
@@ -105,10 +106,10 @@ class Standing:
         """Whether a decision says other than the last one of its officer, kind and rule."""
         return self.said.get(decision_key(decision)) != _told(decision)
 
-    def publish(self, decision: Decision, figures: Mapping[str, Any]) -> None:
-        """Remember a decision as the last one of its kind and among the recent."""
+    def publish(self, decision: Decision, figures: Mapping[str, Any], wanted: Decision | None = None) -> None:
+        """Remember a decision, by what its officer wanted, as the last one of its kind."""
         self.changed = True
-        self.said[decision_key(decision)] = _told(decision)
+        self.said[decision_key(decision)] = _told(wanted or decision)
         self.counts["decisions"] += 1
         if decision.kind in ("OVERRIDE", "FREEZE"):
             self.counts["overrides" if decision.kind == "OVERRIDE" else "freezes"] += 1
@@ -135,14 +136,7 @@ class Standing:
 
 
 def _told(decision: Decision) -> dict[str, Any]:
-    return {"payload": _plain(decision.payload), "expires_at": decision.expires_at}
-
-
-def _plain(value: Any) -> Any:
-    """Return a payload as JSON would give it back, so that it compares equal after a restart."""
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+    return {"payload": plain(decision.payload), "expires_at": decision.expires_at}
 
 
 def _read_hold(saved: Mapping[str, Any]) -> Hold:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from consilium.council import advice, ladder, margin
+from consilium.council import advice, freezing, ladder, margin
 from consilium.council.allocation import CAP, FLOOR, SHRINK_DAYS
 from consilium.council.figures import percent
 from consilium.council.roles import cfo, cio, cro, researcher, supervisor
@@ -83,9 +83,9 @@ def _freezes() -> list[Row]:
             rule=rule,
             officer="supervisor",
             trigger=trigger,
-            effect=f"FREEZE {supervisor.SEVERITIES.get(rule, supervisor.ASKED_FOR)}",
+            effect=f"FREEZE {freezing.SEVERITIES[rule]}",
             release="U1" if rule != "F2" else "U1, not before the next UTC day",
-            dwell=supervisor.FREEZE_DWELL,
+            dwell=freezing.FREEZE_DWELL,
             expiry=_NEVER,
         )
         for rule, trigger in triggers.items()

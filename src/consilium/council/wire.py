@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from consilium.domain import Decision
+from consilium.domain.digest import plain
 from consilium.domain.time import from_iso, to_iso
 
 
@@ -24,7 +25,7 @@ def decision_body(decision: Decision) -> dict[str, Any]:
         "priority": decision.priority,
         "timestamp": to_iso(decision.ts_event),
         "reason": decision.reason,
-        "payload": _plain(decision.payload),
+        "payload": plain(decision.payload),
         "snapshot_id": decision.snapshot_id,
         "rule": decision.rule,
         "cause_id": decision.cause_id,
@@ -54,9 +55,3 @@ def decision_of(body: Mapping[str, Any]) -> Decision:
         code_hash=body.get("code_hash") or "",
         config_hash=body.get("config_hash") or "",
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

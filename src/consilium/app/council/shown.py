@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from consilium.council.freezing import ends_at_the_earliest
 from consilium.council.service import CouncilService
 from consilium.council.table import RULES, released_by
 from consilium.domain import Hold
@@ -33,7 +34,7 @@ def shown(service: CouncilService, now: int) -> dict[str, Any]:
             for name, ts in service.sources.items()
         ],
         "frozen_at": min((hold.ts_event for hold in frozen), default=0),
-        "release_at": max((hold.ts_event + _dwell(hold) for hold in frozen), default=0),
+        "release_at": max((ends_at_the_earliest(hold) for hold in frozen), default=0),
     }
 
 
@@ -46,9 +47,3 @@ def hold_body(hold: Hold) -> dict[str, Any]:
         "priority": PRIORITIES[hold.owner],
         "released_by": "its officer" if row is None else released_by(row),
     }
-
-
-def _dwell(hold: Hold) -> int:
-    """Return how long a hold stays at least."""
-    row = RULES.get(hold.rule.partition(":")[0])
-    return 0 if row is None else row.dwell

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from consilium.council.afterwards import blind, policy_after, remaining, restricting
 from consilium.council.ladder import take_steps
+from consilium.council.levels import ESS_LEVELS, SYSTEM_STATES
 from consilium.council.payloads import payload_of
 from consilium.council.role import Follower, Proposal, Ruling, conclude
 from consilium.council.timers import MINUTE, Timers
@@ -13,8 +14,6 @@ from consilium.domain import Briefing, DecisionKind, Hold
 
 GONE_FOR = 15 * MINUTE
 PAUSED_FOR = 30 * MINUTE
-SYSTEMS = ("HEALTHY", "DEGRADED", "CRITICAL", "EMERGENCY")
-LEVELS = ("NOMINAL", "CAUTION", "WARNING", "CRITICAL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ def _modes(briefing: Briefing, timers: Timers) -> Iterator[Proposal]:
 
 def _gone(briefing: Briefing, why: str) -> bool:
     """Return whether a cause is known to be gone."""
-    return not why and briefing.system in SYSTEMS and briefing.ess in LEVELS
+    return not why and briefing.system in SYSTEM_STATES and briefing.ess in ESS_LEVELS
 
 
 def _to_place(row: ModeRow, hold: Hold | None, timers: Timers, why: str, gone: bool) -> bool:

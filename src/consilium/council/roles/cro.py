@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from consilium.council.afterwards import blind, held_by, policy_after
 from consilium.council.figures import above, below, below_or_insufficient, known, percent
+from consilium.council.levels import ESS_LEVELS
 from consilium.council.payloads import payload_of
 from consilium.council.role import Follower, Proposal, Ruling, conclude
 from consilium.council.timers import HOUR, MINUTE, Timers
@@ -46,7 +47,6 @@ ESS_UNTIL = 0.02
 ESS_DWELL = 24 * HOUR
 
 ESS_KEYS = ("ess_caution", "ess_warning", "ess_critical")
-LEVELS = ("NOMINAL", "CAUTION", "WARNING", "CRITICAL")
 
 
 class RiskOfficer(Follower):
@@ -143,10 +143,10 @@ def _onset(briefing: Briefing, timers: Timers) -> list[str]:
         began.append(f"drawdown rose {percent(of.drawdown_rise)} in 24 h, {percent(RISE)} is the bound")
     if timers.began("exposure", known(of.exposure, above(of.exposure, EXPOSURE))):
         began.append(f"exposure {percent(of.exposure)} is above {percent(EXPOSURE)}")
-    if briefing.ess in LEVELS:
-        before = timers.recall("ess", LEVELS[0])
+    if briefing.ess in ESS_LEVELS:
+        before = timers.recall("ess", ESS_LEVELS[0])
         timers.keep("ess", briefing.ess)
-        if LEVELS.index(briefing.ess) > LEVELS.index(before):
+        if ESS_LEVELS.index(briefing.ess) > ESS_LEVELS.index(before):
             began.append(f"the emergency stop rose from {before} to {briefing.ess}")
     return began
 

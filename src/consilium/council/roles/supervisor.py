@@ -2,33 +2,31 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 from consilium.council.accounts import LONG_RUN
 from consilium.council.afterwards import held_by, policy_after
 from consilium.council.briefing import unknown_parts
 from consilium.council.figures import above, at_least, below, number, percent
+from consilium.council.freezing import (
+    SEVERITIES,
+    ends_at_the_earliest,
+    freeze_body,
+    reviewers_needed,
+    severity_of,
+)
 from consilium.council.holds import PROFILE_ORDER as LADDER
+from consilium.council.levels import ESS_LEVELS, SYSTEM_STATES
 from consilium.council.margin import HOLD_ID as CLOSING
 from consilium.council.margin import close_all, closing, must_close
-from consilium.council.payloads import payload_of
+from consilium.council.payloads import LIMIT_OF, THRESHOLD_OF, payload_of
 from consilium.council.role import Proposal, Ruling, conclude
-from consilium.council.timers import DAY, HOUR, MINUTE, Timers
+from consilium.council.timers import HOUR, MINUTE, Timers
 from consilium.domain import Briefing, Decision, DecisionKind, Hold, Missing
 
 FREEZE_DRAWDOWN = 0.10
 FREEZE_DAILY_LOSS = 0.05
 FREEZE_LOSSES = LONG_RUN
-FREEZE_DWELL = 120 * MINUTE
-SUBSYSTEMS = ("trading", "execution")
-SEVERITIES: Mapping[str, str] = MappingProxyType(
-    {"F1": "CRITICAL", "F2": "HIGH", "F3": "MEDIUM", "F4": "CRITICAL", "F5": "CRITICAL", "F6": "HIGH"}
-)
-"""By row."""
-ASKED_FOR = "HIGH"
-"""Of a freeze that an operator asked for (F0)."""
-REVIEWERS: Mapping[str, int] = MappingProxyType({"CRITICAL": 2, "HIGH": 2, "MEDIUM": 1})
 
 CALM_LOSS = 0.001
 CALM_DRAWDOWN = 0.05
@@ -38,19 +36,6 @@ SHADOW_FOR = 60 * MINUTE
 MICRO_FOR = 24 * HOUR
 
 OVERRIDE_DRAWDOWN = 0.05
-RISK_KEYS: Mapping[str, str] = MappingProxyType(
-    {
-        "max_leverage": "max_leverage",
-        "max_position_size_usd": "max_position_usd",
-        "max_drawdown_pct": "max_drawdown",
-        "max_exposure_pct": "max_exposure",
-        "stop_loss_multiplier": "stop_multiplier",
-        "caution_threshold_pct": "ess_caution",
-        "warning_threshold_pct": "ess_warning",
-        "critical_threshold_pct": "ess_critical",
-    }
-)
-"""Names in payloads, and of the limits of a policy that they bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +73,8 @@ def causes(briefing: Briefing, timers: Timers) -> Iterator[Cause]:
     poor = f"equity {number(of.equity)} is below the floor {number(floor)}"
     yield Cause("F4", "equity", below(of.equity, floor), poor, not isinstance(of.equity, Missing))
     ess, system = briefing.ess, briefing.system
-    yield Cause("F5", "ess", ess == "CRITICAL", "the emergency stop is CRITICAL", bool(ess))
-    yield Cause("F5", "system", system == "EMERGENCY", "the system is in EMERGENCY", bool(system))
+    yield Cause("F5", "ess", ess == ESS_LEVELS[-1], "the emergency stop is CRITICAL", bool(ess))
+    yield Cause("F5", "system", system == SYSTEM_STATES[-1], "the system is in EMERGENCY", bool(system))
     yield _blind(briefing, timers)
     for name in sorted(briefing.faults):
         yield Cause("F6", name, True, f"{name}: {briefing.faults[name]}")
@@ -200,7 +185,7 @@ def _losing_close(briefing: Briefing, timers: Timers) -> list[Cause]:
 def _freezes(briefing: Briefing, begun: Sequence[Cause]) -> list[Proposal]:
     """Return one freeze for each row that set on."""
     proposals = []
-    for rule, severity in SEVERITIES.items():
+    for rule in SEVERITIES:
         reason = "; ".join(dict.fromkeys(cause.reason for cause in begun if cause.rule == rule))
         if not reason:
             continue
@@ -212,15 +197,8 @@ def _freezes(briefing: Briefing, begun: Sequence[Cause]) -> list[Proposal]:
             reason=reason,
             ts_event=briefing.ts_event,
         )
-        waits = ends_at_the_earliest(hold) - briefing.ts_event
-        payload = {
-            "duration_minutes": -(-waits // MINUTE),
-            "affected_subsystems": list(SUBSYSTEMS),
-            "severity": severity,
-            "requires_manual_review": True,
-            "reason": reason,
-        }
-        near = severity == "CRITICAL" and must_close(briefing)
+        payload = freeze_body(hold)
+        near = severity_of(hold) == "CRITICAL" and must_close(briefing)
         holds = (hold, closing(briefing)) if near else (hold,)
         proposals.append(
             Proposal(rule=rule, kind=DecisionKind.FREEZE.value, payload=payload, reason=reason, holds=holds)
@@ -230,7 +208,7 @@ def _freezes(briefing: Briefing, begun: Sequence[Cause]) -> list[Proposal]:
 
 def _critical(briefing: Briefing) -> bool:
     """Return whether a critical freeze is in force."""
-    return any(SEVERITIES.get(hold.rule) == "CRITICAL" for hold in freezes_in_force(briefing))
+    return any(severity_of(hold) == "CRITICAL" for hold in freezes_in_force(briefing))
 
 
 def _closes(proposal: Proposal) -> bool:
@@ -243,26 +221,13 @@ def freezes_in_force(briefing: Briefing) -> list[Hold]:
     return [h for h in held_by(briefing, "supervisor") if h.key == "mode" and h.value == "FROZEN"]
 
 
-def ends_at_the_earliest(hold: Hold) -> int:
-    """Return when the dwell of a freeze is over: 120 minutes, for F2 also the UTC day."""
-    after = hold.ts_event + FREEZE_DWELL
-    if hold.rule != "F2":
-        return after
-    return max(after, hold.ts_event - hold.ts_event % DAY + DAY)
-
-
-def reviewers_needed(frozen: Iterable[Hold]) -> int:
-    """Return how many persons must have reviewed: as the severest freeze in force demands."""
-    return max(REVIEWERS[SEVERITIES.get(hold.rule, ASKED_FOR)] for hold in frozen)
-
-
 def is_calm(briefing: Briefing) -> bool:
     """Return whether U1's figures are met now; triggers, dwell and reviews apart."""
     of = briefing.portfolio
     safe = of.positions == 0 or of.unprotected == 0
     steady = not isinstance(of.loss_15m, Missing) and not above(of.loss_15m, CALM_LOSS)
     funded = above(of.equity, CALM_FLOORS * briefing.floor_usd)
-    sound = briefing.ess == "NOMINAL" and briefing.system == "HEALTHY"
+    sound = briefing.ess == ESS_LEVELS[0] and briefing.system == SYSTEM_STATES[0]
     fresh = not of.late and not of.lost
     return safe and steady and funded and sound and fresh and below(of.drawdown_rebased, CALM_DRAWDOWN)
 
@@ -337,7 +302,7 @@ def _looser(briefing: Briefing, payload: Mapping[str, object]) -> str:
     profile = payload.get("profile")
     if profile in LADDER and LADDER.index(str(profile)) > LADDER.index(policy.profile):
         return "profile"
-    for name, key in RISK_KEYS.items():
+    for name, key in (LIMIT_OF | THRESHOLD_OF).items():
         value = payload.get(name)
         if isinstance(value, int | float) and value > getattr(policy, key):
             return name
