@@ -123,7 +123,10 @@ def test_a_grouped_round_sums_each_group_apart() -> None:
     played = world.round()
     assert played.max_abs_error == 0
     assert played.report.failed == ""
-    assert len(played.report.survivors) == 90
+    # Groups are drawn at random: one that came out too small has no sum, and its members are told so.
+    assert len(played.report.survivors) + len(played.report.excluded) == 90
+    assert len(played.report.survivors) >= 30
+    assert all(one.reason.startswith(("group ", "nothing came")) for one in played.report.excluded)
 
 
 def test_controls_follow_only_updates_that_counted() -> None:

@@ -220,7 +220,7 @@ class InProcess:
             attempt=start.attempt,
             total=carried.result.total,
             survivors=survivors,
-            excluded={name: why for name, why in reasons.items() if name not in survivors},
+            excluded=_without(start.members, survivors, reasons, carried.result),
             claimed=said,
         )
 
@@ -290,6 +290,15 @@ def _outcome(effects: list[RoundEffect]) -> RoundOutcome:
         if isinstance(effect, Closed):
             return effect.outcome
     raise InvalidValue("a round must close", "one that goes on", "report this")
+
+
+def _without(
+    members: tuple[str, ...], survivors: tuple[str, ...], reasons: Mapping[str, str], result: SumResult
+) -> dict[str, str]:
+    """Return why members are in no sum: their own reason, or that of the groups that have none."""
+    fallen = "; ".join(f"group {group}: {why}" for group, why in sorted(result.fallen.items()))
+    told = {name: reasons.get(name, fallen) for name in members if name not in survivors}
+    return {name: why for name, why in told.items() if why}
 
 
 def _claims(update: Update) -> dict[str, float | None]:
