@@ -377,7 +377,7 @@ class Laws:
             ("ESS_POLICY", "critical_threshold_pct", "ess_critical"),
         ):
             said = [one.payload[name] for one in told if one.kind == kind and name in one.payload]
-            _law(f"the {name} that is told is in force", not said or said[-1] <= getattr(policy, key), said)  # type: ignore[operator]
+            _law(f"the {name} that is told is in force", not said or said[-1] <= getattr(policy, key), said)
 
     def _contradictions(self, outputs: Sequence[Output]) -> None:
         beaten = {one.loser_id for one in outputs if isinstance(one, ConflictResolved)}

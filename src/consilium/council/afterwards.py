@@ -13,8 +13,8 @@ def restricting(holds: Iterable[Hold]) -> list[Hold]:
 
 def held_by(briefing: Briefing, *owners: str) -> list[Hold]:
     """Return the holds of officers that bound, in the order of their names."""
-    found = [briefing.holds[name] for name in sorted(briefing.holds)]
-    return [hold for hold in restricting(found) if hold.owner in owners]
+    held = sorted((name, hold) for name, hold in briefing.holds.items() if hold.owner in owners)
+    return restricting(hold for _, hold in held)
 
 
 def blind(briefing: Briefing) -> bool:

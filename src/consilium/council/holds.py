@@ -61,7 +61,9 @@ _PROFILE_RANK = {name: rank for rank, name in enumerate(PROFILE_ORDER)}
 
 def is_grant(hold: Hold) -> bool:
     """Whether a hold raises the base instead of bounding it."""
-    owner, key = GRANTS.get(hold.rule, ("", ""))
+    if hold.rule not in GRANTS:
+        return False
+    owner, key = GRANTS[hold.rule]
     return hold.owner == owner and hold.key.startswith(key)
 
 
@@ -72,7 +74,7 @@ def widens(hold: Hold) -> bool:
 
 def is_waiver(hold: Hold) -> bool:
     """Whether a hold is an operators' loosening."""
-    return hold.owner == "operator" and hold.rule == WAIVER
+    return hold.rule == WAIVER and hold.owner == "operator"
 
 
 def is_freeze(hold: Hold) -> bool:

@@ -8,6 +8,7 @@ from consilium.council.holds import is_freeze, meet
 from consilium.domain import Decision, Hold, Policy
 from consilium.domain.digest import plain
 
+_FIELDS = tuple(Decision.__dataclass_fields__)
 RECENT = 64
 """Decisions that can be explained with the figures they were made on."""
 
@@ -113,7 +114,8 @@ class Standing:
         self.counts["decisions"] += 1
         if decision.kind in ("OVERRIDE", "FREEZE"):
             self.counts["overrides" if decision.kind == "OVERRIDE" else "freezes"] += 1
-        self.recent.append({"decision": asdict(decision), "figures": dict(figures)})
+        told = {name: getattr(decision, name) for name in _FIELDS} | {"payload": dict(decision.payload)}
+        self.recent.append({"decision": told, "figures": dict(figures)})
         del self.recent[:-RECENT]
 
     def state(self) -> dict[str, Any]:
