@@ -15,6 +15,7 @@ from consilium.app.cli import (
     data,
     explain,
     features,
+    federate,
     journal,
     judge,
     keys,
@@ -48,6 +49,8 @@ council_app = typer.Typer(
 app.add_typer(council_app, name="council")
 audit_app = typer.Typer(help="Check that nothing was changed behind our back.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
+federate_app = typer.Typer(help="Learn among participants who keep their data.", no_args_is_help=True)
+app.add_typer(federate_app, name="federate")
 
 app.command("demo")(backtest.demo)
 app.command("backtest")(backtest.backtest)
@@ -93,6 +96,7 @@ council_app.command("approvals")(council.approvals)
 council_app.command("approve")(council.approve)
 council_app.command("replay")(council_replay.replay)
 audit_app.command("verify")(journal.verify)
+federate_app.command("simulate")(federate.simulate)
 
 
 def _version(wanted: bool) -> None:
