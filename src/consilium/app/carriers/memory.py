@@ -39,6 +39,8 @@ class Carried:
         Whether shares may be out.
     reasons
         By owner, why it is not in the sum: what was refused, or where it fell silent.
+    doubts
+        By owner, the first message of the coordinator that it refused, and went on.
     uploaded, downloaded
         Bytes of encoded messages to and from the coordinator.
     """
@@ -47,6 +49,7 @@ class Carried:
     why: str = ""
     released: bool = False
     reasons: dict[str, str] = field(default_factory=dict)
+    doubts: dict[str, str] = field(default_factory=dict)
     uploaded: int = 0
     downloaded: int = 0
 
@@ -130,7 +133,8 @@ class MemoryCarrier:
                 case Send(to, message):
                     self._send(who, to, message)
                 case Refused(sender, why):
-                    self._told.reasons.setdefault(sender if who == self.hub else who, why)
+                    told = self._told.reasons if who == self.hub else self._told.doubts
+                    told.setdefault(sender if who == self.hub else who, why)
                 case Aborted(why, released):
                     self._abort(who, why, released)
                 case Finished(result) if who == self.hub:

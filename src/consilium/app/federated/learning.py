@@ -208,7 +208,8 @@ class InProcess:
             if name in updates
         }
         carried = self._carry(params, cohort, {owner_of[name]: vector for name, vector in vectors.items()})
-        reasons = {named[owner]: why for owner, why in carried.reasons.items() if owner in named}
+        told = {**carried.doubts, **carried.reasons}
+        reasons = {named[owner]: why for owner, why in told.items() if owner in named}
         if carried.result is None:
             return AttemptFailed(
                 attempt=start.attempt, why=carried.why, released=carried.released, excluded=reasons
@@ -220,7 +221,7 @@ class InProcess:
             attempt=start.attempt,
             total=carried.result.total,
             survivors=survivors,
-            excluded=_without(start.members, survivors, reasons, carried.result),
+            excluded=_without(start.members, survivors, reasons, named, carried),
             claimed=said,
         )
 
@@ -293,12 +294,18 @@ def _outcome(effects: list[RoundEffect]) -> RoundOutcome:
 
 
 def _without(
-    members: tuple[str, ...], survivors: tuple[str, ...], reasons: Mapping[str, str], result: SumResult
+    members: tuple[str, ...],
+    survivors: tuple[str, ...],
+    reasons: Mapping[str, str],
+    named: Mapping[str, str],
+    carried: Carried,
 ) -> dict[str, str]:
-    """Return why members are in no sum: their own reason, or that of the groups that have none."""
-    fallen = "; ".join(f"group {group}: {why}" for group, why in sorted(result.fallen.items()))
-    told = {name: reasons.get(name, fallen) for name in members if name not in survivors}
-    return {name: why for name, why in told.items() if why}
+    """Return why members are in no sum: their own fault, or that of the groups that have none, or a doubt."""
+    fallen = {} if carried.result is None else carried.result.fallen
+    groups = "; ".join(f"group {group}: {why}" for group, why in sorted(fallen.items()))
+    faults = {named[owner]: why for owner, why in carried.reasons.items() if owner in named}
+    told = {name: faults.get(name) or groups or reasons.get(name, "") for name in members}
+    return {name: why for name, why in told.items() if why and name not in survivors}
 
 
 def _claims(update: Update) -> dict[str, float | None]:
