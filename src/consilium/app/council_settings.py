@@ -77,6 +77,8 @@ class Council(BaseModel):
         A desk of one operator: the same person may complete a loosening after 24 hours.
     tick_s
         From one look at the clock to the next.
+    lost_s
+        Among workers: the trading worker takes no entries when it has heard no word of the council for so long.
     disk_gb
         Free space in the data folder below which the system is degraded; a fifth of it is critical.
     advice
@@ -95,6 +97,7 @@ class Council(BaseModel):
     trusted_sources: tuple[Source, ...] = ()
     one_person: bool = False
     tick_s: Annotated[float, Field(gt=0.0, le=60.0, allow_inf_nan=False)] = 1.0
+    lost_s: Annotated[float, Field(gt=0.0, le=3_600.0, allow_inf_nan=False)] = 60.0
     disk_gb: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1.0
     advice: bool = False
     alerts: Alerts = Alerts()

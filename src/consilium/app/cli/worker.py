@@ -16,8 +16,8 @@ from consilium.domain import UnknownName
 if TYPE_CHECKING:
     from consilium.app.settings import Settings
 
-Room = Annotated[str, typer.Argument(help="market, ensemble, trading or api.")]
-ROOMS = ("market", "ensemble", "trading", "api")
+Room = Annotated[str, typer.Argument(help="market, ensemble, trading, council or api.")]
+ROOMS = ("market", "ensemble", "trading", "council", "api")
 
 
 @guarded
@@ -52,6 +52,7 @@ def worker(
 
 def _work(room: str, settings: "Settings") -> None:
     from consilium.app.live import worker_assembly
+    from consilium.app.live.hired import show_life
 
     stop = Flag()
 
@@ -64,10 +65,14 @@ def _work(room: str, settings: "Settings") -> None:
     if room == "market":
         with worker_assembly.market_worker(settings) as system:
             sys.stderr.write(f"working: market (feed: {settings.live.feed or 'none'})\n")
-            worker_assembly.show_life(settings, room, lambda: worker_assembly.worries(system), stop)
+            show_life(settings, room, lambda: worker_assembly.worries(system), stop, system.figures)
         return
-    make = worker_assembly.ensemble_worker if room == "ensemble" else worker_assembly.trading_worker
-    hired = make(settings)
+    make = {
+        "ensemble": worker_assembly.ensemble_worker,
+        "trading": worker_assembly.trading_worker,
+        "council": worker_assembly.council_worker,
+    }
+    hired = make[room](settings)
     sys.stderr.write(f"working: {room}\n")
     hired.run(stop)
 

@@ -298,6 +298,40 @@ def signals_of(system: Any) -> Signals:
     )
 
 
+def signals_of_workers(
+    settings: Any, journal: Any, transport: Any, *, now: int, terms: Any, ts: int, market: Mapping[str, Any]
+) -> Signals:
+    """Look at workers of their own, from the one in which the council sits; it may wait for disk and bus.
+
+    Parameters
+    ----------
+    now
+        By the machine's clock.
+    terms, ts
+        What is followed, and the newest close that the council knows; below 0 before the first.
+    market
+        What the market worker said last of its models and feed; empty where it gives no sign of life.
+    """
+    venue = terms.feed.startswith("exchange:") and ts >= 0
+    bus = transport.healthy()
+    place = None if bus else transport.position()
+    counters: Mapping[str, Mapping[str, float]] = market.get("counters", {})
+    return Signals(
+        now=now,
+        journal=journal.failed,
+        bus=bus,
+        lag=0 if place is None else max(journal.head().offset - place[0], 0),
+        feed=str(market.get("feed", "")) if market else "no sign of life from the market worker",
+        feed_age_ns=now - ts if venue else 0,
+        interval_ns=terms.interval_ns if venue else 0,
+        failures={name: _failures(figures) for name, figures in counters.items()},
+        served={name: float(figures.get("served", 0.0)) for name, figures in counters.items()},
+        models=int(market.get("models", 0)),
+        disk_free=free_bytes(settings.data_dir),
+        disk_wanted=int(settings.council.disk_gb * 1e9),
+    )
+
+
 def _failures(figures: Mapping[str, float]) -> float:
     # a window that is not full yet is no fault of the model's
     return sum(float(figures.get(name, 0.0)) for name in (FAILED, TOO_SLOW, BUSY))

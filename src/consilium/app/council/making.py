@@ -22,7 +22,7 @@ def make_council(settings: Settings, without: frozenset[str] = frozenset()) -> C
     'MICRO'
     """
     section = settings.council
-    chosen = section.model_dump(mode="json", exclude={"alerts", "tick_s", "disk_gb"})
+    chosen = section.model_dump(mode="json", exclude={"alerts", "tick_s", "lost_s", "disk_gb"})
     rules = CouncilRules(
         floor_usd=section.floor_usd,
         universe=section.universe,

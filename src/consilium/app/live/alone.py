@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from consilium.app.settings import Settings
 from consilium.bus.journal.alone import Held
 
-ROOMS_OF_ONE = ("market", "ensemble", "trading")
+ROOMS_OF_ONE = ("market", "ensemble", "trading", "council")
 """What `consilium serve` does itself, and of which only one worker may run."""
 
 

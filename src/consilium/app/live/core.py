@@ -103,7 +103,7 @@ class Core(Governing):
         self._offset = max(self._offset, *offsets)
         with self._moving:
             self.account = views.trading_status(self.pipeline)
-            wanted = self.pipeline.council.followed()
+            wanted = self.pipeline.followed()
         narrow = getattr(self.feed, "narrow", None)
         if narrow is not None:
             narrow(wanted)  # a venue is not asked for what nobody looks at

@@ -9,7 +9,9 @@ from typing import Any
 from consilium.app.live import views
 from consilium.app.live.alone import ROOMS_OF_ONE
 from consilium.app.live.candle_log import CandleReader
+from consilium.app.live.council_worker import SittingRoom
 from consilium.app.live.engine import EnsembleEngine
+from consilium.app.live.mirrored_council import Copies, CouncilMirror
 from consilium.app.live.outside import outside_event, require_owner, require_same
 from consilium.app.live.records import (
     ACCOUNT,
@@ -19,10 +21,11 @@ from consilium.app.live.records import (
     STEP_DONE,
     Recorder,
 )
+from consilium.app.live.research_worker import ResearchAmongWorkers, following
 from consilium.app.live.room_worker import RoomWorker
 from consilium.app.live.rooms import EnsembleRoom
 from consilium.app.live.terms import Terms
-from consilium.app.live.training import TrainingDesk
+from consilium.app.live.training import TrainingDesk, training_data
 from consilium.app.settings import Settings
 from consilium.bus.journal import Journal
 from consilium.bus.signs import Signs
@@ -39,7 +42,7 @@ LONGEST_PAUSE_S = 30.0
 log = logging.getLogger("consilium.worker")
 
 
-class MirrorSystem:
+class MirrorSystem(CouncilMirror):
     """What `LiveSystem` shows, read from the journal; commands are written there for the other workers.
 
     Parameters
@@ -50,6 +53,8 @@ class MirrorSystem:
         The folder that the market worker writes.
     signs
         The signs of life of the other workers; None where nobody leaves any.
+    sitting
+        A copy of the council that says nothing; None where none sits.
     """
 
     def __init__(
@@ -61,23 +66,29 @@ class MirrorSystem:
         engine: EnsembleEngine,
         candles: CandleReader,
         signs: Signs | None = None,
+        sitting: SittingRoom | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock
         self.journal = journal
         self.transport = transport
         self.engine = engine
-        self.training = TrainingDesk(settings, clock, self.submit, until=self._played_until)
+        self.training = TrainingDesk(
+            settings, clock, self.submit, data=self._training_data, until=self._played_until
+        )
         self._candles = candles
         self._signs = signs
         self._stop = Flag()
         self._callbacks: list[Callable[[], None]] = []
-        self._room = EnsembleRoom(settings, engine, clock, silent=True, begun=candles.terms)
+        self._room = Copies(EnsembleRoom(settings, engine, clock, silent=True, begun=candles.terms), sitting)
+        self._mirror_council(sitting)
         self._worker = RoomWorker(self._room, journal, transport)
         self._threads = [
             Thread(target=self._follow, name="consilium-mirror", daemon=True),
             Thread(target=self._watch, name="consilium-changes", daemon=True),
         ]
+        if sitting is not None:
+            self._threads.append(Thread(target=self._research, name="consilium-research", daemon=True))
         self._blind = ""
 
     def start(self) -> None:
@@ -130,6 +141,22 @@ class MirrorSystem:
                 callback()
         return max(after, head)
 
+    def _training_data(self, settings: Settings) -> tuple[str, str]:
+        return training_data(following(settings, self._candles.terms()))
+
+    def _research(self) -> None:
+        """Carry out what the researcher asks for, with this process's training desk."""
+        ResearchAmongWorkers(
+            self.settings,
+            self.journal,
+            self.clock,
+            self.training,
+            self._candles,
+            status=self.market_status,
+            account=self.trading_status,
+            now=self.council_now,
+        ).run(self._stop)
+
     def submit(self, message: Any, *, by: str, trace_id: str = "") -> Event:
         """Check a command and write it down; the ensemble worker applies it.
 
@@ -175,8 +202,10 @@ class MirrorSystem:
             by=by,
             ts_recorded=self.clock.now_ns(),
         )
-        require_owner(self.journal, event)
-        self.journal.append([event])
+        if self.journal.find(event.event_id) is None:
+            require_owner(self.journal, event)
+            self._require_heard(event)
+            self.journal.append([event])
         require_same(self.journal, event)
         return event
 
@@ -192,6 +221,7 @@ class MirrorSystem:
             coverage=status["coverage"],
             feed={"name": status["feed"], "ts_event": status["ts_event"]},
             federation=self.engine.federation(),
+            roles_active=self.roles_active(),
         )
 
     def ready(self) -> dict[str, str]:
@@ -210,7 +240,8 @@ class MirrorSystem:
 
     def _absent(self) -> list[str]:
         """Return which workers do not live, or what troubles them."""
-        seen = None if self._signs is None else self._signs.seen(ROOMS_OF_ONE)
+        rooms = [room for room in ROOMS_OF_ONE if room != "council" or self.settings.council.enabled]
+        seen = None if self._signs is None else self._signs.seen(rooms)
         if seen is None:
             return []  # where Redis is away, the bus says so
         absent = [name for name, trouble in seen.items() if trouble is None]

@@ -118,9 +118,13 @@ class Pipeline:
         """
         return self.conclude(ts, self.observe(ts, candles, speak))
 
+    def followed(self) -> frozenset[str] | None:
+        """Return the symbols that are worth a forecast; None for all."""
+        return self.council.followed()
+
     def observe(self, ts: int, candles: Sequence[Candle], speak: Speaker | None = None) -> Observed:
         """Do the first and long part of a step: the market and its forecasts; no other room moves."""
-        return self.market.observe(ts, candles, speak, self.council.followed())
+        return self.market.observe(ts, candles, speak, self.followed())
 
     def conclude(self, ts: int, observed: Observed) -> list[Any]:
         """Do the rest of a step: consensus, trades, and what the council rules."""

@@ -44,6 +44,18 @@ HEALTH = "system.health_updated"
 COMMANDED = "council.commanded"
 TIME_PASSED = "council.time_passed"
 POLICY_CHANGED = "council.policy_changed"
+STEP_TRADED = "trading.step_traded"
+"""Among workers: what the accounts tell the council of a close."""
+STEP_RULED = "council.step_ruled"
+"""Among workers: the council's last word on a close."""
+STEP_OBEYED = "trading.step_obeyed"
+"""Among workers: that word is in force, and these symbols are worth a forecast."""
+COUNCIL_HEARD = "trading.council_heard"
+"""Among workers: whether the trading worker hears the council."""
+COMMAND_TAKEN = "council.command_taken"
+"""Among workers: what became of an operator's command."""
+SHARES_CHANGED = "council.shares_changed"
+"""Among workers: what the ensemble is to weigh models by."""
 STEP_TRACE = "step-"
 ACCOUNT = "account:paper"
 FEED = "feed"
@@ -55,6 +67,8 @@ register(POOL_CHANGED, PoolChanged, 2)
 UPCASTERS[POOL_CHANGED, 1] = lambda old: {**old, "learned_until": {}}
 register(STEP_DECIDED, dict, 1)
 register(RESEARCH_ENDED, dict, 1)
+for _topic in (STEP_TRADED, STEP_RULED, STEP_OBEYED, COUNCIL_HEARD, COMMAND_TAKEN, SHARES_CHANGED):
+    register(_topic, dict, 1)
 
 
 class Recorder:

@@ -6,7 +6,7 @@ the next row is taken; a worker that was killed does the row again and finds its
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event as Flag
 from threading import Lock, Thread
 from typing import Any, Protocol
@@ -113,12 +113,18 @@ class RoomWorker:
         )
         pump.join(10.0)
 
-    def beat(self, room: BeatingRoom, period_s: float, stop: Flag) -> None:
-        """Let the room do its cycle every so often, once it has caught up, until told to stop."""
+    def beat(
+        self, room: BeatingRoom, period_s: float, stop: Flag, before: Callable[[], None] = lambda: None
+    ) -> None:
+        """Let the room do its cycle every so often, once it has caught up, until told to stop.
+
+        ``before`` is called before each cycle and may take long: rows are taken meanwhile.
+        """
         pause = FIRST_PAUSE_S
         for _ in beats(stop, period_s):
             try:
                 if self.begun:
+                    before()
                     self.cycle(room)
                 pause = FIRST_PAUSE_S
             except _Stopped:
@@ -165,7 +171,7 @@ class RoomWorker:
         """Take row after row up to the end of the journal."""
         while rows := self._journal.read(self._reached, PAGE, topics=self.room.topics):
             for row in rows:
-                if not row.event.stream.startswith(OUTSIDE):  # others read these; they change nothing here
+                if self._wanted(row):
                     self._do(row)
                 self._reached = row.offset
                 self._since += 1
@@ -173,6 +179,10 @@ class RoomWorker:
                 self._journal.save_snapshot(self.group, self._reached, self.room.state())
                 self._since = 0
         self.trouble = ""
+
+    def _wanted(self, row: Recorded) -> bool:
+        """Whether a row means something to the room: those of other systems are for the council alone."""
+        return bool(getattr(self.room, "outside", False)) or not row.event.stream.startswith(OUTSIDE)
 
     def _do(self, row: Recorded) -> None:
         """Take a row and keep its effects, however long that takes."""
@@ -209,7 +219,7 @@ class RoomWorker:
         self._restore()
         while rows := self._journal.read(self._reached, PAGE, topics=self.room.topics, before=reached + 1):
             for row in rows:
-                if not row.event.stream.startswith(OUTSIDE):
+                if self._wanted(row):
                     self.room.handle(row.event)
             self._reached = rows[-1].offset
         self._reached = reached

@@ -213,6 +213,8 @@ class LiveSystem(Core):
                 if self._begun():
                     market = self.pipeline.market
                     for step in self.feed.steps(market.newest, self._stop, market.held()):
+                        if not self._turn():
+                            return
                         self._run(lambda candles=step: self._step(candles))  # type: ignore[misc]
                         pause = FIRST_PAUSE_S
                         self.troubles.pop("feed", None)
@@ -225,6 +227,10 @@ class LiveSystem(Core):
             if self._stop.wait(pause):
                 return
             pause = min(2.0 * pause, LONGEST_PAUSE_S)
+
+    def _turn(self) -> bool:
+        """Wait until a step may begin; False where it was told to stop meanwhile."""
+        return True
 
     def _begun(self) -> bool:
         """Keep the feed's history before its first step; False where there is no feed."""

@@ -1,4 +1,4 @@
-"""What a trading worker may do: no council sits among workers, so it fails closed, and halts on a note."""
+"""What a trading worker may do where no council is asked for: it halts on a note, and goes on without."""
 
 import logging
 from collections.abc import Mapping
@@ -8,21 +8,17 @@ from typing import Any
 from consilium.app.council.kill_switch import command_of, read_note
 from consilium.app.live.records import COMMANDED
 from consilium.app.settings import Settings
+from consilium.bus.codec import message_of
 from consilium.council.policy import policy_for
-from consilium.domain import CouncilCommanded, Mode, Policy
+from consilium.domain import CouncilCommanded, Event, Mode, Policy
 
-TOPIC = COMMANDED
-UNGOVERNED = (
-    "no council sits among workers: no entries; set council.enabled to false to trade by the limits of "
-    "paper.profile, or run consilium serve"
-)
 LIFTED = "lifted-"
 
 log = logging.getLogger("consilium.worker")
 
 
 class Ungoverned:
-    """The policy of a trading worker: of the capital profile, without entries where a council is asked for.
+    """The policy of a trading worker with ``council.enabled`` false: that of the capital profile.
 
     A note of the kill switch becomes a row of the journal, and counts when that comes back; so does its
     removal. Who removes it answers for it: there is no council to review.
@@ -32,6 +28,10 @@ class Ungoverned:
     settings
         Of the process.
     """
+
+    topics: tuple[str, ...] = (COMMANDED,)
+    waits = False
+    """It waits for nobody's word."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -44,8 +44,6 @@ class Ungoverned:
         policy = policy_for(self._settings.paper.profile)
         if self.halt:
             return replace(policy, mode=Mode.FROZEN.value, entry=False, strategy_exit=False)
-        if self._settings.council.enabled:
-            return replace(policy, mode=Mode.PAUSED.value, entry=False)
         return policy
 
     @property
@@ -53,7 +51,7 @@ class Ungoverned:
         """Return why it makes no entries; empty if it does."""
         if self.halt:
             return "frozen by a note: remove live/FROZEN.json of the data folder when that is over"
-        return UNGOVERNED if self._settings.council.enabled else ""
+        return ""
 
     def look(self, now: int) -> CouncilCommanded | None:
         """Return the command that the data folder asks for now and the journal does not have."""
@@ -71,8 +69,12 @@ class Ungoverned:
             ts_event=now,
         )
 
-    def hear(self, command: CouncilCommanded) -> None:
+    def listen(self) -> None:
+        """Return that there is nobody to be heard."""
+
+    def hear(self, event: Event) -> None:
         """Take a command of the journal: only a halt and its end mean something here."""
+        command: CouncilCommanded = message_of(event)
         if command.action == "mode" and command.payload.get("mode") == Mode.FROZEN:
             self.halt = command.command_id
             log.critical("frozen by %s: %s", command.person, command.reason)
@@ -80,10 +82,12 @@ class Ungoverned:
             self.halt = ""
             log.warning("the note of the halt was removed: no longer frozen")
 
-    def state(self) -> str:
-        """Return all that it remembers."""
-        return self.halt
+    def state(self) -> dict[str, Any]:
+        """Return all that it remembers, as JSON values."""
+        return {"halt": self.halt}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up the state of a room; one from before there were halts has none."""
-        self.halt = str(state.get("halt", ""))
+        """Take up what ``state`` returned; a state of a governed room is refused by its lack of this one."""
+        if "ruled" in state:
+            raise KeyError("halt of a room without a council")
+        self.halt = str(state["halt"])

@@ -44,8 +44,23 @@ def weigh(ensemble: Configured, before: Policy, policy: Policy, holds: Iterable[
     -------
     What that completed: consensuses that waited for the end of a cycle.
     """
+    return weigh_as_told(ensemble, shares_told(before, policy, holds))
+
+
+def shares_told(before: Policy, policy: Policy, holds: Iterable[Hold]) -> dict[str, Any]:
+    """Return all that `weigh` goes by, as JSON values."""
+    fixed = {
+        hold.key.removeprefix(ALLOCATION): share_of(hold)
+        for hold in holds
+        if hold.owner == "operator" and hold.key.startswith(ALLOCATION)
+    }
+    return {"before": sorted(before.weights), "weights": dict(policy.weights), "fixed": fixed}
+
+
+def weigh_as_told(ensemble: Configured, told: Mapping[str, Any]) -> list[Any]:
+    """Do what `weigh` does, by what `shares_told` returned."""
     said: list[Any] = []
-    shares = {**dict.fromkeys(before.weights, 0.0), **_shares(ensemble.configured, policy.weights, holds)}
+    shares = {**dict.fromkeys(told["before"], 0.0), **_shares(ensemble.configured, told)}
     # the largest first: shares must never all be 0 on the way
     for model, share in sorted(shares.items(), key=lambda item: (-item[1], item[0])):
         try:
@@ -55,14 +70,8 @@ def weigh(ensemble: Configured, before: Policy, policy: Policy, holds: Iterable[
     return said
 
 
-def _shares(
-    configured: Mapping[str, float], weights: Mapping[str, float], holds: Iterable[Hold]
-) -> Mapping[str, float]:
+def _shares(configured: Mapping[str, float], told: Mapping[str, Any]) -> Mapping[str, float]:
+    weights: Mapping[str, float] = told["weights"]
     if not weights:
         return configured
-    fixed = {
-        hold.key.removeprefix(ALLOCATION): share_of(hold)
-        for hold in holds
-        if hold.owner == "operator" and hold.key.startswith(ALLOCATION)
-    }
-    return spread(fixed, configured) if set(weights) <= set(fixed) else weights
+    return spread(told["fixed"], configured) if set(weights) <= set(told["fixed"]) else weights

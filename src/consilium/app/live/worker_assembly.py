@@ -1,41 +1,45 @@
 """The same rooms in processes of their own, over Redis Streams and one journal."""
 
-import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from threading import Event as Flag
 from threading import Thread
 from typing import Any, ClassVar
 
+import orjson
+
 from consilium.app.bootstrap import SystemClock
+from consilium.app.council.health import HealthWatch, signals_of_workers
 from consilium.app.live.alone import hold
 from consilium.app.live.assembly import shelf_of
 from consilium.app.live.candle_log import CandleLog, CandleReader
 from consilium.app.live.core import Parts
+from consilium.app.live.council_worker import SittingRoom
 from consilium.app.live.engine import EnsembleEngine, make_live_ensemble
 from consilium.app.live.faults import Faults
 from consilium.app.live.feed_choice import make_feed
-from consilium.app.live.market_room import Observed
+from consilium.app.live.hired import FIGURES, Hired
 from consilium.app.live.mirror import MirrorSystem
-from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.question import question_of
 from consilium.app.live.records import Recorder
 from consilium.app.live.room_worker import RoomWorker
-from consilium.app.live.rooms import EnsembleRoom, TradingRoom
-from consilium.app.live.system import LiveSystem
+from consilium.app.live.rooms import EnsembleRoom
+from consilium.app.live.terms import Terms
+from consilium.app.live.trading_room import TradingRoom
+from consilium.app.live.turn import BEYOND_S, MarketPipeline, MarketSystem
 from consilium.app.settings import Settings
 from consilium.bus.journal import Journal, open_journal
 from consilium.bus.journal.alone import Held
-from consilium.bus.signs import LASTS_S, Signs
+from consilium.bus.signs import Signs
 from consilium.bus.state_store import open_state_store
 from consilium.bus.transport import Transport, open_transport
-from consilium.domain import OutputProblem, PoolChanged, UsageError
+from consilium.domain import PoolChanged, UsageError
 from consilium.ensemble import Gates
-
-log = logging.getLogger("consilium.worker")
 
 
 class SilentRoom:
     """Stands in for the ensemble where only the market is followed: it says and remembers nothing."""
+
+    configured: ClassVar[Mapping[str, float]] = {}
 
     def handle(self, message: Any) -> Iterable[Any]:  # noqa: ARG002 - the signature is the room's
         """Return nothing."""
@@ -59,18 +63,7 @@ class SilentRoom:
         """Do nothing."""
 
 
-class MarketPipeline(Pipeline):
-    """The pipeline up to the predictions; what follows from them is the work of others."""
-
-    snapshot: ClassVar[str] = "worker-market"
-
-    def conclude(self, ts: int, observed: Observed) -> list[Any]:
-        """Return outcomes, feature windows and predictions."""
-        self.ts = ts
-        return observed.messages()
-
-
-def market_worker(settings: Settings) -> LiveSystem:
+def market_worker(settings: Settings) -> MarketSystem:
     """Make the worker that follows the feed and forecasts.
 
     Raises
@@ -79,6 +72,7 @@ def market_worker(settings: Settings) -> LiveSystem:
         What is wrong, all at once.
     """
     require_redis(settings)
+    patience = settings.council.lost_s + BEYOND_S if settings.council.enabled else 0.0
     # it has no account to govern: a council here would speak of one that it does not see
     settings = settings.model_copy(update={"council": settings.council.model_copy(update={"enabled": False})})
     clock, faults = SystemClock(), Faults()
@@ -93,7 +87,7 @@ def market_worker(settings: Settings) -> LiveSystem:
     feed = faults.need(feed)
     shelf = shelf_of(settings, feed)
     silent: Any = SilentRoom()
-    return LiveSystem(
+    return MarketSystem(
         Parts(
             settings=settings,
             clock=clock,
@@ -108,102 +102,16 @@ def market_worker(settings: Settings) -> LiveSystem:
             candle_log=faults.need(candle_log),
             pipeline=MarketPipeline,
             held=faults.need(held),
-        )
+        ),
+        patience,
     )
 
 
-def worries(system: LiveSystem) -> str:
+def worries(system: MarketSystem) -> str:
     """Return what troubles a market worker, in one line; models that are missing are told in the journal."""
     found = system.ready()
     told = (found[part].removeprefix("warn:").strip() for part in ("journal", "feed", "engine"))
     return "; ".join(text for text in told if text)
-
-
-def show_life(settings: Settings, room: str, trouble: Callable[[], str], stop: Flag) -> None:
-    """Leave a sign of life now and then until told to stop."""
-    signs = Signs(settings.redis_url)
-    try:
-        signs.give(room, trouble())
-        while not stop.wait(LASTS_S / 4.0):
-            signs.give(room, trouble())
-    finally:
-        signs.take_back(room)
-        signs.close()
-
-
-class Hired:
-    """A room's worker with what it is made of.
-
-    Parameters
-    ----------
-    settings
-        Of the process.
-    worker
-        Of its room.
-    journal, transport
-        Closed at the end.
-    work
-        Runs until told to stop.
-    held
-        What no other process may have meanwhile.
-    warning
-        What its sign of life tells while nothing troubles it.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        worker: RoomWorker,
-        journal: Journal,
-        transport: Transport,
-        work: Callable[[Flag], None],
-        held: Held,
-        warning: Callable[[], str] = lambda: "",
-    ) -> None:
-        self._warning = warning
-        self._settings = settings
-        self._worker = worker
-        self._held = held
-        self._journal = journal
-        self._transport = transport
-        self._work = work
-
-    def run(self, stop: Flag) -> None:
-        """Work until told to stop, then close everything.
-
-        Raises
-        ------
-        OutputProblem
-            Another process has taken the room, as while the server of the journal restarted.
-        """
-        ended = Flag()  # also where the work ends by a fault: then there is no life to show
-        room = self._worker.room.name
-        lost: list[OutputProblem] = []
-
-        def trouble() -> str:
-            taken = self._held.keep()
-            if taken is not None:
-                lost.append(taken)
-                stop.set()
-            return self._worker.trouble or str(taken or "") or self._warning()
-
-        living = Thread(
-            target=show_life, args=(self._settings, room, trouble, ended), name="consilium-life", daemon=True
-        )
-        living.start()
-        try:
-            self._work(stop)
-        finally:
-            ended.set()
-            living.join(10.0)
-            self._close()
-        if lost:
-            raise lost[0]
-
-    def _close(self) -> None:
-        self._transport.close()
-        self._journal.close()
-        self._held.close()
 
 
 def ensemble_worker(settings: Settings) -> Hired:
@@ -233,34 +141,111 @@ def ensemble_worker(settings: Settings) -> Hired:
 def trading_worker(settings: Settings) -> Hired:
     """Make the worker that trades on paper."""
     journal, transport, held = _shared(settings, "trading")
-    room = TradingRoom(settings, _candles_of(settings), SystemClock(), journal.append)
+    signs = Signs(settings.redis_url)
+    seen: list[bool] = [False]
+    room = TradingRoom(settings, _candles_of(settings), SystemClock(), journal.append, lambda: seen[0])
     worker = RoomWorker(room, journal, transport)
-    if room.allowed.warning:
-        log.warning("%s", room.allowed.warning)
+
+    def look() -> None:
+        """See whether the council lives and has no trouble; Redis may take its time to say so."""
+        found = signs.seen(["council"]) if settings.council.enabled else None
+        seen[0] = found is not None and found["council"] == ""
 
     def work(stop: Flag) -> None:
         looking = Thread(
-            target=worker.beat, args=(room, settings.council.tick_s, stop), name="consilium-halt", daemon=True
+            target=worker.beat,
+            args=(room, settings.council.tick_s, stop, look),
+            name="consilium-halt",
+            daemon=True,
         )
         looking.start()
         worker.run(stop)
         looking.join(10.0)
+        signs.close()
 
     return Hired(settings, worker, journal, transport, work, held, lambda: room.allowed.warning)
+
+
+def council_worker(settings: Settings) -> Hired:
+    """Make the worker in which the council sits.
+
+    Raises
+    ------
+    UsageError
+        The settings have no council.
+    """
+    if not settings.council.enabled:
+        raise UsageError("the council must be enabled", "council.enabled is false", "set it to true")
+    journal, transport, held = _shared(settings, "council")
+    clock, candles, watch = SystemClock(), _candles_of(settings), HealthWatch()
+    figures = Signs(settings.redis_url, prefix=FIGURES)
+    room = SittingRoom(settings, lambda: terms_in(candles), clock, journal.append)
+    worker = RoomWorker(room, journal, transport)
+
+    def look() -> None:
+        """Judge the health of all that can be seen from here; disk and bus may take their time."""
+        terms = room.hearing.terms
+        if terms is None:
+            return
+        told = (figures.seen(["market"]) or {}).get("market")
+        room.assessed = watch.look(
+            signals_of_workers(
+                settings,
+                journal,
+                transport,
+                now=clock.now_ns(),
+                terms=terms,
+                ts=room.ts,
+                market=orjson.loads(told) if told else {},
+            )
+        )
+
+    def work(stop: Flag) -> None:
+        sitting = Thread(
+            target=worker.beat,
+            args=(room, settings.council.tick_s, stop, look),
+            name="consilium-sitting",
+            daemon=True,
+        )
+        sitting.start()
+        worker.run(stop)
+        sitting.join(10.0)
+        figures.close()
+
+    return Hired(
+        settings,
+        worker,
+        journal,
+        transport,
+        work,
+        held,
+        lambda: "" if worker.begun else "catching up with the journal",
+    )
 
 
 def mirror(settings: Settings) -> MirrorSystem:
     """Make the system of an API worker."""
     journal, transport, _ = _shared(settings)
+    clock, candles = SystemClock(), _candles_of(settings)
+    sitting = None
+    if settings.council.enabled:
+        sitting = SittingRoom(settings, lambda: terms_in(candles), clock, silent=True)
     return MirrorSystem(
         settings,
-        SystemClock(),
+        clock,
         journal,
         transport,
         engine_of(settings, journal),
-        _candles_of(settings),
+        candles,
         Signs(settings.redis_url),
+        sitting,
     )
+
+
+def terms_in(candles: CandleReader) -> Terms | None:
+    """Return what the market worker has begun with, None before."""
+    kept = candles.terms()
+    return None if kept is None else Terms.of(kept)
 
 
 def _candles_of(settings: Settings) -> CandleReader:

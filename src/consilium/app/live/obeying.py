@@ -1,0 +1,158 @@
+"""What a trading worker may do: what the council rules, and no entries where it hears none."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from consilium.app.council.kill_switch import command_of, read_note
+from consilium.app.council.making import make_council
+from consilium.app.live.records import (
+    COMMAND_TAKEN,
+    COMMANDED,
+    COUNCIL_HEARD,
+    POLICY_CHANGED,
+    STEP_RULED,
+)
+from consilium.app.settings import Settings
+from consilium.bus.codec import message_of
+from consilium.bus.payloads import decode, encode
+from consilium.domain import CouncilCommanded, Event, Mode, Policy
+
+SILENT = "no word of the council: no entries; start consilium worker council"
+KILLS_KEPT = 64
+_WITHOUT_ENTRIES = frozenset((Mode.PAUSED, Mode.REDUCING, Mode.EMERGENCY, Mode.FROZEN))
+
+log = logging.getLogger("consilium.worker")
+
+
+class Obeying:
+    """The policy of a trading worker, as the journal's rows tell it.
+
+    Until a policy is heard, the council's first one is in force: PAUSED. Where the council is not heard any
+    more, the last one is, without entries. A halt counts at once and until the council has taken it; then its
+    freeze does. Whatever becomes of a note on the disk, what the journal says stays.
+
+    Parameters
+    ----------
+    settings
+        Of the process.
+    heard
+        Returns whether the council gives signs of life now.
+    clock
+        Seconds that go forward.
+    """
+
+    topics: tuple[str, ...] = (COMMANDED, POLICY_CHANGED, STEP_RULED, COMMAND_TAKEN, COUNCIL_HEARD)
+
+    def __init__(
+        self,
+        settings: Settings,
+        heard: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._alive = heard
+        self._clock = clock
+        self._ruled = _closed(make_council(settings).policy)
+        self._kills: list[str] = []
+        self._since = clock()
+        self.halt = ""
+        """The id of a command that stopped trading, and that the council has not taken yet."""
+        self.lost = False
+        """Whether the council is not heard."""
+        self.due: int | None = None
+        """The close on which it has not said its last word; None where there is none."""
+
+    @property
+    def policy(self) -> Policy:
+        """Return what is in force."""
+        if self.halt:
+            return replace(self._ruled, mode=Mode.FROZEN.value, entry=False, strategy_exit=False)
+        return _closed(self._ruled) if self.lost else self._ruled
+
+    @property
+    def waits(self) -> bool:
+        """Whether the next step has to wait for the word on the last one."""
+        return self.due is not None and not self.lost
+
+    @property
+    def warning(self) -> str:
+        """Return why it makes no entries; empty if that is not its own doing."""
+        return "frozen by a halt that the council has not taken yet" if self.halt else self.silence
+
+    @property
+    def silence(self) -> str:
+        """Return that the council is not heard; empty if it is."""
+        return SILENT if self.lost else ""
+
+    def look(self, now: int) -> CouncilCommanded | None:
+        """Return the command that the data folder asks for now and the journal does not have."""
+        note = read_note(self._settings.data_dir)
+        return None if note is None or note["command_id"] in self._kills else command_of(note, now)
+
+    def listen(self) -> bool | None:
+        """Return whether the council is heard from now on, where that is another than it was.
+
+        It is lost where it gave no sign of life for ``council.lost_s``, or was silent on a close for so long.
+        """
+        now, alive = self._clock(), self._alive()
+        if alive and (self.due is None or self.lost):
+            self._since = now
+        if self.lost:
+            return True if alive and self.due is None else None
+        return False if now - self._since > self._settings.council.lost_s else None
+
+    def hear(self, event: Event) -> None:
+        """Take a row of the journal."""
+        message = message_of(event)
+        if event.topic == POLICY_CHANGED:
+            self._ruled = message.policy
+        elif event.topic == COMMANDED:
+            self._commanded(message)
+        elif event.topic == STEP_RULED:
+            if self.due is not None and message["ts_event"] >= self.due:
+                self.due, self._since = None, self._clock()
+        elif event.topic == COMMAND_TAKEN:
+            if message["command_id"] == self.halt and self._ruled.mode == Mode.FROZEN:
+                self.halt = ""
+        elif event.topic == COUNCIL_HEARD:
+            self.lost, self._since = not message["heard"], self._clock()
+            log.warning("%s", self.silence or "the council is heard again")
+
+    def _commanded(self, command: CouncilCommanded) -> None:
+        halts = command.action == "mode" and command.payload.get("mode") == Mode.FROZEN
+        if halts and command.command_id not in self._kills:
+            self._kills = [*self._kills, command.command_id][-KILLS_KEPT:]
+            self.halt = command.command_id
+            log.critical("frozen by %s: %s", command.person, command.reason)
+
+    def traded(self, ts: int) -> None:
+        """Know that the council is told of a close; its word on it is waited for."""
+        if self.due is None:
+            self._since = self._clock()
+        self.due = ts
+
+    def state(self) -> dict[str, Any]:
+        """Return all that it remembers, as JSON values."""
+        return {
+            "ruled": encode(self._ruled),
+            "kills": list(self._kills),
+            "halt": self.halt,
+            "lost": self.lost,
+            "due": self.due,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up what ``state`` returned."""
+        self._ruled = decode(Policy, state["ruled"])
+        self._kills = [str(kill) for kill in state["kills"]]
+        self.halt, self.lost, self.due = str(state["halt"]), bool(state["lost"]), state["due"]
+        self._since = self._clock()
+
+
+def _closed(policy: Policy) -> Policy:
+    """Return a policy without entries."""
+    mode = policy.mode if policy.mode in _WITHOUT_ENTRIES else Mode.PAUSED.value
+    return replace(policy, mode=mode, entry=False)

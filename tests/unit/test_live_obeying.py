@@ -1,0 +1,152 @@
+"""A trading worker obeys the council, takes no entries where it hears none, and stays frozen by the rule."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consilium.app.council.kill_switch import command_of, note_of, path_of, read_note, write_note
+from consilium.app.live.obeying import SILENT, Obeying
+from consilium.app.live.records import (
+    COMMAND_TAKEN,
+    COUNCIL,
+    COUNCIL_HEARD,
+    STEP_RULED,
+    Recorder,
+)
+from consilium.app.settings import Settings
+from consilium.bus.codec import envelope
+from consilium.council.policy import BASE_POLICY
+from consilium.domain import Event, Policy, PolicyChanged
+
+LIVE = replace(BASE_POLICY, mode="LIVE")
+FROZEN = replace(BASE_POLICY, mode="FROZEN", entry=False, strategy_exit=False)
+
+
+class Watch:
+    """A clock that is set by hand, and a council that lives or does not."""
+
+    def __init__(self) -> None:
+        self.now, self.alive = 0.0, True
+
+
+def obeying(folder: Path, watch: Watch) -> Obeying:
+    settings = Settings.model_validate({"data_dir": folder, "council": {"lost_s": 60}})
+    return Obeying(settings, lambda: watch.alive, lambda: watch.now)
+
+
+def ruled(policy: Policy) -> Event:
+    return Recorder(ts_recorded=1, trace_id="t").event(
+        PolicyChanged(policy=policy, decisions=("d",), ts_event=1)
+    )
+
+
+def row(topic: str, **body: Any) -> Event:
+    return envelope({"ts_event": 1, **body}, stream=COUNCIL, ts_recorded=1, topic=topic)
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.mark.promise("001", "no policy is no entries: a trading worker that has heard none takes none")
+def test_before_the_first_policy_nothing_is_opened(tmp_path: Path, watch: Watch) -> None:
+    room = obeying(tmp_path, watch)
+    assert (room.policy.mode, room.policy.entry) == ("PAUSED", False)
+    room.hear(ruled(LIVE))
+    assert room.policy == LIVE
+
+
+@pytest.mark.promise("001", "where the council is silent for longer than the bound, nothing is opened")
+def test_a_silent_council_is_no_entries_until_it_is_heard_again(tmp_path: Path, watch: Watch) -> None:
+    room = obeying(tmp_path, watch)
+    room.hear(ruled(LIVE))
+    assert room.listen() is None
+    watch.now, watch.alive = 60.0, False
+    assert room.listen() is None
+    watch.now = 60.1
+    assert room.listen() is False
+    assert room.policy == LIVE  # it counts as a row of the journal only
+    room.hear(row(COUNCIL_HEARD, heard=False))
+    assert (room.policy.mode, room.policy.entry, room.policy.strategy_exit) == ("PAUSED", False, True)
+    assert room.warning == SILENT
+    room.hear(ruled(replace(LIVE, max_leverage=2.0)))
+    assert not room.policy.entry  # what an old word says does not open it again
+    assert room.listen() is None
+    watch.alive = True
+    assert room.listen() is True
+    room.hear(row(COUNCIL_HEARD, heard=True))
+    assert room.policy == replace(LIVE, max_leverage=2.0)
+    assert room.warning == ""
+
+
+def test_one_that_lives_and_says_nothing_on_a_close_is_lost_too(tmp_path: Path, watch: Watch) -> None:
+    room = obeying(tmp_path, watch)
+    room.hear(ruled(LIVE))
+    watch.now = 10.0
+    room.traded(100)
+    assert (room.waits, room.due) == (True, 100)
+    watch.now = 70.0
+    assert room.listen() is None
+    watch.now = 70.1
+    assert room.listen() is False
+    room.hear(row(COUNCIL_HEARD, heard=False))
+    assert (room.waits, room.lost) == (False, True)
+    assert room.listen() is None  # it still owes its word
+    room.hear(row(STEP_RULED, ts_event=99))
+    assert room.due == 100
+    room.hear(row(STEP_RULED, ts_event=100))
+    assert room.listen() is True
+
+
+@pytest.mark.parametrize("mode", ["FROZEN", "EMERGENCY", "REDUCING"])
+def test_what_is_tighter_stays_where_the_council_is_lost(tmp_path: Path, watch: Watch, mode: str) -> None:
+    room = obeying(tmp_path, watch)
+    tight = replace(
+        BASE_POLICY, mode=mode, entry=False, reduce=mode == "REDUCING", flatten=mode == "EMERGENCY"
+    )
+    room.hear(ruled(tight))
+    room.hear(row(COUNCIL_HEARD, heard=False))
+    assert room.policy == tight
+
+
+@pytest.mark.promise("001", "a note that is removed does not lift what the journal says, also among workers")
+def test_a_halt_counts_at_once_and_ends_by_the_councils_rule_only(tmp_path: Path, watch: Watch) -> None:
+    room = obeying(tmp_path, watch)
+    room.hear(ruled(LIVE))
+    write_note(tmp_path, note_of("smoke", "ann"))
+    command = room.look(5)
+    assert command is not None
+    room.hear(Recorder(ts_recorded=1, trace_id="kill").event(command))
+    assert (room.policy.mode, room.policy.entry) == ("FROZEN", False)
+    assert room.look(6) is None
+    path_of(tmp_path).unlink()
+    assert room.look(7) is None
+    room.hear(ruled(replace(LIVE, max_leverage=3.0)))  # ruled before it took the halt
+    assert room.policy.mode == "FROZEN"
+    room.hear(row(COMMAND_TAKEN, command_id=command.command_id, refused=""))
+    assert room.policy.mode == "FROZEN"  # it was refused there, or is not in force: frozen still
+    room.hear(ruled(FROZEN))
+    room.hear(row(COMMAND_TAKEN, command_id=command.command_id, refused="", again=True))
+    assert room.policy == FROZEN
+    room.hear(Recorder(ts_recorded=2, trace_id="kill").event(command))  # read by two: no second halt
+    assert room.halt == ""
+    room.hear(ruled(LIVE))  # after two reviews
+    assert room.policy == LIVE
+
+
+def test_a_restart_remembers_all_of_it(tmp_path: Path, watch: Watch) -> None:
+    room = obeying(tmp_path, watch)
+    room.hear(ruled(replace(LIVE, symbols=("A",), weights={"m": 1.0})))
+    write_note(tmp_path, note_of("smoke", "ann"))
+    note = read_note(tmp_path)
+    assert note is not None
+    room.hear(Recorder(ts_recorded=1, trace_id="kill").event(command_of(note, 1)))
+    room.hear(row(COUNCIL_HEARD, heard=False))
+    room.traded(7)
+    again = obeying(tmp_path, watch)
+    again.restore(room.state())
+    assert again.policy == room.policy
+    assert (again.state(), again.look(9)) == (room.state(), None)
