@@ -40,6 +40,9 @@ HOUR = 3_600 * 10**9
 NOW = 1_700_000_000 * 10**9
 SETTINGS = Settings.model_validate({"engine": {"period_s": 10, "freshness_s": 60, "horizon_s": 3600}})
 
+ALONE = SETTINGS.model_copy(update={"council": SETTINGS.council.model_copy(update={"enabled": False})})
+"""A desk without a council."""
+
 
 class Clock:
     """Stands still."""
@@ -195,7 +198,7 @@ def heard(close: int) -> Event:
 
 
 def trading(kept: CandleLog) -> TradingRoom:
-    return TradingRoom(SETTINGS, CandleReader(kept.folder), Clock())
+    return TradingRoom(ALONE, CandleReader(kept.folder), Clock())
 
 
 def test_a_step_whose_candles_are_not_there_yet_loses_nothing(kept: CandleLog) -> None:
@@ -209,6 +212,36 @@ def test_a_step_whose_candles_are_not_there_yet_loses_nothing(kept: CandleLog) -
     kept.keep(2 * HOUR, candles(2))
     assert [event.topic for event in room.handle(decided(2))] == ["portfolio.snapshot_updated"]
     assert room.state()["heard"] == []
+
+
+@pytest.mark.promise("001", "no order of a close is made before the council's word on the last one")
+def test_a_governed_step_waits_for_the_word_on_the_last_one(kept: CandleLog) -> None:
+    room = TradingRoom(SETTINGS, CandleReader(kept.folder), Clock())
+    for close in (2, 3, 4):
+        kept.keep(close * HOUR, candles(close))
+    first = room.handle(decided(2))
+    assert [event.topic for event in first] == ["portfolio.snapshot_updated", "trading.step_traded"]
+    assert (room.handle(decided(3)), room.handle(decided(4))) == ((), ())
+    word = envelope({"ts_event": 2 * HOUR}, stream="council", ts_recorded=1, topic="council.step_ruled")
+    again = TradingRoom(SETTINGS, CandleReader(kept.folder), Clock())
+    again.restore(room.state())
+    for each in (room, again):
+        told = [(event.topic, event.ts_event) for event in each.handle(word)]
+        assert told == [
+            ("trading.step_obeyed", 2 * HOUR),
+            ("portfolio.snapshot_updated", 3 * HOUR),
+            ("trading.step_traded", 3 * HOUR),
+        ]
+    assert room.state() == again.state()
+    silent = {"heard": False, "ts_event": 1}
+    lost = envelope(silent, stream="account:paper", ts_recorded=1, topic="trading.council_heard")
+    topics = [event.topic for event in room.handle(lost)]
+    assert topics == [
+        "trading.step_obeyed",  # nobody waits for a word that does not come
+        "portfolio.snapshot_updated",
+        "trading.step_traded",
+        "trading.step_obeyed",
+    ]
 
 
 def halting(kept: CandleLog, journal: Journal, folder: Path, *, council: bool) -> RoomWorker:
