@@ -284,7 +284,7 @@ def _attempt(
     out = {one["participant"]: one["reason"] for one in excluded(gone, played.troubles)}
     if played.result is None:
         return AttemptFailed(
-            attempt=start.attempt, phase=6 if played.released else 4, why=played.failed, excluded=out
+            attempt=start.attempt, why=played.failed, released=played.released, excluded=out
         )
     return AttemptDone(
         attempt=start.attempt, total=played.result.total, survivors=played.result.survivors, excluded=out
