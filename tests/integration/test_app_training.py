@@ -1,5 +1,6 @@
 """Training all models in one go, a failing one among them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 
 from consilium.app.deploy import TrainingResult, load_pool, train
-from consilium.app.newest import predict
+from consilium.app.newest import Newest, predict
 from consilium.app.observe import observe
 from consilium.app.settings import Settings
+from consilium.domain import DataProblem
 from consilium.market.simulator import simulate
 from consilium.market.sources import write_candles
 from consilium.models import FORECASTERS
@@ -110,3 +112,52 @@ def test_a_stored_model_forecasts_the_newest_bar_as_it_would_a_row_of_training(t
     for found in earned.rows:
         assert found["gates"]["p_direction"] == "not evaluated: pooled p, 0 of 200 outcomes"
         assert "p_direction not evaluated" in found["account"]
+
+
+def test_a_history_that_is_too_short_for_a_window_silences_that_model_and_names_the_bars(
+    tmp_path: Path,
+) -> None:
+    panel = simulate(symbols=1, bars=1100, seed=3).series
+    write_candles(tmp_path / "candles.parquet", panel)
+    parameters = {"minirocket": {"window": 16, "num_features": 168}, "lightgbm": {"rounds": 5}}
+    settings = Settings.model_validate(
+        {"data_dir": tmp_path, "training": {"folds": 1, "parameters": parameters}}
+    )
+    observed = observe(str(tmp_path / "candles.parquet"), None)
+    made = train(
+        settings,
+        observed,
+        ["lightgbm", "minirocket"],
+        features="core14",
+        horizon=1,
+        folder=tmp_path / "models",
+    )
+    assert made.summary == "FULL"
+    pool = load_pool(tmp_path / "models")
+    ((symbol, series),) = panel.items()
+
+    def said(bars: int) -> Newest:
+        few = replace(observed, panel={symbol: series.slice(1100 - bars, 1100)})
+        return predict(settings, few, pool, rule="smart_vote", trust="uniform", gates="edge")
+
+    (row,) = said(265).rows
+    assert set(row["predictions"]) == {"lightgbm", "minirocket"}
+    (row,) = said(255).rows
+    assert set(row["predictions"]) == {"lightgbm"}
+    told = f"a forecast from 14 features of 16 bars needs 265 bars; got 255 of {symbol}: give 10 more"
+    assert row["abstained"] == {"minirocket": told}
+    with pytest.raises(
+        DataProblem, match=r"needs 250 bars; got 200 .*: give 50 more|needs 265 .* give 65 more"
+    ):
+        said(200)
+
+
+def test_a_training_says_how_many_bars_its_folds_take(tmp_path: Path) -> None:
+    write_candles(tmp_path / "candles.parquet", simulate(symbols=1, bars=401, seed=3).series)
+    settings = Settings.model_validate({"data_dir": tmp_path, "training": {"folds": 2}})
+    observed = observe(str(tmp_path / "candles.parquet"), None)
+    with pytest.raises(
+        DataProblem, match=r"a training in 2 folds with core14 .* needs [\d,]+ bars of the symbol; got 400"
+    ):
+        train(settings, observed, ["lightgbm"], features="core14", horizon=1, folder=tmp_path / "models")
+    assert not (tmp_path / "runs.db").exists()

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from consilium import __version__
 from consilium.app.bootstrap import ForecasterFactory, SystemClock, factories, teaching_of
+from consilium.app.history import measured
 from consilium.app.labelling import labelled
 from consilium.app.membership import unfed, with_windows
 from consilium.app.observe import Observed
@@ -28,7 +30,7 @@ from consilium.training.registry import ModelRegistry
 from consilium.training.runs import Run, RunTable
 from consilium.training.serving import BEST
 from consilium.training.teaching import Lap, Teaching
-from consilium.training.walkforward import NothingTrained, train_final, walk_forward
+from consilium.training.walkforward import NothingTrained, cut_folds, train_final, walk_forward
 
 WEIGHTED = (
     "test_log_loss",
@@ -137,8 +139,7 @@ def train(
     asked = [name for name in models if name not in skipped]
     missing = without_library(asked)
     observed = with_windows(observed, asked, progress)
-    observed, spec = labelled(training, observed, horizon)
-    dataset = observed.dataset(features, spec)
+    observed, dataset = _rows(training, observed, features, horizon)
     chosen = factories([name for name in asked if name not in missing], dataset.feature_names, training)
     config = {
         "models": list(models),
@@ -182,6 +183,17 @@ def train(
     return TrainingResult(
         models=stored, failures=failures, skipped=skipped, checkpoints=_swept(states, failures)
     )
+
+
+def _rows(training: Training, observed: Observed, features: str, horizon: int) -> tuple[Observed, Dataset]:
+    """Build what is learned from, and refuse a history that is too short for the folds asked for."""
+    cut = partial(cut_folds, folds=training.folds, first_fraction=training.first_fraction)
+    what = f"a training in {training.folds} fold{'' if training.folds == 1 else 's'}"
+    with measured(observed.panel, features, horizon, cut, what):
+        observed, spec = labelled(training, observed, horizon)
+        dataset = observed.dataset(features, spec)
+        cut(dataset)
+    return observed, dataset
 
 
 def _key(config: Mapping[str, Any], data_digest: str) -> str:

@@ -16,7 +16,7 @@ from consilium.domain.time import length_text
 from consilium.ensemble import Gates, account, action, make_gates
 from consilium.market.book.rows import BookRows
 from consilium.market.candles import CandleSeries
-from consilium.market.features import BookColumns, compute_features, compute_matrix, of_books
+from consilium.market.features import BookColumns, compute_features, compute_matrix, of_books, warm_up
 from consilium.models import DEFAULT_POOL, make_forecaster
 from consilium.training.labels import LabelSpec
 from consilium.training.latest import NoBook, window_of_books
@@ -28,7 +28,7 @@ FALLBACK_FEATURES = ("rsi_14", "ema_10_gap", "ema_50_gap")
 
 
 class ShortHistory(DataProblem):
-    """A symbol whose newest bar has no complete features yet."""
+    """A symbol whose newest bars have no complete features for a model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +195,7 @@ def _predictions(
             computed[names] = compute_matrix(series, names, books)
         try:
             newest = _read_by(model, series, computed.get(names, np.empty((len(series), 0))), rows)
-        except NoBook as error:
+        except (NoBook, ShortHistory) as error:
             silent[name] = str(error)
             nothing = error
             continue
@@ -224,33 +224,41 @@ def _read_by(
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return what a model reads of the newest bar."""
     if not model.book_levels:
-        return _newest(series, features, model.window, of_books(model.feature_names))
-    known = (
-        _newest(series, features, 1, of_books(model.bar_features))[0] if model.bar_features else features[-1]
-    )
+        return _newest(series, model.feature_names, features, model.window)
+    known = _newest(series, model.bar_features, features, 1)[0] if model.bar_features else features[-1]
     return window_of_books(model, series, rows, known)
 
 
 def _newest(
     series: CandleSeries,
+    names: Sequence[str],
     features: np.ndarray[Any, np.dtype[np.float64]],
     window: int,
-    maskable: np.ndarray[Any, np.dtype[np.bool_]],
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
-    rows = features[-window:]
-    needed = slice(None) if maskable.all() else ~maskable
-    if len(rows) < window or not np.isfinite(rows[:, needed]).all():
+    """Return the features of the newest ``window`` bars; only those of books may be unknown."""
+    needed = warm_up(names) + window - 1
+    if len(series) < needed:
+        read = f"{len(names)} features{f' of {window} bars' if window > 1 else ''}"
         raise ShortHistory(
-            "the features of the newest bar need a longer history",
-            f"{len(series)} bars of {series.symbol}",
-            "give more bars",
+            f"a forecast from {read} needs {needed:,} bars",
+            f"{len(series):,} of {series.symbol}",
+            f"give {needed - len(series):,} more",
+        )
+    maskable = of_books(names)
+    rows = features[-window:]
+    known = np.isfinite(rows).all(axis=0) | (maskable & ~maskable.all())
+    if not known.all():
+        raise ShortHistory(
+            f"the features of the newest {window} bars must be known",
+            f"{', '.join(np.array(names)[~known][:3])} of {series.symbol} are not",
+            "mend the candles there, or give more after them",
         )
     return rows if window == 1 else rows[np.newaxis]
 
 
 def _fallback(settings: Settings, series: CandleSeries) -> Prediction:
     horizon = settings.training.horizon
-    rows = _newest(series, compute_features(series, FALLBACK_FEATURES), 1, of_books(FALLBACK_FEATURES))
+    rows = _newest(series, FALLBACK_FEATURES, compute_features(series, FALLBACK_FEATURES), 1)
     probabilities = make_forecaster(FALLBACK, feature_names=FALLBACK_FEATURES).predict_proba(rows)[0]
     return Prediction(
         model=FALLBACK,
