@@ -1,6 +1,7 @@
 """A whole attempt of the secure sum in memory: real keys, real bytes, and a carrier that tests can bend."""
 
-from collections import defaultdict, deque
+import random
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -52,6 +53,12 @@ class Attempt:
     bend: Callable[[str, str, Signed], Iterable[Signed]] | None = None
     """What becomes of a message on its way: none, itself, others."""
     gone: set[str] = field(default_factory=set)
+    order: random.Random | None = None
+    """Where it is there, messages overtake one another and some come twice."""
+    crash: tuple[str, int] | None = None
+    """Who loses its memory before which of its effects."""
+    effects: Counter[str] = field(default_factory=Counter)
+    """Effects done so far by who asked for them."""
 
     def total(self, owners: Iterable[str]) -> NDArray[np.int64]:
         total = np.zeros(self.params.dimension, dtype=np.int64)
@@ -62,6 +69,10 @@ class Attempt:
     def carry(self, who: str, effects: list[Effect]) -> None:
         """Do what a machine asks, in order."""
         for effect in effects:
+            self.effects[who] += 1
+            if self.crash == (who, self.effects[who]):
+                self.restart(who)
+                return
             match effect:
                 case Persist(record, secret=True):
                     self.stores[who].append(self.params.identity, record)
@@ -85,6 +96,10 @@ class Attempt:
     def deliver(self) -> None:
         """Carry messages until none is under way."""
         while self.queue:
+            if self.order is not None:
+                self.queue.rotate(self.order.randrange(len(self.queue)))
+                if self.order.random() < 0.1:
+                    self.queue.append(self.queue[0])
             sender, to, data = self.queue.popleft()
             message = Signed.decode(data)
             bent = [message] if self.bend is None else self.bend(sender, to, message)
@@ -105,7 +120,11 @@ class Attempt:
             self.deliver()
             if self.coordinator.result is not None or self.coordinator.aborted:
                 break
-            self.tick(601)
+            stage = self.coordinator.stage
+            self.pull()
+            self.deliver()
+            if self.coordinator.stage is stage:
+                self.tick(601)
         self.deliver()
         return self
 
@@ -121,6 +140,7 @@ class Attempt:
         if who == HUB:
             again = SumCoordinator(self.params, self.hub, self.cohort, snapshot_every=self.snapshot_every)
             self.coordinator = again.restore([record for _, record in self.journal])
+            self.carry(HUB, self.coordinator.resume() if self.journal else [])
         else:
             records = self.stores[who].records(self.params.identity)
             self.participants[who] = self.make(who).restore(records)

@@ -1,4 +1,4 @@
-"""Rosters and lists of survivors that a coordinator lies about: participants refuse, and nothing is released."""
+"""Rosters and lists of survivors that a coordinator lies about: refused, and nothing is released."""
 
 import copy
 from collections.abc import Iterable

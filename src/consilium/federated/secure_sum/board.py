@@ -258,7 +258,8 @@ class Board:
         if self.groups:
             return ""
         return next(
-            iter(self.fallen.values()), f"present must be >= {self.params.survivors}; got 0: start again"
+            iter(self.fallen.values()),
+            f"present must be >= {self.params.survivors}; got 0: start a new attempt",
         )
 
     # The bodies of the coordinator's messages.

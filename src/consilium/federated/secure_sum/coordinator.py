@@ -215,7 +215,9 @@ class SumCoordinator:
         """Answer a repeated message as before; keep two that differ as evidence."""
         header = message.header
         if known[0] == header.body:
-            return [Send(header.sender, answer) for answer in self.outbox(header.sender)]
+            # Only what follows it: what it answered would be answered again, and so for ever.
+            due = [m for m in self.outbox(header.sender) if m.header.phase > header.phase]
+            return [Send(header.sender, message) for message in due]
         before = Header(**{name: getattr(header, name) for name in _NAMES} | {"body": known[0]})
         pair = (before.encode() + known[1], header.encode() + message.signature)
         self._evidence.append(pair)
