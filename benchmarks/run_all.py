@@ -11,6 +11,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 HOURS = {
     "soak": "make soak",
+    "council_soak": "python benchmarks/council_soak.py",
     "judge_power": "python benchmarks/judge_power.py",
     "bundled_sets": "python benchmarks/bundled_sets.py",
     "etth1": "python benchmarks/etth1.py",

@@ -23,6 +23,7 @@ from consilium.domain import (
     ReportRefused,
 )
 from council_oracle import DAY, HOUR, MINUTE
+from council_told import law, told_is_in_force
 
 Output = Decision | PolicyChanged | ConflictResolved | ReportRefused
 
@@ -102,11 +103,11 @@ class Laws:
         now, after = council.briefing, Seen.of(council)
         refused = [one for one in outputs if isinstance(one, ReportRefused)]
         failed = [one for one in refused if one.what.startswith(("officer", "proposal"))]
-        _law("no officer fails, or says what is not its to say", not failed, failed)
+        law("no officer fails, or says what is not its to say", not failed, failed)
         refused = [one for one in refused if not one.what.startswith(PARTS)]
         if refused:
-            _law("I7 what is refused changes nothing", not council.changed, refused)
-            _law("a refusal says why", all(one.reason and one.what for one in refused))
+            law("I7 what is refused changes nothing", not council.changed, refused)
+            law("a refusal says why", all(one.reason and one.what for one in refused))
         self._remember(now)
         for one in outputs:
             if isinstance(one, Decision):
@@ -121,7 +122,7 @@ class Laws:
         self.placed = {name: self.placed.get(name, now.ts_event) for name in after.holds}
         self._policy(before, now, after, outputs)
         self._contradictions(outputs)
-        self._told(outputs, after.policy)
+        told_is_in_force(outputs, after.policy)
         self.last = now
         return after
 
@@ -146,9 +147,9 @@ class Laws:
 
     def _decided(self, one: Decision, now: Briefing) -> None:
         twin = self.decisions.get(one.decision_id)
-        _law("I9 ids are unique", twin is None or replace(twin, cause_id=one.cause_id) == one, one)
-        _law("I9 a decision names its facts, rules and cause", one.snapshot_id and one.code_hash, one)
-        _law("a decision is of now", one.ts_event == now.ts_event, one)
+        law("I9 ids are unique", twin is None or replace(twin, cause_id=one.cause_id) == one, one)
+        law("I9 a decision names its facts, rules and cause", one.snapshot_id and one.code_hash, one)
+        law("a decision is of now", one.ts_event == now.ts_event, one)
         self.decisions[one.decision_id] = one
         if one.kind == "FREEZE":
             self.reviewed.pop("freeze", None)
@@ -158,33 +159,33 @@ class Laws:
     def _in_force(self, now: Briefing, after: Seen, council: CouncilService) -> None:
         policy = after.policy
         frozen = any(h.key == "mode" and h.value == "FROZEN" for h in after.holds.values())
-        _law("I3 a hold freezes the policy", frozen == (policy.mode == "FROZEN"), policy.mode, after.holds)
-        _law("I3 frozen in every view", (council.status()["mode"] == "FROZEN") == frozen, council.status())
+        law("I3 a hold freezes the policy", frozen == (policy.mode == "FROZEN"), policy.mode, after.holds)
+        law("I3 frozen in every view", (council.status()["mode"] == "FROZEN") == frozen, council.status())
         allowed = force.CAPABILITIES[policy.mode]
         said = force.meet(now.base, after.holds.values())
         real = {name: getattr(policy, name) for name in said}
         real["symbols"] = None if policy.symbols is None else set(policy.symbols)
-        _law(
+        law(
             "I2 the policy is the meet",
             real == said,
             {k: (real[k], said[k]) for k in said if real[k] != said[k]},
         )
-        _law("I3 frozen has no entries", not policy.entry or allowed[0], policy)
+        law("I3 frozen has no entries", not policy.entry or allowed[0], policy)
         weights = policy.weights.values()
-        _law("I11 weights sum to 1", not weights or abs(sum(weights) - 1) < 1e-9, policy.weights)
+        law("I11 weights sum to 1", not weights or abs(sum(weights) - 1) < 1e-9, policy.weights)
         split = (policy.profit_lock, policy.reinvest, policy.reserve_buffer)
         total = sum(Decimal(repr(part)) for part in split)
-        _law("I11 the split sums to 1", total == 1, total)
+        law("I11 the split sums to 1", total == 1, total)
         limit = oracle.most(now, self.last, self.floor, ceo=after.roles["ceo"], blind=self.blind)
         late = now.portfolio.late or not now.system or not now.ess
-        _law("I5 unknown means at least paused", not (late and policy.entry), policy, now)
+        law("I5 unknown means at least paused", not (late and policy.entry), policy, now)
         if not self._waived("mode", now):
             tight = force.TIGHTNESS.index(policy.mode)
-            _law("mode as tight as the facts", tight >= force.TIGHTNESS.index(limit.mode), limit, policy)
+            law("mode as tight as the facts", tight >= force.TIGHTNESS.index(limit.mode), limit, policy)
         if not self._waived("profile", now):
             order = force.PROFILE_ORDER
             fits = order.index(policy.profile) <= order.index(limit.profile)
-            _law("profile as tight as the facts", fits, limit, policy)
+            law("profile as tight as the facts", fits, limit, policy)
         for key, bound in (
             ("max_leverage", limit.leverage),
             ("max_position_usd", limit.position),
@@ -194,14 +195,14 @@ class Laws:
             ("ess_warning", limit.warning),
         ):
             if not self._waived(key, now):
-                _law(f"{key} as tight as the facts", getattr(policy, key) <= bound + 1e-12, limit, policy)
+                law(f"{key} as tight as the facts", getattr(policy, key) <= bound + 1e-12, limit, policy)
         if (
             limit.symbols is not None
             and after.roles["cio"]
             and not self._waived("symbols", now)
             and policy.symbols is not None
         ):
-            _law("symbols as few as the facts", len(policy.symbols) <= limit.symbols, policy.symbols)
+            law("symbols as few as the facts", len(policy.symbols) <= limit.symbols, policy.symbols)
         self._reducing(now, after)
         self._onsets(now, after)
 
@@ -213,14 +214,14 @@ class Laws:
         elif self.r2_held and not held:
             self.reduced_by_review = True
             flat = now.ts_event - self.since.get("flat", now.ts_event)
-            _law("R2 ends by a review of a flat day", self.reviewed.get("reduce_only") and flat >= DAY, flat)
+            law("R2 ends by a review of a flat day", self.reviewed.get("reduce_only") and flat >= DAY, flat)
         elif not held:
-            _law("R2 holds while it is true", self.reduced_by_review, now.portfolio, after.holds)
+            law("R2 holds while it is true", self.reduced_by_review, now.portfolio, after.holds)
         self.r2_held = held
         if held and not self._waived("max_leverage", now):
-            _law("R2 allows a leverage of 1", after.policy.max_leverage <= 1.0, after.policy)
+            law("R2 allows a leverage of 1", after.policy.max_leverage <= 1.0, after.policy)
         if held and not self._waived("mode", now):
-            _law("R2 lets nothing in", not after.policy.entry, after.policy)
+            law("R2 lets nothing in", not after.policy.entry, after.policy)
 
     def _onsets(self, now: Briefing, after: Seen) -> None:
         """R1's limits are base x min(1, .5^k + .25 d) with floors, whatever was in force before."""
@@ -228,7 +229,7 @@ class Laws:
             hold = after.holds.get(f"cro/R1/{key}")
             if hold is not None:
                 near = min(abs(float(hold.value) - x) for x in oracle.r1_ladder(key, now.base))  # type: ignore[arg-type]
-                _law("R1 bounds the base, not what is in force", near < 1e-9, hold)
+                law("R1 bounds the base, not what is in force", near < 1e-9, hold)
 
     def _waived(self, key: str, now: Briefing) -> bool:
         return self.waived.get(key, -1) > now.ts_event
@@ -241,31 +242,31 @@ class Laws:
             h.rule: h for h in after.holds.values() if h.owner == "supervisor" and h.rule in oracle.FREEZES
         }
         true = oracle.freezes(now, self.last, self.floor, blind=self.blind)
-        _law("a true trigger freezes", true <= set(stay) or after.policy.mode == "FROZEN", true, stay)
-        _law(
+        law("a true trigger freezes", true <= set(stay) or after.policy.mode == "FROZEN", true, stay)
+        law(
             "only a true trigger freezes", set(stay) - set(held) <= true | {"F0"}, set(stay) - set(held), true
         )
         lifted = set(held) - set(stay)
         if not lifted:
             return
-        _law("U1 lifts all or nothing", not stay, lifted, stay)
+        law("U1 lifts all or nothing", not stay, lifted, stay)
         missing = oracle.may_unfreeze(now, self.last, self.floor, blind=self.blind)
-        _law("I4 U1 lifts only when all is well", not missing, missing)
+        law("I4 U1 lifts only when all is well", not missing, missing)
         calm = now.ts_event - self.since.get("U1", now.ts_event)
-        _law("I4 U1 lifts after 15 calm minutes", calm >= 15 * MINUTE, calm / MINUTE)
+        law("I4 U1 lifts after 15 calm minutes", calm >= 15 * MINUTE, calm / MINUTE)
         newest = max(self.triggered.get(rule, 0) for rule in lifted)
         dwelt = now.ts_event - max(newest, *(h.ts_event for r, h in held.items() if r in lifted))
-        _law("I4 U1 lifts after 120 minutes", dwelt >= 120 * MINUTE, dwelt / MINUTE)
+        law("I4 U1 lifts after 120 minutes", dwelt >= 120 * MINUTE, dwelt / MINUTE)
         if "F2" in lifted:
-            _law("F2 waits for the next day", now.ts_event // DAY > self.triggered["F2"] // DAY)
+            law("F2 waits for the next day", now.ts_event // DAY > self.triggered["F2"] // DAY)
         needed = oracle.reviewers(oracle.SEVERITY[rule] for rule in lifted)
         persons = self.reviewed.get("freeze", set())
-        _law("I4 U1 lifts after the reviews", len(persons) >= needed, persons, lifted)
+        law("I4 U1 lifts after the reviews", len(persons) >= needed, persons, lifted)
         timed = {h.key: h for h in after.holds.values() if h.owner == "supervisor" and h.rule == "U1"}
-        _law("after a freeze comes SHADOW and MICRO", {"mode", "profile"} <= set(timed), after.holds)
+        law("after a freeze comes SHADOW and MICRO", {"mode", "profile"} <= set(timed), after.holds)
         for key, value, length in (("mode", "SHADOW", HOUR), ("profile", "MICRO", DAY)):
             fits = timed[key].value == value and timed[key].expires_at == now.ts_event + length
-            _law("after a freeze comes SHADOW for an hour and MICRO for a day", fits, timed[key])
+            law("after a freeze comes SHADOW for an hour and MICRO for a day", fits, timed[key])
         self.reviewed.pop("freeze", None)
 
     def _gone(self, before: Seen, now: Briefing, after: Seen, outputs: Sequence[Output]) -> None:
@@ -275,15 +276,13 @@ class Laws:
                 continue
             expired = hold.expires_at is not None and hold.expires_at <= now.ts_event
             if hold.owner == "supervisor":
-                _law(
-                    "I6 a supervisor's hold ends by it or by time", expired or "supervisor" in speakers, hold
-                )
+                law("I6 a supervisor's hold ends by it or by time", expired or "supervisor" in speakers, hold)
             elif hold.owner == "operator":
-                _law("I6 an operator's hold ends by one, or by time", expired or "operator" in speakers, hold)
+                law("I6 an operator's hold ends by one, or by time", expired or "operator" in speakers, hold)
             else:
                 rank = force.RANKS[hold.owner]
                 higher = {o for o in speakers if o == "operator" or force.RANKS[o] <= rank}
-                _law("I1 I6 a hold ends by its owner or a higher rank", expired or higher, hold, speakers)
+                law("I1 I6 a hold ends by its owner or a higher rank", expired or higher, hold, speakers)
                 if not expired and "operator" not in higher:
                     self._released(hold, now)
 
@@ -297,87 +296,61 @@ class Laws:
             return
         to = now.base.max_leverage if new is None else float(new.value)  # type: ignore[arg-type]
         step = to - float(old.value)  # type: ignore[arg-type]
-        _law("I10 limits go back by 25 % of base", step <= 0.25 * now.base.max_leverage + 1e-9, old, new)
+        law("I10 limits go back by 25 % of base", step <= 0.25 * now.base.max_leverage + 1e-9, old, new)
         since = now.ts_event - self.stepped.get("R1", now.ts_event - DAY)
-        _law("I10 limits go back once a day", since >= DAY, since / HOUR)
+        law("I10 limits go back once a day", since >= DAY, since / HOUR)
         self.stepped["R1"] = now.ts_event
 
     def _released(self, hold: Hold, now: Briefing) -> None:
         if hold.rule in TRIGGERS and hold.rule != "R2":
-            _law("no release while the trigger is true", not TRIGGERS[hold.rule](now), hold, now.portfolio)
+            law("no release while the trigger is true", not TRIGGERS[hold.rule](now), hold, now.portfolio)
         if hold.rule in DWELL:
             stood = now.ts_event - self.placed[hold.hold_id]
-            _law("no release before the dwell", stood >= DWELL[hold.rule], hold, stood / MINUTE)
+            law("no release before the dwell", stood >= DWELL[hold.rule], hold, stood / MINUTE)
         if hold.rule in RELEASES and not (
             hold.rule == "E1" and now.portfolio.drawdown_rebased is Missing.UNKNOWN
         ):
             since = self.since.get(hold.rule)
             held = -1 if since is None else now.ts_event - since
-            _law("no release before its condition held", held >= RELEASES[hold.rule][1], hold, held / MINUTE)
+            law("no release before its condition held", held >= RELEASES[hold.rule][1], hold, held / MINUTE)
 
     def _placed(self, before: Seen, now: Briefing, after: Seen) -> None:
         for name, hold in after.holds.items():
             known = hold.decision_id in self.decisions or hold.decision_id in self.beaten
-            _law(
+            law(
                 "I9 a hold names its decision",
                 known or (hold.rule in ("P0", "S1") and not hold.decision_id),
                 hold,
             )
             if name in before.holds or hold.rule not in TRIGGERS or name == "cro/R2/profile":
                 continue
-            _law("I8 only a true trigger places a hold", TRIGGERS[hold.rule](now), hold, now.portfolio)
+            law("I8 only a true trigger places a hold", TRIGGERS[hold.rule](now), hold, now.portfolio)
 
     def _policy(self, before: Seen, now: Briefing, after: Seen, outputs: Sequence[Output]) -> None:
         told = [one for one in outputs if isinstance(one, PolicyChanged)]
         changed = after.policy != before.policy
-        _law("I9 a change of policy is told once", len(told) == changed, told, before.policy, after.policy)
+        law("I9 a change of policy is told once", len(told) == changed, told, before.policy, after.policy)
         for one in told:
-            _law("I9 what is told is in force", one.policy == after.policy)
+            law("I9 what is told is in force", one.policy == after.policy)
             known = bool(one.decisions) and set(one.decisions) <= set(self.decisions) | self.beaten
-            _law("I9 a change of policy is traceable", known, one.decisions)
+            law("I9 a change of policy is traceable", known, one.decisions)
         looser = force.no_looser(after.policy, before.policy)
         expired = [h for n, h in before.holds.items() if h.expires_at is not None and n not in after.holds]
         if looser and oracle.above(now.portfolio.drawdown, 0.05):
             ended = {h.key for h in expired}
             if "cro/R2/max_leverage" in before.holds and "cro/R2/max_leverage" not in after.holds:
                 ended.add("max_leverage")  # R2 ends below 6 %: its own row says so
-            _law(
+            law(
                 "V1 nothing is loosened in a drawdown",
                 set(looser) <= ended,
                 looser,
             )
         if after.policy.profile == "AGGRESSIVE" != before.policy.profile:
             above = [h for h in before.holds.values() if h.owner in {"supervisor", "cro"} and h.rule != "R1"]
-            _law("V1 AGGRESSIVE needs the hands free", not above, above)
+            law("V1 AGGRESSIVE needs the hands free", not above, above)
         if "profile" in looser and not expired:
             up = force.PROFILE_ORDER.index
-            _law("I10 a profile goes up one step", up(after.policy.profile) - up(before.policy.profile) <= 3)
-
-    def _told(self, outputs: Sequence[Output], policy: Policy) -> None:
-        """Who follows decisions alone, as the seed's consumers do, never allows more than the council."""
-        overruled = {one.overrides for one in outputs if isinstance(one, Decision) and one.overrides}
-        told = [one for one in outputs if isinstance(one, Decision) and one.decision_id not in overruled]
-        modes = [str(one.payload["mode"]) for one in told if one.kind == "MODE_CHANGE"]
-        if [one.kind for one in told if one.kind in ("MODE_CHANGE", "FREEZE")][-1:] == ["FREEZE"]:
-            modes = ["EMERGENCY"]
-        wire = force.TIGHTNESS.index("PAUSED" if policy.mode == "REDUCING" else policy.mode)
-        if policy.mode == "FROZEN":
-            wire = force.TIGHTNESS.index("EMERGENCY")
-        if modes:
-            _law("I3 the mode that is told is in force", force.TIGHTNESS.index(modes[-1]) >= wire, modes)
-        profiles = [str(one.payload["profile"]) for one in told if one.kind == "CAPITAL_PROFILE"]
-        if profiles:
-            order = force.PROFILE_ORDER.index
-            _law(
-                "the profile that is told is in force", order(profiles[-1]) <= order(policy.profile), profiles
-            )
-        for kind, name, key in (
-            ("RISK_ADJUSTMENT", "max_leverage", "max_leverage"),
-            ("RISK_ADJUSTMENT", "max_exposure_pct", "max_exposure"),
-            ("ESS_POLICY", "critical_threshold_pct", "ess_critical"),
-        ):
-            said = [one.payload[name] for one in told if one.kind == kind and name in one.payload]
-            _law(f"the {name} that is told is in force", not said or said[-1] <= getattr(policy, key), said)
+            law("I10 a profile goes up one step", up(after.policy.profile) - up(before.policy.profile) <= 3)
 
     def _contradictions(self, outputs: Sequence[Output]) -> None:
         beaten = {one.loser_id for one in outputs if isinstance(one, ConflictResolved)}
@@ -396,9 +369,4 @@ class Laws:
             officers = {one.officer for one in told}
             agreed = not any(differ(told[0], one) for one in told)
             one_voice = len(officers) == 1 or agreed or kind == "OVERRIDE"
-            _law("one officer prevails in a kind", one_voice, kind, officers)
-
-
-def _law(name: str, holds: object, *why: object) -> None:
-    if not holds:
-        raise AssertionError(f"{name}: {'; '.join(map(str, why))}")
+            law("one officer prevails in a kind", one_voice, kind, officers)

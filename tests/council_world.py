@@ -17,8 +17,9 @@ from consilium.domain import (
     TimePassed,
     VolumesReported,
 )
-from council_laws import Laws, Output, Seen, _law
+from council_laws import Laws, Output, Seen
 from council_oracle import DAY, HOUR, MINUTE, SECOND
+from council_told import law
 
 START = 1_700_006_400 * SECOND  # a day's open
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "DOGEUSDT", "LTCUSDT", "BNBUSDT", "DOTUSDT")
@@ -73,7 +74,7 @@ class World:
         mark = self.council.state_hash() if watched else ""
         outputs = list(self.council.handle(message))
         if watched and not self.council.changed:
-            _law("unchanged means the same state hash", self.council.state_hash() == mark, message)
+            law("unchanged means the same state hash", self.council.state_hash() == mark, message)
         if not (isinstance(message, TimePassed) and not self.council.changed):
             self.heard.append(message)
             self.told += outputs
@@ -85,8 +86,8 @@ class World:
         state = self.council.state_hash()
         outputs = self.hear(message)
         said = [one for one in outputs if isinstance(one, ReportRefused)]
-        _law(f"{why} is refused and explained", said and len(said) == len(outputs), message, outputs)
-        _law(f"I7 {why} changes nothing", self.council.state_hash() == state, message)
+        law(f"{why} is refused and explained", said and len(said) == len(outputs), message, outputs)
+        law(f"I7 {why} changes nothing", self.council.state_hash() == state, message)
 
     def number(self, stream: str) -> int:
         self.numbers[stream] = self.numbers.get(stream, 0) + 1
@@ -140,7 +141,7 @@ class World:
         if self.health_at:
             told = {one.name: one.accepted[-1] for one in self.sources.values() if one.accepted}
             late = history.lateness(told, list(self.health_at.values()), now)
-            _law("late and lost by source", (of.late, of.lost) == late, late, of)
+            law("late and lost by source", (of.late, of.lost) == late, late, of)
         for name, figure, low, high, window in (
             ("drawdown", of.drawdown, history.drawdown, history.drawdown, 30 * DAY),
             ("ess loss", of.ess_loss, history.fall_of_marks, history.fall_of_marks, DAY),
@@ -150,12 +151,12 @@ class World:
                 continue
             least = max(low(reports, now, window - SLACK[window]) for reports in spoken)
             most = max(high(reports, now, window + SLACK[window]) for reports in spoken)
-            _law(f"{name} as reported", least - 1e-9 <= figure <= most + 1e-9, figure, least, most)
+            law(f"{name} as reported", least - 1e-9 <= figure <= most + 1e-9, figure, least, most)
 
         days = [history.daily_loss(reports, now) for reports in spoken]
         if not isinstance(loss, Missing) and not any(isinstance(day, Missing) for day in days):
             most = max(day for day in days if not isinstance(day, Missing))
-            _law("daily loss as reported", abs(loss - most) <= 1e-9, loss, days)
+            law("daily loss as reported", abs(loss - most) <= 1e-9, loss, days)
 
     def health(self, status: str = "HEALTHY", source: str = "system", **more: Any) -> list[Output]:
         sequence = self.number(f"health:{source}")
@@ -225,11 +226,11 @@ class World:
         if refused:
             self.laws.waived, self.laws.reviewed = waived, reviewed
         elif action == "approve" and approval is not None:
-            _law("a second person approves", approval.person != person, approval, person)
+            law("a second person approves", approval.person != person, approval, person)
         if not refused:
             self.commanded.append(message)
         new = set(self.council.approvals) - waiting
-        _law("an approval waits without effect", not new or not self._moved(outputs), outputs)
+        law("an approval waits without effect", not new or not self._moved(outputs), outputs)
         return outputs
 
     def approve(self, person: str) -> None:
@@ -241,7 +242,7 @@ class World:
         if one.person == person:
             state = self.council.state_hash()
             self.command("approve", {"approval_id": waiting[-1]}, person)
-            _law("the same person approves nothing", self.council.state_hash() == state, one)
+            law("the same person approves nothing", self.council.state_hash() == state, one)
         else:
             self.command("approve", {"approval_id": waiting[-1]}, person)
 
@@ -308,7 +309,7 @@ class World:
                 source=one.name, sequence=one.sequence + 1, ts_event=self.now, **figures
             )
         except InvalidValue as problem:
-            _law("a refusal names the figure", figure in str(problem), problem)
+            law("a refusal names the figure", figure in str(problem), problem)
         else:
             self.refuse(message, "nonsense")
 
@@ -320,20 +321,20 @@ class World:
             return
         policy, holds, begun = self.council.policy, dict(self.council.holds), self.council.state()["now"]
         self.hear(TimePassed(ts_event=past))
-        _law("a clock that goes back changes nothing", self.council.policy == policy, policy)
-        _law("a clock that goes back lifts nothing", dict(self.council.holds) == holds, holds)
-        _law("time does not go back", self.council.state()["now"] >= begun, self.council.state()["now"])
+        law("a clock that goes back changes nothing", self.council.policy == policy, policy)
+        law("a clock that goes back lifts nothing", dict(self.council.holds) == holds, holds)
+        law("time does not go back", self.council.state()["now"] >= begun, self.council.state()["now"])
 
     def switch(self, role: str, on: bool) -> None:
         holds = dict(self.council.holds)
         outputs = self.command("role", {"role": role, "enabled": on})
         refused = any(isinstance(one, ReportRefused) for one in outputs)
         fixed = role in {"cro", "supervisor"} and not on
-        _law("the CRO and the supervisor stay", refused or not fixed, role)
-        _law("an unknown role is refused", refused or role != "nobody")
+        law("the CRO and the supervisor stay", refused or not fixed, role)
+        law("an unknown role is refused", refused or role != "nobody")
         if not on:
             kept = all(n in self.council.holds or h.expires_at is not None for n, h in holds.items())
-            _law("an officer switched off keeps its holds", kept, holds)
+            law("an officer switched off keeps its holds", kept, holds)
 
     def release(self, index: int, person: str) -> None:
         """Ask for the end of any hold: an operator may end an operator's only."""
@@ -343,7 +344,7 @@ class World:
         name = names[index % len(names)]
         owner = self.council.holds[name].owner
         self.command("release", {"hold_id": name}, person)
-        _law(
+        law(
             "I6 an operator releases operators' holds",
             owner == "operator" or name in self.council.holds,
             name,
@@ -363,9 +364,9 @@ class World:
         policy, holds = self.council.policy, dict(self.council.holds)
         fresh = self.make()
         fresh.restore(state)
-        _law("I4 a restore gives the same state", fresh.state_hash() == mark)
-        _law("I4 a restore gives the same policy", fresh.policy == policy, fresh.policy, policy)
-        _law("I4 a restore gives the same holds", dict(fresh.holds) == holds)
+        law("I4 a restore gives the same state", fresh.state_hash() == mark)
+        law("I4 a restore gives the same policy", fresh.policy == policy, fresh.policy, policy)
+        law("I4 a restore gives the same holds", dict(fresh.holds) == holds)
         self.council = fresh
 
     def from_zero(self) -> None:
@@ -374,7 +375,7 @@ class World:
         told: list[Output] = []
         for message in self.heard:
             told += fresh.handle(message)
-        _law("I9 a replay from zero gives the same state", fresh.state_hash() == self.council.state_hash())
+        law("I9 a replay from zero gives the same state", fresh.state_hash() == self.council.state_hash())
         parted = [pair for pair in zip(told, self.told, strict=False) if pair[0] != pair[1]]
         same = not parted and len(told) == len(self.told)
-        _law("I9 a replay from zero says the same", same, parted[:1], len(told), len(self.told))
+        law("I9 a replay from zero says the same", same, parted[:1], len(told), len(self.told))
