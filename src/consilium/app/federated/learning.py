@@ -21,6 +21,7 @@ from consilium.federated.secure_sum.participant import SumParticipant
 from consilium.federated.secure_sum.recovery import SumResult
 from consilium.federated.secure_sum.secrets import MemorySecretStore, SecretStore
 from consilium.federated.secure_sum.terms import STAGES, Floors, SumParams
+from consilium.federated.sent_update import SentUpdate
 from consilium.federated.session import SessionState
 from consilium.federated.visible_round import Received, VisibleRound
 
@@ -61,7 +62,7 @@ class LearnedRound:
     max_abs_error
         Largest difference between the decoded sum and the integers that survivors masked; None without a sum.
     uploaded, downloaded
-        Bytes of the secure sums.
+        Bytes of the secure sums, or of the updates that are seen.
     """
 
     report: RoundReport
@@ -174,11 +175,22 @@ class InProcess:
     def _seen(self, machine: VisibleRound, updates: Mapping[str, tuple[Update, bool]]) -> RoundOutcome:
         effects: list[RoundEffect] = []
         for name in sorted(updates):
-            sent = replace(updates[name][0], round=machine.plan.number)
-            effects += machine.handle(Received(update=sent, now=self._clock()))
+            effects += machine.handle(
+                Received(update=self._travelled(updates[name][0], machine.plan), now=self._clock())
+            )
         if not machine.closed:
             effects += machine.handle(Tick(now=machine.plan.ts_cut_off))
         return _outcome(effects)
+
+    def _travelled(self, update: Update, plan: RoundPlan) -> Update:
+        """Return an update as it arrives: signed, encoded, decoded and checked against its owner's key."""
+        signing = self.seats[update.participant].identity.signing
+        session = self.kept.terms.session
+        data = SentUpdate.signed(session, replace(update, round=plan.number), signing.private).encode()
+        self._bytes[0] += len(data)
+        sent = SentUpdate.decode(data, session=session, dimension=plan.dimension)
+        joined = self.kept.registry.joined[update.participant]
+        return sent.checked(joined.registration.key)
 
     def _in_secret(self, machine: SecureRound, updates: Mapping[str, tuple[Update, bool]]) -> RoundOutcome:
         effects = machine.start()
