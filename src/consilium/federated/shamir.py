@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import prod
 
+import numpy as np
+
 from consilium.domain.errors import InvalidValue
 from consilium.federated.entropy import Entropy
 
@@ -121,7 +123,7 @@ def lagrange_weights(points: tuple[int, ...]) -> tuple[int, ...]:
     """
     _check_points(points)
     whole = prod(points)
-    below = [x * prod(y - x for y in points if y != x) % PRIME for x in points]
+    below = [x * rest % PRIME for x, rest in zip(points, _differences(points), strict=True)]
     before = [1]
     for value in below:
         before.append(before[-1] * value % PRIME)
@@ -131,6 +133,18 @@ def lagrange_weights(points: tuple[int, ...]) -> tuple[int, ...]:
         weights[i] = inverse * before[i] % PRIME
         inverse = inverse * below[i] % PRIME
     return tuple(weights)
+
+
+def _differences(points: tuple[int, ...]) -> list[int]:
+    """Return by point x the product of y - x over all other points y."""
+    values = np.array(points, dtype=np.int64)
+    apart = values[None, :] - values[:, None]
+    np.fill_diagonal(apart, 1)
+    # As many factors at a time as 64 bits hold for certain.
+    together = 62 // int(values.max()).bit_length()
+    ones = np.ones((len(points), -len(points) % together), dtype=np.int64)
+    chunks = np.hstack([apart, ones]).reshape(len(points), -1, together).prod(axis=2)
+    return [prod(row) for row in chunks.tolist()]
 
 
 def _value(secret: int, coefficients: list[int], point: int) -> int:

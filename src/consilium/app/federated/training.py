@@ -283,9 +283,7 @@ def _attempt(
     session.journal_bytes += played.journal_bytes
     out = {one["participant"]: one["reason"] for one in excluded(gone, played.troubles)}
     if played.result is None:
-        return AttemptFailed(
-            attempt=start.attempt, why=played.failed, released=played.released, excluded=out
-        )
+        return AttemptFailed(attempt=start.attempt, why=played.failed, released=played.released, excluded=out)
     return AttemptDone(
         attempt=start.attempt, total=played.result.total, survivors=played.result.survivors, excluded=out
     )
