@@ -1,10 +1,11 @@
-"""From candles to consensus, in the service: `python benchmarks/live.py [FOLDER] [--models trees|all]`.
+"""From candles to consensus, in the service: `python benchmarks/live.py [FOLDER] [--models trees|all] [--kind fp32]`.
 
 SYMBOLS candles of one close go through features, pool, ensemble and paper account, and into an SQLite
 journal, as `consilium serve` does it. `to consensus` ends when the last consensus and the trades of the step
 are reached, `to journal` when they are on the disk. One service is warmed up once and takes RUNS runs of
 STEPS steps, one after the other; p50 and p99 are of all steps, in brackets the least and most of the runs.
-`processor` is the time of all threads on a processor, which waiting does not count.
+`processor` is the time of all threads on a processor, which waiting does not count: of two workers about
+twice the time on two idle cores. `--kind fp32` serves no int8 graph.
 
 FOLDER is a registry of models. Without one the two trees are trained on simulated bars at default sizes, and
 with `--models all` the four networks that read candles beside them, in one epoch (needs torch): what they say
@@ -62,6 +63,14 @@ def trained(folder: Path, names: Sequence[str] = TREES) -> Path:
         )
         registry.add(name, made, ts_created=time.time_ns(), code_version="bench", serving=serving)
     return folder
+
+
+def serve_only(kind: str) -> None:
+    """Let the service load graphs of one kind, where a model has them."""
+    from consilium.app.live import members
+    from consilium.training import serving
+
+    members.load_served = partial(serving.load_served, kind=kind)  # type: ignore[attr-defined]
 
 
 def measured(models: Path, data: Path, counted: int, workers: int) -> dict[str, list[float]]:
@@ -141,6 +150,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--models", choices=("trees", "all"), default="trees")
+    parser.add_argument("--kind", choices=("best", "fp32"), default="best")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--steps", type=int, help=f"of each run ({STEPS}, or {STEPS_ALL} with all models)")
     asked = parser.parse_args()
@@ -148,11 +158,12 @@ def main() -> int:
     if asked.models == "all" and asked.folder is None and find_spec("torch") is None:
         print("the networks need torch, or a FOLDER that `consilium train --models all` has filled")
         return NO_TORCH
+    serve_only(asked.kind)
     with tempfile.TemporaryDirectory() as place:
         names = (*TREES, *NETWORKS) if asked.models == "all" else TREES
         models = asked.folder or trained(Path(place) / "models", names)
         found = measured(models, Path(place) / "run", RUNS * steps, asked.workers)
-    return told(found, steps, asked.models)
+    return told(found, steps, asked.models if asked.kind == "best" else f"{asked.models}_{asked.kind}")
 
 
 def told(found: dict[str, list[float]], steps: int, models: str) -> int:
