@@ -1,4 +1,4 @@
-"""From candles to consensus, in the service: `python benchmarks/live.py [FOLDER] [--models trees|all] [--kind fp32]`.
+"""From candles to consensus, in the service: `python benchmarks/live.py [FOLDER] [--models trees|all]`.
 
 SYMBOLS candles of one close go through features, pool, ensemble and paper account, and into an SQLite
 journal, as `consilium serve` does it. `to consensus` ends when the last consensus and the trades of the step

@@ -38,7 +38,7 @@ from consilium.domain import (
 )
 from consilium.domain.time import HOUR_NS
 from consilium.market.simulator import simulate
-from live_cases import settings_of, store_models
+from live_cases import TREES, settings_of, store_models
 
 BARS = 520
 STEPS = BARS // 2
@@ -537,17 +537,25 @@ def test_candles_kept_for_a_step_that_was_not_done_are_passed_over(tmp_path: Pat
         assert "engine" not in system.troubles
 
 
-def test_the_service_starts_without_torch_and_the_libraries_of_training(tmp_path: Path) -> None:
+@pytest.mark.parametrize("models", [(), TREES], ids=["nothing", "two-trees"])
+def test_the_service_starts_without_torch_and_the_libraries_of_training(
+    models: tuple[str, ...], tmp_path: Path
+) -> None:
+    if models:
+        store_models(tmp_path / "models", models)
     script = """
 import json, sys, time
 from pathlib import Path
 from consilium.app.settings import Settings
+from consilium.app.check.run import check_settings
 from consilium.app.live.assembly import assemble
 from consilium.app.api.frame import make_api
+check_settings(Settings(data_dir=Path(sys.argv[1])))
 with assemble(Settings(data_dir=Path(sys.argv[1]))) as system:
     while "engine" in system.troubles:
         time.sleep(0.01)
-    print(json.dumps([name for name in ("torch", "sklearn", "scipy", "xgboost", "lightgbm", "ccxt", "plotly")
+    print(json.dumps([name for name in ("torch", "sklearn", "scipy", "pandas", "polars",
+                                 "xgboost", "lightgbm", "ccxt", "plotly")
                       if name in sys.modules]))
 """
     done = subprocess.run(

@@ -62,7 +62,7 @@ def check_models(settings: Settings) -> Iterator[Finding]:
         told = f"must be a readable folder; got {folder}: correct its permissions"
         yield Finding("models", "failed", told)
         return
-    from consilium.app.stored_models import overview  # takes seconds to import
+    from consilium.app.shelved import overview
     from consilium.training.registry import ModelRegistry
 
     rows = overview(ModelRegistry(folder), time.time_ns())

@@ -4,6 +4,8 @@ import os
 import signal
 import sys
 
+from consilium.app.cli.starting import unswept
+
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -22,7 +24,8 @@ def main() -> None:
     try:
         for variable in THREAD_VARIABLES:
             os.environ.setdefault(variable, "1")
-        from consilium.app.cli.root import app
+        with unswept():
+            from consilium.app.cli.root import app
 
         app()
     except KeyboardInterrupt:

@@ -36,7 +36,7 @@ def list_models(models_dir: Folder = None, json_file: options.JsonFile = None) -
     """List the stored models: which version is served, how old it is, and how it did."""
     from rich.table import Table
 
-    from consilium.app.stored_models import overview
+    from consilium.app.shelved import overview
 
     rows = overview(_registry(models_dir), _now())
     _written(json_file, {"models": rows})
@@ -64,7 +64,7 @@ def list_models(models_dir: Folder = None, json_file: options.JsonFile = None) -
 @guarded
 def show(model: Name, models_dir: Folder = None, json_file: options.JsonFile = None) -> None:
     """Show the versions of a model, their figures, and what happened to them."""
-    from consilium.app.stored_models import account_of
+    from consilium.app.shelved import account_of
 
     told = account_of(_registry(models_dir), _canonical(model), _now())
     _written(json_file, told)

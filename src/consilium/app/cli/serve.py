@@ -8,13 +8,15 @@ import typer
 
 from consilium.app.cli.check import sound_settings
 from consilium.app.cli.guard import guarded
+from consilium.app.cli.starting import unswept
 
 if TYPE_CHECKING:
     from consilium.app.api.keys import KeyStore
     from consilium.app.settings import Settings
 
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Journal, candles, models and keys (default: runs).")
+    Path | None,
+    typer.Option("--data-dir", readable=False, help="Journal, candles, models and keys (default: runs)."),
 ]
 Feed = Annotated[
     str | None,
@@ -46,13 +48,14 @@ def serve(
     settings, warned = sound_settings(
         **given_of(feed=feed, symbols=symbols, bar=bar, speed=speed, data_dir=data_dir, host=host, port=port)
     )
-    from consilium.app.api.frame import make_api
-    from consilium.app.api.keys import KeyStore
-    from consilium.app.api.server import ApiServer, bind
-    from consilium.app.bootstrap import SystemClock
-    from consilium.app.live.assembly import assemble
-    from consilium.app.live.faults import Faults
-    from consilium.app.log import configure_logging, logger
+    with unswept():
+        from consilium.app.api.frame import make_api
+        from consilium.app.api.keys import KeyStore
+        from consilium.app.api.server import ApiServer, bind
+        from consilium.app.bootstrap import SystemClock
+        from consilium.app.live.assembly import assemble
+        from consilium.app.live.faults import Faults
+        from consilium.app.log import configure_logging, logger
 
     faults = Faults()
     clock = SystemClock()
@@ -66,7 +69,9 @@ def serve(
     sock, keys = faults.need(sock), faults.need(keys)
     system.start()
     try:
-        server = ApiServer(make_api(system, keys, settings), settings, Told(settings, keys))
+        with unswept():
+            api = make_api(system, keys, settings)
+        server = ApiServer(api, settings, Told(settings, keys))
         server.serve_on(sock)
     except KeyboardInterrupt:
         pass  # asked to stop: the server has ended its connections by now
