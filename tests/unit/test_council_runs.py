@@ -2,8 +2,10 @@
 
 import pytest
 
+from consilium.app.api.schemas import PortfolioSnapshotUpdated
+from consilium.app.council.translate import report_of
 from consilium.council.service import CouncilService
-from consilium.domain import Decision
+from consilium.domain import AccountReported, Decision, Event
 from consilium.domain.time import MINUTE_NS
 from council_voices import Voices
 
@@ -41,6 +43,23 @@ def test_another_source_s_run_freezes_beside_a_longer_one_that_stands() -> None:
     assert frozen_by_f3(desk, 9, None)
     assert not frozen_by_f3(desk, 4, None, "outside:a")
     assert frozen_by_f3(desk, 5, None, "outside:a")
+
+
+def test_an_outside_system_may_tell_how_many_closes_lost() -> None:
+    told = {"total_equity": 1e4, "consecutive_losses": 5, "losing_closes": 20}
+    event = Event(
+        event_id="e", topic="portfolio.snapshot_updated", stream="outside:desk", version=1, ts_event=7,
+        ts_recorded=8, cause_id="", trace_id="publisher:desk:3", payload=told,
+    )  # fmt: skip
+    report = report_of(event, 8, wall_clock=True)
+    assert isinstance(report, AccountReported)
+    assert (report.consecutive_losses, report.losing_closes) == (5, 20)
+    assert PortfolioSnapshotUpdated.model_validate(WELL | told).losing_closes == 20
+
+
+WELL = dict.fromkeys(("drawdown_pct", "max_drawdown_pct", "realized_pnl_today", "exposure_pct"), 0.0) | {
+    "open_positions": 0, "win_rate": None, "sharpe_ratio": None, "winning_days": 0, "losing_days": 0,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("closes", [None, 30])

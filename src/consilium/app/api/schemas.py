@@ -152,6 +152,9 @@ class PortfolioSnapshotUpdated(BaseModel):
         ]
         | None
     ) = None
+    losing_closes: (
+        Annotated[Count, Field(description="All closes that lost so far; tells of a run made again.")] | None
+    ) = None
 
 
 class SystemHealthUpdated(BaseModel):

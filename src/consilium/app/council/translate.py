@@ -28,6 +28,7 @@ _ACCOUNT = {
     "win_rate": "win_rate",
     "sharpe_ratio": "sharpe",
     "consecutive_losses": "consecutive_losses",
+    "losing_closes": "losing_closes",
     "winning_days": "winning_days",
     "losing_days": "losing_days",
     "locked": "locked",
