@@ -1,6 +1,7 @@
 """What a coordinator knows: all of it public but the released shares, which it never writes down."""
 
-from collections import defaultdict
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,6 +13,7 @@ from consilium.federated.encoding import Bytes, read_vector
 from consilium.federated.messages import (
     NO_ROOT,
     SEALED,
+    TAG,
     Ack,
     Acks,
     Advertise,
@@ -28,8 +30,10 @@ from consilium.federated.messages import (
 )
 from consilium.federated.roster import ABSENT, Cohort, Tree, commitment_to, group_of, root_of
 from consilium.federated.secure_sum.keys import Context
+from consilium.federated.secure_sum.rows import Rows
 from consilium.federated.secure_sum.running import RunningSum
 from consilium.federated.secure_sum.terms import SumParams
+from consilium.federated.shamir import SIZE
 
 _P: Final = 2**255 - 19
 LOW_ORDER: Final = frozenset(
@@ -75,14 +79,12 @@ class Board:
     commitments: dict[int, bytes] = field(default_factory=dict, repr=False)
     letters: dict[int, bytes] = field(default_factory=dict, repr=False)
     shared: NDArray[np.bool_] = field(init=False, repr=False)
-    senders: dict[int, list[tuple[int, int]]] = field(default_factory=dict, repr=False)
-    """By receiver: who sent it a letter, and which of its letters that is."""
+    senders: dict[int, Sequence[int]] = field(default_factory=dict, repr=False)
+    """By receiver: who sent it a letter."""
     alive: NDArray[np.bool_] = field(init=False, repr=False)
-    acks: dict[int, dict[int, bytes]] = field(default_factory=dict, repr=False)
-    released: dict[int, dict[int, bytes]] = field(default_factory=lambda: defaultdict(dict), repr=False)
-    """Shares by owner and point."""
-    done: set[int] = field(default_factory=set, repr=False)
-    """Who released."""
+    acks: dict[int, Rows] = field(default_factory=dict, repr=False)
+    released: dict[int, Rows] = field(default_factory=dict, repr=False)
+    """Shares by owner, of each who released."""
     fallen: dict[int, str] = field(default_factory=dict)
     """Why a group has no sum."""
     _tree: Tree | None = field(default=None, repr=False)
@@ -168,19 +170,17 @@ class Board:
             raise InvalidValue(
                 "an acknowledgement must be of the published list", "another", "compare the lists"
             )
-        self.acks[index] = dict(ack.tags)
+        self.acks[index] = Rows(ack.tags, TAG)
 
     def _release(self, index: int, release: Release) -> None:
         if index not in self.acks or self.group[index] < 0:
             raise InvalidValue(
                 "shares must come from one who acknowledged", "another", "join the next attempt"
             )
-        senders = {sender for sender, _ in self.senders[index]}
+        senders = set(self.senders[index])
         if any(owner not in senders for owner, _ in release.shares):
             raise InvalidValue("released shares must be of those who sent them", "others", "send those held")
-        for owner, share in release.shares:
-            self.released[owner][index + 1] = share
-        self.done.add(index)
+        self.released[index] = Rows(release.shares, SIZE)
 
     # How each stage ends: each leaves out groups that cannot give a sum any more.
 
@@ -204,12 +204,12 @@ class Board:
         """Fix who shared, and sort the letters by receiver."""
         self._drop_small("shared", self.shared)
         self.shared &= self.group >= 0
-        self.senders = {int(i): [] for i in np.flatnonzero(self.shared)}
-        for sender in sorted(self.letters):
-            if self.shared[sender]:
-                for at, receiver in enumerate(self.neighbours[sender].tolist()):
-                    if self.shared[receiver]:
-                        self.senders[receiver].append((sender, at))
+        senders = {int(i): array("I") for i in np.flatnonzero(self.shared)}
+        for sender in sorted(senders):
+            for receiver in self.neighbours[sender].tolist():
+                if receiver in senders:
+                    senders[receiver].append(sender)
+        self.senders = dict(senders)
 
     def close_masked(self) -> None:
         """Fix the list of survivors."""
@@ -217,6 +217,16 @@ class Board:
         self._drop_small("survivors", self.alive)
         self._drop_thin("survivors", self.alive)
         self.alive &= self.group >= 0
+        self.letters = {}
+
+    def shares_of(self, index: int) -> dict[int, bytes]:
+        """Return the released shares of one, by point."""
+        found = {}
+        for j in self.neighbours[index].tolist():
+            share = self.released[j].get(index) if j in self.released else None
+            if share is not None:
+                found[j + 1] = share
+        return found
 
     def close_acks(self) -> None:
         """See whether those who acknowledged can give every secret back."""
@@ -291,10 +301,10 @@ class Board:
 
     def inbox(self, index: int) -> bytes:
         """Return the body with the letters to one."""
-        rows = [
-            (i, *_parts(self.keys[i]), self.letters[i][SEALED * at : SEALED * (at + 1)])
-            for i, at in self.senders[index]
-        ]
+        rows = []
+        for i in self.senders[index]:
+            at = SEALED * int(self.neighbours[i].searchsorted(index))
+            rows.append((i, *_parts(self.keys[i]), self.letters[i][at : at + SEALED]))
         siblings = self.tree.siblings([row[0] for row in rows]) if rows else b""
         return Inbox(self.shared, rows, siblings).encode()
 

@@ -78,7 +78,7 @@ class SumCoordinator:
         self._board = Board(params, cohort)
         self._stage = Stage.START
         self._now = self._began = self._wanted = 0
-        self._aborted = ""
+        self._aborted, self._released = "", False
         self._seen: dict[tuple[Phase, int], tuple[bytes, bytes]] = {}
         self._evidence: list[Evidence] = []
         self._result: SumResult | None = None
@@ -164,7 +164,9 @@ class SumCoordinator:
         """Return what all should have at this stage: after `restore`."""
         if self._result is not None:
             return [Finished(self._result)]
-        return [Aborted(self._aborted)] if self._aborted else self._stage_sends()
+        if self._aborted:
+            return [Aborted(self._aborted, self._released)]
+        return self._stage_sends()
 
     def restore(self, records: list[bytes]) -> "SumCoordinator":
         """Return to where the records end; shares released before are asked for again.
@@ -195,7 +197,7 @@ class SumCoordinator:
         elif kind == _RESULT:
             self._result, self._stage = SumResult.decode(data, self._cohort), Stage.OVER
         elif kind == _ABORTED:
-            self._aborted, self._stage = data.decode(), Stage.OVER
+            self._aborted, self._released, self._stage = data[1:].decode(), bool(data[0]), Stage.OVER
         else:
             half = len(data) // 2
             self._evidence.append((data[:half], data[half:]))
@@ -279,7 +281,7 @@ class SumCoordinator:
             Stage.MASKED: board.running.added,
             Stage.ACK: board.acks,
         }
-        return came.get(self._stage, board.done)
+        return came.get(self._stage, board.released)
 
     def _expected(self) -> set[int]:
         board = self._board
@@ -338,8 +340,8 @@ class SumCoordinator:
 
     def _abort(self, why: str) -> list[Effect]:
         released = bool(self._board.acks) and self._stage is Stage.OVER
-        self._aborted, self._stage = why, Stage.OVER
-        return [Persist(_ABORTED + why.encode(), secret=False), Aborted(why, released)]
+        self._aborted, self._released, self._stage = why, released, Stage.OVER
+        return [Persist(_ABORTED + bytes([released]) + why.encode(), secret=False), Aborted(why, released)]
 
     def _stage_sends(self) -> list[Effect]:
         board, owners = self._board, self._cohort.owners

@@ -151,7 +151,7 @@ def _pair_masks(board: Board, gone: int, liars: set[int]) -> list[tuple[bytes, i
     """Return the masks that the survivors share with one who dropped out, with the sign that removes them."""
     public = board.keys[gone].mask_key
     private = _recover(board, gone, lambda secret: exchange_public(secret) == public, liars)
-    beside = {*board.neighbours[gone].tolist(), *(sender for sender, _ in board.senders[gone])}
+    beside = {*board.neighbours[gone].tolist(), *board.senders[gone]}
     # The sign is that of the one who is gone: the survivor added the opposite.
     return [
         board.context.pair_mask(private, board.keys[i].mask_key, gone, i)
@@ -163,7 +163,7 @@ def _pair_masks(board: Board, gone: int, liars: set[int]) -> list[tuple[bytes, i
 def _recover(board: Board, index: int, right: Callable[[bytes], bool], liars: set[int]) -> bytes:
     """Return a secret that fits what was committed to; where a share is wrong, look for it."""
     t = board.params.threshold
-    known = {x: as_number(s) for x, s in board.released[index].items() if x - 1 not in liars}
+    known = {x: as_number(s) for x, s in board.shares_of(index).items() if x - 1 not in liars}
     points = sorted(known)
     for start in range(max(1, len(points))):
         chosen = (points[start:] + points[:start])[:t]
