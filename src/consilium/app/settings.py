@@ -217,21 +217,27 @@ class Api(_Section):
         Requests of one key; 0 for no limit.
     body_bytes
         Largest body.
+    network_body_bytes
+        Largest body of /api/network: a masked vector, or a first model.
     stream_clients
         Most clients that may follow the events at once.
     stream_seconds
         After which time a stream ends, and its client comes again with a key that is still good.
     tls_certificate, tls_key
         PEM files; both or neither.
+    tls_ca
+        PEM file of authorities that our own commands trust when they ask a service; else the system's.
     """
 
     writes_per_minute: int = Field(default=60, ge=0)
     reads_per_minute: int = Field(default=6_000, ge=0)
     body_bytes: int = Field(default=262_144, ge=1_024, le=67_108_864)
+    network_body_bytes: int = Field(default=134_217_728, ge=65_536, le=1_073_741_824)
     stream_clients: int = Field(default=256, ge=1, le=10_000)
     stream_seconds: Positive = 3_600.0
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+    tls_ca: Path | None = None
 
 
 class Log(_Section):

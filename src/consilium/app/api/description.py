@@ -28,6 +28,7 @@ TAGS = [
         "description": "The council: what is in force, why, and what operators ask of it.",
     },
     {"name": "trading", "description": "The account, its orders and fills."},
+    {"name": "network", "description": "Learning together, in rounds whose updates nobody sees."},
     {"name": "events", "description": "The journal as a stream, and events from outside."},
 ]
 

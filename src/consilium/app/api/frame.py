@@ -17,11 +17,22 @@ from consilium.app.api.keys import KeyStore
 from consilium.app.api.metrics import ApiMetrics
 from consilium.app.api.port import System
 from consilium.app.api.problems import install_problems
-from consilium.app.api.routes import commands, ensemble, events, federation, health, market, page, trading
+from consilium.app.api.routes import (
+    commands,
+    ensemble,
+    events,
+    federation,
+    health,
+    market,
+    network,
+    page,
+    trading,
+)
 from consilium.app.api.streams import HEARTBEAT_S, STUCK_S, EventHub
 from consilium.app.council.figures import CouncilMetrics
 from consilium.app.council.senders import senders_of
 from consilium.app.council.watch import CouncilWatch
+from consilium.app.federated.holder import NetworkHolder
 from consilium.app.metrics import SystemMetrics
 from consilium.app.settings import Settings
 
@@ -34,6 +45,7 @@ def make_api(
     keys: KeyStore,
     settings: Settings,
     *,
+    network_holder: NetworkHolder | None = None,
     registry: CollectorRegistry | None = None,
     heartbeat_s: float = HEARTBEAT_S,
     stuck_s: float = STUCK_S,
@@ -48,6 +60,8 @@ def make_api(
         Who may call.
     settings
         Bounds and the data folder.
+    network_holder
+        Coordinates sessions of learning together; started and stopped with the API. None in a worker.
     registry
         Where figures are registered, for /metrics; one of its own if not given.
     heartbeat_s, stuck_s
@@ -77,10 +91,14 @@ def make_api(
         app.state.answers = Answers(settings.data_dir, system.clock)
         hub.start()
         watch.start()
+        if network_holder is not None:
+            await run_in_threadpool(network_holder.start)
         try:
             yield
         finally:
             hub.stop()
+            if network_holder is not None:
+                await run_in_threadpool(network_holder.stop)
             await run_in_threadpool(watch.stop)
             app.state.answers.close()
 
@@ -98,9 +116,10 @@ def make_api(
     app.state.metrics = metrics
     app.state.hub = hub
     app.state.watch = watch
+    app.state.network = network_holder
     app.state.bodies = EnsembleBodies(system)
     app.state.health = Fresh(system.health, FRESH_S)
-    app.state.ready = Fresh(lambda: _ready(system, keys, watch), FRESH_S)
+    app.state.ready = Fresh(lambda: _ready(system, keys, watch, network_holder), FRESH_S)
     install_problems(app)
     app.add_middleware(Intake, keys=keys, bounds=settings.api, metrics=metrics)
     for routes in (
@@ -112,6 +131,7 @@ def make_api(
         market.consensus_routes,
         trading.routes,
         events.routes,
+        network.routes,
         page.routes,
     ):
         # Included routers are matched one after the other, each with its own routes: that took half of the
@@ -146,7 +166,11 @@ def _watch_of(system: System, settings: Settings) -> CouncilWatch:
     )
 
 
-def _ready(system: System, keys: KeyStore, watch: CouncilWatch) -> dict[str, str]:
+def _ready(
+    system: System, keys: KeyStore, watch: CouncilWatch, network_holder: NetworkHolder | None
+) -> dict[str, str]:
     """Return how ready the system is, and warnings where keys cannot be read or pages do not arrive."""
     troubles = {"keys": keys.trouble(), "alerts": watch.trouble()}
+    if network_holder is not None:
+        troubles["network"] = "; ".join(f"{name}: {why}" for name, why in network_holder.troubles().items())
     return {**system.ready(), **{part: f"warn: {why}" for part, why in troubles.items() if why}}

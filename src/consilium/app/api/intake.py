@@ -27,6 +27,9 @@ HALT = "/api/federation/freeze"
 BODY_SECONDS = 10.0
 """How long a body may take to arrive."""
 
+NETWORK = "/api/network/"
+"""Bodies of its own size; and participants send as often as they read: each message is signed."""
+
 READS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
@@ -62,7 +65,7 @@ class Intake:
     def __init__(self, app: ASGIApp, *, keys: KeyStore, bounds: Api, metrics: ApiMetrics) -> None:
         self.app = app
         self.keys = keys
-        self.body_bytes = bounds.body_bytes
+        self.body_bytes, self.network_bytes = bounds.body_bytes, bounds.network_body_bytes
         self.metrics = metrics
         self._reads = RateLimit(bounds.reads_per_minute)
         self._writes = RateLimit(bounds.writes_per_minute)
@@ -91,7 +94,7 @@ class Intake:
             else:
                 body = receive
                 if scope["method"] not in READS:
-                    body = _Bounded(receive, self.body_bytes).receive
+                    body = _Bounded(receive, self._most(scope)).receive
                 await self.app(scope, body, out.send)
         except ApiProblem as problem:
             await out.problem(problem, scope["method"])
@@ -116,9 +119,9 @@ class Intake:
     def _refusal(
         self, scope: Scope, said: dict[bytes, bytes], state: MutableMapping[str, object]
     ) -> ApiProblem | None:
-        length = said.get(b"content-length", b"0")
-        if not length.isdigit() or len(length) > 18 or int(length) > self.body_bytes:
-            return _too_large(self.body_bytes)
+        length, most = said.get(b"content-length", b"0"), self._most(scope)
+        if not length.isdigit() or len(length) > 18 or int(length) > most:
+            return _too_large(most)
         if scope["path"] in PUBLIC:
             return None
         caller = self._caller(said)
@@ -127,7 +130,8 @@ class Intake:
         state["caller"] = caller
         if not caller.limited or scope["path"] == HALT:
             return None
-        limit, word = (self._reads, "reads") if scope["method"] in READS else (self._writes, "writes")
+        reads = scope["method"] in READS or scope["path"].startswith(NETWORK)
+        limit, word = (self._reads, "reads") if reads else (self._writes, "writes")
         wait = limit.take(caller.key_id, time.monotonic())
         if wait:
             self.metrics.refused("rate")
@@ -137,6 +141,9 @@ class Intake:
                 {"Retry-After": str(wait)},
             )
         return None
+
+    def _most(self, scope: Scope) -> int:
+        return self.network_bytes if scope["path"].startswith(NETWORK) else self.body_bytes
 
     def _caller(self, said: dict[bytes, bytes]) -> KeyRecord | ApiProblem:
         key = said.get(b"x-api-key", b"")

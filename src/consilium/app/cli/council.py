@@ -1,47 +1,24 @@
 """``consilium council``: what is in force and why, and what an operator asks of the council of a service."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from consilium.app.cli import options
+from consilium.app.cli.asking import STRANGER, NoAnswer, Refused, Url, asking
 from consilium.app.cli.guard import guarded
 from consilium.app.cli.journal import Database
-from consilium.domain import ConsiliumError, UnknownName, UsageError
+from consilium.domain import ConsiliumError, UnknownName
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from consilium.app.client.waiting import Client
-    from consilium.app.settings import Settings
 
-Url = Annotated[
-    str | None,
-    typer.Option("--url", help="Of the service (default: host and port of the settings)."),
-]
 Reason = Annotated[str, typer.Option("--reason", help="Why, in one line; it is journaled.")]
 DecisionId = Annotated[str, typer.Argument(help="As `consilium council decisions` shows it.")]
-
-
-STRANGER = (401, 403)
-"""Answers to somebody who may not halt."""
-
-
-class _Silent(ConsiliumError):
-    """No service answers."""
-
-
-class _Refused(ConsiliumError):
-    """The service has answered, and not done it."""
-
-    status = 0
-
-
-class _RefusedUse(_Refused, UsageError):
-    """It knows no such thing, or takes no such value."""
 
 
 @guarded
@@ -111,7 +88,7 @@ def explain(
     if database is None:
         try:
             _show(url, json_file, lambda client: client.explain_decision(decision), show_explained)
-        except _Silent as error:
+        except NoAnswer as error:
             if url is not None:
                 raise
             typer.echo(f"{error.bound}; got {error.value}: the journal is read", err=True)
@@ -131,11 +108,11 @@ def freeze(reason: Reason, url: Url = None, json_file: options.JsonFile = None) 
 
     try:
         _show(url, json_file, lambda client: client.freeze(reason), show_halted, timeout_s=2.0)
-    except _Silent as error:
+    except NoAnswer as error:
         if url is not None:
             raise
         _leave_note(reason, error)
-    except _Refused as error:
+    except Refused as error:
         if url is None and error.status not in STRANGER:
             _leave_note(reason, error)  # it is there and has not done it: the note does not ask it
         raise
@@ -220,7 +197,7 @@ def _show(
         from consilium.app.files import require_writable
 
         require_writable(json_file)
-    with _asking(url, timeout_s) as client:
+    with asking(url, timeout_s) as client:
         found = ask(client).model_dump(mode="json")
     _told(found, json_file, show)
 
@@ -231,65 +208,3 @@ def _told(found: Mapping[str, Any], json_file: Any, show: Callable[[Mapping[str,
 
         write_json(json_file, found)
     show(found, options.told_beside(json_file, soft_wrap=True))
-
-
-@contextmanager
-def _asking(url: str | None, timeout_s: float) -> Iterator["Client"]:
-    """Yield a client of the service; what goes wrong is one line with the exit code that fits.
-
-    Raises
-    ------
-    UsageError
-        The service knows no such thing, or takes no such value (exit code 2).
-    ConsiliumError
-        It does not answer, or refuses as things stand (1).
-    """
-    import httpx
-
-    from consilium.app.client import ApiError, Client
-    from consilium.app.log import hide_text
-    from consilium.app.settings import load_settings
-
-    settings = load_settings()
-    place = url or place_of(settings)
-    try:
-        with Client(place, key=key_of(settings), timeout_s=timeout_s) as client:
-            yield client
-    except ApiError as error:
-        raise _refused(error) from None
-    except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise _Silent(
-            "the service must answer",
-            f"{type(error).__name__} at {hide_text(place)}",
-            "start it, or give --url",
-        ) from None
-
-
-def place_of(settings: "Settings") -> str:
-    """Return where the service of these settings answers."""
-    scheme = "https" if settings.api.tls_certificate else "http"
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - where to ask, not to listen
-    return f"{scheme}://{host}:{settings.port}"
-
-
-def key_of(settings: "Settings") -> str:
-    """Return the key: that of CONSILIUM_API_KEY, else the one that `serve` has made in the data folder."""
-    if settings.api_key is not None:
-        return settings.api_key.get_secret_value()
-    try:
-        return (settings.data_dir / "admin.key").read_text(encoding="utf-8").strip()
-    except OSError:
-        return ""
-
-
-def _refused(error: Any) -> ConsiliumError:
-    told = error.problem.get("detail") or "no reason"
-    kind = _RefusedUse if error.status in (404, 422) else _Refused
-    bound, _, rest = str(told).partition("; got ")
-    value, _, cure = rest.rpartition(": ")
-    if not value or not cure:
-        bound, value, cure = "the service must take it", f"{error.status}: {told}", "correct it"
-    refused = kind(bound, value, cure)
-    refused.status = error.status
-    return refused

@@ -21,6 +21,7 @@ from consilium.app.cli import (
     keys,
     learn,
     models,
+    network,
     replay,
     serve,
     worker,
@@ -51,6 +52,10 @@ audit_app = typer.Typer(help="Check that nothing was changed behind our back.", 
 app.add_typer(audit_app, name="audit")
 federate_app = typer.Typer(help="Learn among participants who keep their data.", no_args_is_help=True)
 app.add_typer(federate_app, name="federate")
+owners_app = typer.Typer(help="Who may take part: keys, and the signed list.", no_args_is_help=True)
+federate_app.add_typer(owners_app, name="owners")
+sessions_app = typer.Typer(help="Sessions of a service.", no_args_is_help=True)
+federate_app.add_typer(sessions_app, name="sessions")
 
 app.command("demo")(backtest.demo)
 app.command("backtest")(backtest.backtest)
@@ -97,6 +102,18 @@ council_app.command("approve")(council.approve)
 council_app.command("replay")(council_replay.replay)
 audit_app.command("verify")(journal.verify)
 federate_app.command("simulate")(federate.simulate)
+federate_app.command("participant")(network.participant)
+owners_app.command("new")(network.owners_new)
+owners_app.command("sign")(network.owners_sign)
+owners_app.command("show")(network.owners_show)
+sessions_app.command("list")(network.sessions_list)
+sessions_app.command("show")(network.sessions_show)
+sessions_app.command("reports")(network.sessions_reports)
+sessions_app.command("create")(network.sessions_create)
+sessions_app.command("start")(network.sessions_start)
+sessions_app.command("pause")(network.sessions_pause)
+sessions_app.command("resume")(network.sessions_resume)
+sessions_app.command("cancel")(network.sessions_cancel)
 
 
 def _version(wanted: bool) -> None:

@@ -53,6 +53,7 @@ def serve(
         from consilium.app.api.keys import KeyStore
         from consilium.app.api.server import ApiServer, bind
         from consilium.app.bootstrap import SystemClock
+        from consilium.app.federated.holder import NetworkHolder
         from consilium.app.live.assembly import assemble
         from consilium.app.live.faults import Faults
         from consilium.app.log import configure_logging, logger
@@ -69,8 +70,9 @@ def serve(
     sock, keys = faults.need(sock), faults.need(keys)
     system.start()
     try:
+        network = NetworkHolder(settings.data_dir, clock, system.journal)
         with unswept():
-            api = make_api(system, keys, settings)
+            api = make_api(system, keys, settings, network_holder=network)
         server = ApiServer(api, settings, Told(settings, keys))
         server.serve_on(sock)
     except KeyboardInterrupt:

@@ -107,6 +107,11 @@ class SumCoordinator:
         """Return the owners from whom a message is missing."""
         return tuple(self._cohort.owners[i] for i in sorted(self._expected().difference(self._got())))
 
+    def late(self, now: int) -> bool:
+        """Return whether a Tick at this time ends the stage by its deadline."""
+        waits = self._stage not in (Stage.START, Stage.OVER)
+        return waits and now - self._began >= self._params.deadlines[self._stage - 1]
+
     def handle(self, event: Signed | Tick) -> list[Effect]:
         """Take a message or the time; return effects in order."""
         if isinstance(event, Tick):
@@ -265,8 +270,7 @@ class SumCoordinator:
         if self._stage is Stage.START:
             return self._close()
         effects = self._snapshot() if self._stage is Stage.MASKED else []
-        late = self._now - self._began >= self._params.deadlines[self._stage - 1]
-        return effects + (self._close() if late else [])
+        return effects + (self._close() if self.late(self._now) else [])
 
     def _advance(self) -> list[Effect]:
         """End a stage in which everybody has answered."""

@@ -1,0 +1,292 @@
+"""The coordinator of a service's sessions: it begins rounds, keeps deadlines, and goes on after a kill."""
+
+import os
+import re
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from consilium.app.federated.session_desk import SessionDesk
+from consilium.app.federated.session_folder import STATE_FILE, SessionFolder
+from consilium.domain import Clock, ConsiliumError, DataProblem, InvalidValue, OutputProblem, UnknownName
+from consilium.domain.files import private_folder, whole_file
+from consilium.federated.coordinator import SessionCoordinator
+from consilium.federated.entropy import SystemEntropy
+from consilium.federated.owners import OwnerList
+from consilium.federated.primitives import KEY_SIZE, KeyPair, new_signing_key, signing_public
+from consilium.federated.secure_sum.memory import Identity
+from consilium.federated.session import Terms
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+KEY_FILE: Final = "coordinator.key"
+TICK_S: Final = 0.1
+MOST_SESSIONS: Final = 64
+
+CHANGED: Final = "network.session_changed"
+CLOSED: Final = "network.round_closed"
+
+Tell = Callable[[str, str, Mapping[str, Any]], None]
+"""Takes topic, stream and payload of what happened."""
+
+log = structlog.get_logger("consilium.network")
+
+
+class NetworkDesk:
+    """Coordinates the sessions of one data folder.
+
+    Parameters
+    ----------
+    folder
+        Where sessions are kept, each in a folder of its name; made when the first one is.
+    clock
+        Time of deadlines.
+    tell
+        Hears what changed, after it is kept; may fail without harm.
+
+    Raises
+    ------
+    DataProblem, OutputProblem
+        The coordinator's key cannot be read or made.
+    """
+
+    def __init__(self, folder: Path, clock: Clock, tell: Tell | None = None) -> None:
+        self.folder, self._clock, self._tell = folder, clock, tell
+        self._lock = threading.RLock()
+        self._desks: dict[str, SessionDesk] = {}
+        self.troubles: dict[str, str] = {}
+        """Why a session cannot go on, by its name."""
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._hub: Identity | None = None
+        for state in sorted(folder.glob(f"*/{STATE_FILE}")):
+            self._open(state.parent.name)
+
+    # Life.
+
+    def start(self) -> None:
+        """Let time pass for all sessions, in the background."""
+        self._thread = threading.Thread(target=self._run, name="network-desk", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; what is on goes on after the next start."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(5.0)
+        with self._lock:
+            for desk in self._desks.values():
+                desk.close()
+
+    def tick(self) -> None:
+        """Let the time that the clock shows come to every session."""
+        with self._lock:
+            names = sorted({*self._desks, *self.troubles})
+        for name in names:
+            if name in self.troubles:
+                self._open(name)
+            else:
+                self._guarded(name, lambda desk: desk.tick(self._clock.now_ns()))
+
+    def _run(self) -> None:
+        while not self._stop.wait(TICK_S):
+            try:
+                self.tick()
+            except ConsiliumError as error:
+                log.warning("a session waits", why=str(error))
+            except Exception:
+                log.exception("a session failed at its tick")
+
+    # What can be asked.
+
+    @property
+    def hub(self) -> Identity:
+        """The coordinator's name and key, made at its first use."""
+        with self._lock:
+            if self._hub is None:
+                self._hub = Identity("coordinator", _key_of(self.folder / KEY_FILE))
+            return self._hub
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """Return how every session stands."""
+        with self._lock:
+            desks = dict(self._desks)
+        return [desks[name].summary() for name in sorted(desks)]
+
+    def of(self, session: str) -> SessionDesk:
+        """Return one session.
+
+        Raises
+        ------
+        UnknownName
+            There is none of this name.
+        OutputProblem
+            It cannot go on: its disk does not take what it must keep.
+        """
+        with self._lock:
+            if session in self.troubles:
+                raise OutputProblem(
+                    f"session {session} must keep what it does", self.troubles[session], "mend its folder"
+                )
+            if session not in self._desks:
+                raise UnknownName("session", session, self._desks)
+            return self._desks[session]
+
+    # What can be done.
+
+    def create(
+        self,
+        terms: Terms,
+        owners_text: str,
+        admission_key: bytes,
+        parameters: NDArray[np.float64],
+        *,
+        options: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Begin a session: it is open for those who were admitted.
+
+        Parameters
+        ----------
+        terms
+            What is agreed.
+        owners_text, admission_key
+            The signed owner list, and the public key that signs it.
+        parameters
+            The first model, shape (d,).
+        options
+            Of the task.
+
+        Raises
+        ------
+        InvalidValue, DataProblem
+            A name that is taken or unfit, an owner list that is not signed by the key, terms that this desk
+            cannot carry; nothing is begun then.
+        """
+        name = terms.session
+        if not NAME.fullmatch(name):
+            raise InvalidValue(
+                "a session's name must be 1 to 64 of letters, digits, '.', '_' and '-'",
+                repr(name),
+                "rename it",
+            )
+        owners = OwnerList.from_text(owners_text, admission_key)
+        with self._lock:
+            if name in self._desks or name in self.troubles:
+                raise InvalidValue("a session's name must be new", name, "choose another name")
+            if len(self._desks) >= MOST_SESSIONS:
+                raise InvalidValue(
+                    f"a desk may keep {MOST_SESSIONS} sessions", len(self._desks) + 1, "move old ones away"
+                )
+            folder = SessionFolder(self.folder / name)
+            desk = SessionDesk(
+                folder,
+                SessionCoordinator(terms, owners, parameters),
+                self.hub,
+                owners_text=owners_text,
+                options=options,
+                told=self._told,
+            )
+            desk.admission_key = admission_key
+            folder.write_owners(owners_text)
+            desk.move("open", now=self._clock.now_ns())
+            self._desks[name] = desk
+        self._changed(desk)
+        return desk.summary()
+
+    def move(self, session: str, to: str, *, reason: str = "") -> dict[str, Any]:
+        """Start, pause, resume or cancel a session.
+
+        Raises
+        ------
+        InvalidValue, UnknownName
+            A move that is not allowed, or no such session.
+        """
+        desk = self.of(session)
+        self._guarded(session, lambda kept: kept.move(to, now=self._clock.now_ns(), reason=reason))
+        self._changed(desk)
+        return desk.summary()
+
+    def guarded(self, session: str, act: Callable[[SessionDesk], Any]) -> Any:
+        """Do something to a session; where its disk fails, it is read back from there before it goes on."""
+        self.of(session)
+        return self._guarded(session, act)
+
+    def _guarded(self, name: str, act: Callable[[SessionDesk], Any]) -> Any:
+        desk = self._desks.get(name)
+        if desk is None:
+            return None
+        try:
+            return act(desk)
+        except OutputProblem as error:
+            # What is in memory is ahead of the disk: only what the disk has counts.
+            log.warning("a session waits for its disk", session=name, why=str(error))
+            with self._lock:
+                self.troubles[name] = str(error.value)
+                self._desks.pop(name, None)
+            desk.close()
+            raise
+
+    def _open(self, name: str) -> None:
+        """Read a session from its folder; where that fails it is tried again at every tick."""
+        with self._lock:
+            try:
+                desk = SessionDesk.restore(
+                    SessionFolder(self.folder / name), self.hub, OwnerList.from_text, self._told
+                )
+            except ConsiliumError as error:
+                if self.troubles.get(name) != str(error):
+                    log.warning("a session cannot be read", session=name, why=str(error))
+                self.troubles[name] = str(error)
+                return
+            self.troubles.pop(name, None)
+            self._desks[name] = desk
+
+    def _told(self, report: Any) -> None:
+        plain = report.as_dict()
+        log.info(
+            "round closed",
+            session=report.session,
+            round=report.number,
+            survivors=len(report.survivors),
+            failed=report.failed,
+        )
+        self._hear(CLOSED, report.session, plain)
+        desk = self._desks.get(report.session)
+        if desk is not None and desk.kept.session.ended:
+            self._changed(desk)
+
+    def _changed(self, desk: SessionDesk) -> None:
+        summary = desk.summary()
+        log.info("session changed", session=summary["session"], state=summary["state"])
+        self._hear(CHANGED, summary["session"], summary)
+
+    def _hear(self, topic: str, session: str, payload: Mapping[str, Any]) -> None:
+        if self._tell is None:
+            return
+        try:
+            self._tell(topic, f"network:{session}", payload)
+        except ConsiliumError as error:
+            log.warning("the journal was not told", topic=topic, session=session, why=str(error))
+
+
+def _key_of(path: Path) -> KeyPair:
+    """Return the signing key of a file, made at first use and readable by its owner alone."""
+    try:
+        if not path.exists():
+            private_folder(path.parent)
+            fresh = new_signing_key(SystemEntropy())
+            with whole_file(path) as file:
+                os.fchmod(file.fileno(), 0o600)
+                file.write(fresh.private)
+        private = path.read_bytes()
+    except OSError as error:
+        raise OutputProblem(
+            f"a key must be kept in {path}", error.strerror or error, "mend its folder"
+        ) from error
+    if len(private) != KEY_SIZE:
+        raise DataProblem(f"{path} must have {KEY_SIZE} bytes", len(private), "put the right key file back")
+    return KeyPair(private, signing_public(private))

@@ -1,0 +1,331 @@
+"""A participant as a process: it trains on rows that stay, and takes part in sums until the session ends."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilium.app.carriers.https import HttpsCarrier, Outbox
+from consilium.app.federated.agreeing import floors_of
+from consilium.app.federated.secret_store import FileSecretStore
+from consilium.domain import DataProblem, InvalidValue, Update, UsageError
+from consilium.domain.files import whole_file
+from consilium.federated.effects import Aborted, Effect, Finished, Persist, Refused, Send, Tick
+from consilium.federated.entropy import Entropy, SystemEntropy
+from consilium.federated.learner import Learner, masked_input
+from consilium.federated.messages import Signed
+from consilium.federated.owners import OwnerList
+from consilium.federated.registration import Registration
+from consilium.federated.roster import Cohort
+from consilium.federated.roster import Member as Admitted
+from consilium.federated.rounds import Member, RoundPlan
+from consilium.federated.sampling import version_of
+from consilium.federated.secure_sum.memory import Identity
+from consilium.federated.secure_sum.participant import SumParticipant
+from consilium.federated.session import ENDED, Mode, Terms
+from consilium.federated.tasks.task import Task
+
+WAIT_S: Final = 5.0
+AGAIN_S: Final = 2.0
+"""After which a message that is still there is answered again: the answer may be lost."""
+PINNED_FILE: Final = "session.json"
+MOST_CLIP: Final = 100.0
+"""Times the clip of the terms: a coordinator that scales further is refused."""
+
+Floats = NDArray[np.float64]
+
+
+class NetworkMember:
+    """One owner's participant.
+
+    What it must not forget is in its store before it is sent: after a kill, the same command goes on.
+
+    Parameters
+    ----------
+    carrier
+        Reaches the coordinator.
+    identity
+        Owner's name and signing key.
+    admission_key
+        Public key that signs the owner list, known from elsewhere than the coordinator.
+    store
+        Its secrets.
+    make_task
+        Makes the task: name, options of the session, names of all owners.
+    told
+        Hears what happens, in lines.
+    entropy
+        Of keys; the operating system's.
+
+    Raises
+    ------
+    UsageError, DataProblem, InvalidValue
+        The session is another one than before, the owner was not admitted, terms that cannot be taken.
+    """
+
+    def __init__(
+        self,
+        carrier: HttpsCarrier,
+        identity: Identity,
+        admission_key: bytes,
+        store: FileSecretStore,
+        make_task: Callable[[str, Mapping[str, Any], tuple[str, ...]], Task],
+        *,
+        told: Callable[[str], None],
+        entropy: Entropy | None = None,
+    ) -> None:
+        self._entropy = SystemEntropy() if entropy is None else entropy
+        if not self._entropy.real:
+            raise UsageError(
+                "keys must come from the operating system", "a seeded generator", "simulate instead"
+            )
+        self._carrier, self._identity, self._store, self._told = carrier, identity, store, told
+        about = carrier.about()
+        self._terms = _terms_of(about)
+        self._coordinator = _pinned(store.folder, about)
+        self._owners = OwnerList.from_text(carrier.owners(), admission_key)
+        if self._owners.of(identity.owner).key != identity.signing.public:
+            raise InvalidValue(
+                f"the key of {identity.owner} must be the admitted one",
+                identity.signing.public.hex()[:16],
+                "give the key file whose public half is in the owner list",
+            )
+        names = tuple(one.owner for one in self._owners.owners)
+        self.task = make_task(self._terms.task, about["options"], names)
+        if self.task.dimension != int(about["dimension"]):
+            raise InvalidValue(
+                f"the task must have the {about['dimension']} numbers of the session's model",
+                self.task.dimension,
+                "use the session's options",
+            )
+        self._learner = Learner(identity.owner, self.task, self._terms)
+        self._update: tuple[int, str, tuple[Update, bool]] | None = None
+        self._spent: set[int] = set()
+        """Rounds in which shares may be out: their update is not summed again."""
+        self._done = 0
+
+    def run(self, stop: Callable[[], bool] = lambda: False) -> str:
+        """Take part until the session ends; return the state that it ended in."""
+        first = self._carrier.register(self._registration().as_dict())
+        self._told(f"joined {self._terms.session} as {self._identity.owner}: chosen from round {first} on")
+        have = -1
+        tried: set[tuple[int, int]] = set()
+        while not stop():
+            stands = self._carrier.round()
+            self._settle(int(stands["done"]))
+            if stands["state"] in [str(state) for state in ENDED]:
+                return str(stands["state"])
+            on = stands["round"]
+            if on is not None and (on["number"], on["attempt"]) not in tried and self._asked(on):
+                self._take_part(on, stop)
+                tried.add((on["number"], on["attempt"]))
+                have = -1
+            else:
+                have = self._carrier.outbox(self._identity.owner, have=have, wait_s=WAIT_S).change
+        return "stopped"
+
+    def _registration(self) -> Registration:
+        owner = self._identity.owner
+        return Registration(
+            participant=owner,
+            owner=owner,
+            session=self._terms.session,
+            key=self._identity.signing.public,
+            capabilities=(self._terms.task, str(self._terms.mode)),
+            examples=self.task.examples(owner),
+        ).signed(self._identity.signing.private)
+
+    def _asked(self, on: Mapping[str, Any]) -> bool:
+        mine = [row for row in on["members"] if row["owner"] == self._identity.owner]
+        return bool(mine) and bool(mine[0]["asked"]) and on["number"] not in self._spent
+
+    # One attempt.
+
+    def _take_part(self, on: Mapping[str, Any], stop: Callable[[], bool]) -> None:
+        plan = self._plan(on)
+        attempt = (self._terms.session, plan.number, int(on["attempt"]))
+        update, within = self._trained(plan)
+        cohort = Cohort(
+            {
+                row["owner"]: Admitted(self._owners.of(row["owner"]).key)
+                for row in on["members"]
+                if row["asked"]
+            }
+        )
+        machine = SumParticipant(
+            session=self._terms.session,
+            identity=self._identity,
+            coordinator=self._coordinator,
+            cohort=cohort,
+            floors=floors_of(
+                self._terms,
+                participants=len(cohort),
+                dimension=plan.dimension + plan.with_bit,
+                clip_int=self._terms.clip_int,
+                groups=1,
+            ),
+            entropy=self._entropy,
+            store=self._store,
+            vector=masked_input(update, within, plan, self._entropy),
+            model_digest=bytes.fromhex(update.base_version),
+        )
+        machine.restore(self._store.records(attempt))
+        self._told(f"round {plan.number}, attempt {attempt[2]}: among {len(cohort)} participants")
+        self._play(machine, attempt, stop)
+
+    def _play(self, machine: SumParticipant, attempt: tuple[str, int, int], stop: Callable[[], bool]) -> None:
+        """Answer what comes until the attempt is over, here or at the coordinator."""
+        answered: dict[bytes, float] = {}
+        box = Outbox(change=-1, messages=())
+        while not stop():
+            box = self._carrier.outbox(self._identity.owner, have=box.change, wait_s=WAIT_S)
+            for raw in box.messages:
+                mark = hashlib.sha256(raw).digest()
+                if time.monotonic() - answered.get(mark, -AGAIN_S) < AGAIN_S:
+                    continue
+                answered[mark] = time.monotonic()
+                if self._do(machine.handle(Signed.decode(raw)), attempt):
+                    return
+            if self._do(machine.handle(Tick(time.time_ns())), attempt):
+                return
+            if not box.messages and self._over(attempt):
+                return
+
+    def _over(self, attempt: tuple[str, int, int]) -> bool:
+        on = self._carrier.round()["round"]
+        return on is None or (on["number"], on["attempt"]) != attempt[1:]
+
+    def _do(self, effects: list[Effect], attempt: tuple[str, int, int]) -> bool:
+        """Do what the machine asks; True where it is at its end."""
+        for effect in effects:
+            match effect:
+                case Persist(record, secret=True):
+                    self._store.append(attempt, record)
+                case Persist():
+                    self._told("the coordinator signed two things: both are kept as evidence")
+                    self._store.append((f"evidence:{attempt[0]}", *attempt[1:]), effect.record)
+                case Send(_, message):
+                    self._send(message)
+                case Refused(_, why):
+                    self._told(f"refused: {why}")
+                case Aborted(why, released):
+                    self._told(f"left round {attempt[1]}: {why}")
+                    if released:
+                        self._spent.add(attempt[1])
+                    return True
+                case Finished():
+                    self._spent.add(attempt[1])
+                    return True
+        return False
+
+    def _send(self, message: Signed) -> None:
+        try:
+            self._carrier.send(message.encode())
+        except InvalidValue as refused:
+            # A stage may be over, or the attempt: the next outbox tells.
+            self._told(str(refused))
+
+    # Training.
+
+    def _plan(self, on: Mapping[str, Any]) -> RoundPlan:
+        """Return the plan of a round, checked against the terms and the owner list."""
+        weights = self._owners.weights(self._terms.owner_cap)
+        for row in on["members"]:
+            if row["weight"] != weights.get(row["owner"]):
+                raise InvalidValue(
+                    f"weight of {row['owner']} must be that of the owner list", row["weight"], "ask why"
+                )
+        if not 0.0 < float(on["clip"]) <= MOST_CLIP * self._terms.clip:
+            raise InvalidValue(
+                f"clip must lie in (0, {MOST_CLIP * self._terms.clip:g}]", on["clip"], "leave the session"
+            )
+        terms = self._terms
+        return RoundPlan(
+            session=terms.session,
+            number=int(on["number"]),
+            mode=Mode.SUM,
+            members=tuple(
+                Member(
+                    participant=row["participant"],
+                    weight=int(row["weight"]),
+                    base_version=row["base_version"],
+                    staleness=int(row["staleness"]),
+                )
+                for row in on["members"]
+            ),
+            dimension=int(on["dimension"]),
+            clip=float(on["clip"]),
+            clip_int=terms.clip_int,
+            with_bit=terms.adapt_clip,
+            least=terms.least_participants,
+            attempts=terms.attempts,
+            exponent=0.0,
+            ts_opened=int(on["ts_opened"]),
+            ts_cut_off=int(on["ts_cut_off"]),
+        )
+
+    def _trained(self, plan: RoundPlan) -> tuple[Update, bool]:
+        """Train for a round, once: a second attempt sums the same update."""
+        base = plan.member(self._identity.owner).base_version
+        if self._update is not None and self._update[:2] == (plan.number, base):
+            return self._update[2]
+        arrays = self._carrier.model()
+        parameters = arrays.pop("parameters", np.zeros(0))
+        if version_of(parameters) != base:
+            raise DataProblem(
+                "the model must be the one of the round",
+                version_of(parameters)[:16],
+                "the next round is tried",
+            )
+        state = {name.removeprefix("optimizer/"): value for name, value in arrays.items()}
+        began = time.monotonic()
+        made = self._learner.update(plan.number, parameters, base, state, clip=plan.clip)
+        self._told(f"round {plan.number}: trained in {time.monotonic() - began:.1f} s")
+        self._update = (plan.number, base, made)
+        return made
+
+    def _settle(self, done: int) -> None:
+        """Tell the learner whether its last update counted."""
+        if done == self._done:
+            return
+        self._done = done
+        if self._update is None or self._update[0] > done:
+            return
+        number = self._update[0]
+        reports = {report["number"]: report for report in self._carrier.reports()}
+        report = reports.get(number)
+        counted = report is not None and not report["failed"] and self._identity.owner in report["survivors"]
+        self._learner.settle(number, counted=counted)
+        self._update = None
+        told = "counted" if counted else f"did not count ({'' if report is None else report['failed']})"
+        self._told(f"round {number}: closed, own update {told}")
+
+
+def _terms_of(about: Mapping[str, Any]) -> Terms:
+    terms = Terms.from_dict(about["terms"])
+    if terms.digest() != about["terms_digest"]:
+        raise DataProblem("terms must have the hash they are announced with", terms.digest()[:16], "ask why")
+    return terms
+
+
+def _pinned(folder: Path, about: Mapping[str, Any]) -> tuple[str, Admitted]:
+    """Return the coordinator; the first one that is met is remembered, with the terms."""
+    met = {"coordinator": about["coordinator"], "terms": about["terms_digest"], "session": about["session"]}
+    path = folder / PINNED_FILE
+    if path.exists():
+        known = json.loads(path.read_text(encoding="utf-8"))
+        for name, value in met.items():
+            if known.get(name) != value:
+                raise DataProblem(
+                    f"the {name} must be the one met before", f"{value}"[:80], "use another --store for it"
+                )
+    else:
+        with whole_file(path) as file:
+            file.write(json.dumps(met).encode())
+    coordinator = about["coordinator"]
+    return str(coordinator["name"]), Admitted(bytes.fromhex(coordinator["key"]))

@@ -1,0 +1,476 @@
+"""One session at its coordinator: rounds one after the other, each step on the disk before it is answered."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from threading import RLock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consilium.app.federated.agreeing import SECOND, params_of
+from consilium.app.federated.session_folder import SessionFolder
+from consilium.domain import InvalidValue, UnknownName
+from consilium.federated.coordinator import SessionCoordinator
+from consilium.federated.effects import Aborted, Effect, Finished, Persist, Refused, Tick
+from consilium.federated.messages import Signed
+from consilium.federated.owners import OwnerList
+from consilium.federated.registration import Joined, Registration
+from consilium.federated.report import RoundReport
+from consilium.federated.roster import Cohort, Member
+from consilium.federated.rounds import Closed, RoundEffect, RoundPlan, StartAttempt
+from consilium.federated.rounds import Tick as RoundTick
+from consilium.federated.secure_round import AttemptDone, AttemptFailed, SecureRound
+from consilium.federated.secure_sum.coordinator import SumCoordinator
+from consilium.federated.secure_sum.memory import Identity
+from consilium.federated.secure_sum.recovery import SumResult
+from consilium.federated.session import Mode, SessionState, Terms
+
+Floats = NDArray[np.float64]
+MOST_REASONS = 1000
+
+
+class SessionDesk:
+    """Carries one session: messages and time in, answers out; thread-safe.
+
+    Participants pull: `outbox` says what one of them should have now. Whatever is answered was written to the
+    folder before, so that a kill at any instant loses nothing that anybody was told.
+
+    Parameters
+    ----------
+    folder
+        Where it is kept.
+    kept
+        The session.
+    hub
+        The coordinator's name and signing key.
+    owners_text
+        The signed owner list as it came.
+    options
+        Of the task: what each side makes it of, beside its own rows.
+    told
+        Gets the report of each round, once it is kept.
+    """
+
+    def __init__(
+        self,
+        folder: SessionFolder,
+        kept: SessionCoordinator,
+        hub: Identity,
+        *,
+        owners_text: str,
+        options: Mapping[str, Any] | None = None,
+        told: Callable[[RoundReport], None] | None = None,
+    ) -> None:
+        if kept.terms.mode is not Mode.SUM or kept.terms.buffering is not None:
+            raise InvalidValue(
+                "a session of several machines must be in mode sum, without a buffer",
+                f"mode {kept.terms.mode}",
+                "run visible, grouped and buffered sessions in one process",
+            )
+        self.folder, self.kept, self.hub = folder, kept, hub
+        self.owners_text, self.options = owners_text, dict(options or {})
+        self._told = told
+        self._lock = RLock()
+        self.changes = 0
+        """Grows with whatever an outbox may show."""
+        self._sum: SumCoordinator | None = None
+        self._start: StartAttempt | None = None
+        self._cohort = Cohort({})
+        self._named: dict[str, str] = {}
+        self._opened = 0
+        self._used = (0, 0)
+        """Round, and attempts of it that a pause ended: no number is used twice."""
+        self._failures: list[dict[str, Any]] = []
+        self._reasons: dict[str, str] = {}
+        self.waiting = ""
+        """Why no round is on, where one should be."""
+
+    @classmethod
+    def restore(
+        cls,
+        folder: SessionFolder,
+        hub: Identity,
+        owners: Callable[[str, bytes], OwnerList],
+        told: Callable[[RoundReport], None] | None = None,
+    ) -> "SessionDesk":
+        """Return to where a folder's session stands, the attempt that is on included.
+
+        Parameters
+        ----------
+        folder
+            Of the session.
+        hub
+            As before.
+        owners
+            Reads the owner list: text, admission key.
+        told
+            As for the constructor.
+
+        Raises
+        ------
+        DataProblem
+            A damaged folder.
+        """
+        state, about = folder.load()
+        text = folder.owners()
+        kept = SessionCoordinator.restore(state, owners(text, bytes.fromhex(about["admission_key"])))
+        desk = cls(folder, kept, hub, owners_text=text, options=about["options"], told=told)
+        desk.admission_key = bytes.fromhex(about["admission_key"])
+        number, used = about["used"]
+        desk._used = (int(number), int(used))
+        if about["round"] is not None:
+            desk._resume(about["round"])
+        return desk
+
+    admission_key: bytes = b""
+    """Public key with which the owner list is signed."""
+
+    # What is asked.
+
+    @property
+    def terms(self) -> Terms:
+        """What was agreed."""
+        return self.kept.terms
+
+    def summary(self) -> dict[str, Any]:
+        """Return how the session stands, for a list."""
+        with self._lock:
+            kept, session = self.kept, self.kept.session
+            return {
+                "session": self.terms.session,
+                "state": str(session.state),
+                "reason": session.reason or self.waiting,
+                "task": self.terms.task,
+                "mode": str(self.terms.mode),
+                "rounds": self.terms.rounds,
+                "done": session.done,
+                "joined": len(kept.registry),
+                "admitted": len(kept.owners.owners),
+                "dimension": len(kept.parameters),
+                "version": kept.version,
+                "ts_changed": session.ts_changed,
+                "round": self._round_summary(),
+            }
+
+    def about(self) -> dict[str, Any]:
+        """Return all that a participant must know before it joins."""
+        with self._lock:
+            return self.summary() | {
+                "terms": self.terms.as_dict(),
+                "terms_digest": self.terms.digest(),
+                "options": self.options,
+                "owners_digest": self.kept.owners.digest(),
+                "coordinator": {"name": self.hub.owner, "key": self.hub.signing.public.hex()},
+                "threats": list(self._threats()),
+            }
+
+    def plan(self) -> dict[str, Any] | None:
+        """Return the round that is on, as each participant checks it; None between rounds."""
+        with self._lock:
+            if self.kept.round is None or self._start is None:
+                return None
+            plan = self.kept.round.plan
+            return {
+                "number": plan.number,
+                "attempt": self._numbered(self._start).attempt,
+                "groups": self._start.groups,
+                "members": [
+                    {
+                        "participant": one.participant,
+                        "owner": self._owner(one.participant),
+                        "weight": one.weight,
+                        "base_version": one.base_version,
+                        "staleness": one.staleness,
+                        "asked": one.participant in self._start.members,
+                    }
+                    for one in plan.members
+                ],
+                "clip": plan.clip,
+                "clip_int": plan.clip_int,
+                "with_bit": plan.with_bit,
+                "dimension": plan.dimension,
+                "exponent": plan.exponent,
+                "least": plan.least,
+                "attempts": plan.attempts,
+                "plan_groups": plan.groups,
+                "ts_opened": plan.ts_opened,
+                "ts_cut_off": plan.ts_cut_off,
+                "version": self.kept.version,
+            }
+
+    def model(self) -> tuple[str, dict[str, Floats]]:
+        """Return the version of the model, and its arrays: parameters and the optimizer's public state."""
+        with self._lock:
+            arrays = {f"optimizer/{name}": value for name, value in self.kept.optimizer_state.items()}
+            return self.kept.version, {"parameters": self.kept.parameters, **arrays}
+
+    def outbox(self, owner: str) -> list[bytes]:
+        """Return what an owner should have now, as encoded messages."""
+        with self._lock:
+            if self._sum is None or owner not in self._cohort.members:
+                return []
+            return [message.encode() for message in self._sum.outbox(owner)]
+
+    def reports(self) -> list[dict[str, Any]]:
+        """Return the reports of all rounds, the oldest first."""
+        with self._lock:
+            return self.folder.reports()
+
+    # What is done.
+
+    def move(self, to: str, *, now: int, reason: str = "") -> None:
+        """Bring the session into another state.
+
+        Raises
+        ------
+        InvalidValue
+            A move that is not allowed; nothing is changed.
+        """
+        with self._lock:
+            attempt = None if self._start is None else (self.kept.number, self._numbered(self._start).attempt)
+            self.kept.move(to, ts=now, reason=reason)
+            if self.kept.session.state is not SessionState.RUNNING:
+                self._used = attempt or self._used
+                self._forget_round()
+            self._save(self._round())
+            self.changes += 1
+
+    def register(self, registration: Registration) -> Joined:
+        """Let a participant join; it has joined when this returns, whatever happens then."""
+        with self._lock:
+            joined = self.kept.register(registration)
+            self._save(self._round())
+            self.changes += 1
+            return joined
+
+    def take(self, message: Signed) -> None:
+        """Take a participant's message of the attempt that is on.
+
+        Raises
+        ------
+        InvalidValue
+            It is refused, and why; the round goes on without it.
+        """
+        with self._lock:
+            if self._sum is None:
+                raise InvalidValue(
+                    "a message must belong to an attempt that is on",
+                    f"{message.header.phase.name} of round {message.header.round}",
+                    "look at the session first",
+                )
+            effects = self._sum.handle(message)
+            self._do(effects)
+            refused = [effect for effect in effects if isinstance(effect, Refused)]
+            if refused:
+                self._note(message.header.sender, refused[0].why)
+                raise InvalidValue(refused[0].why, message.header.phase.name, "the round goes on without it")
+
+    def tick(self, now: int) -> None:
+        """Let time pass: deadlines, cut-offs, the next round."""
+        with self._lock:
+            if self.kept.session.state is not SessionState.RUNNING:
+                return
+            if self.kept.round is None:
+                self._open(now)
+            elif self._sum is not None:
+                self._note_silent(now)
+                self._do(self._sum.handle(Tick(now)))
+            if isinstance(self.kept.round, SecureRound):
+                self._follow(self.kept.round.handle(RoundTick(now=now)), now)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        with self._lock:
+            self.folder.end_attempt()
+
+    # Rounds.
+
+    def _open(self, now: int) -> None:
+        try:
+            machine = self.kept.open_round(now)
+        except InvalidValue as waits:
+            self.waiting = str(waits)
+            return
+        assert isinstance(machine, SecureRound)  # noqa: S101 - other modes are refused above
+        self.waiting, self._opened, self._failures, self._reasons = "", now, [], {}
+        self._follow(machine.start(), now)
+
+    def _follow(self, effects: Sequence[RoundEffect], now: int) -> None:
+        """Do what the round asks."""
+        for effect in effects:
+            if isinstance(effect, StartAttempt):
+                self._begin(effect, now)
+            elif isinstance(effect, Closed):
+                self._sum = self._start = None
+                report = self.kept.close_round(effect.outcome, now=now)
+                self.folder.add_report(report.as_dict())
+                self._save(None)
+                self._forget_round()
+                if self._told is not None:
+                    self._told(report)
+        if effects:
+            self.changes += 1
+
+    def _begin(self, start: StartAttempt, now: int) -> None:
+        self._start, self._reasons = start, {}
+        try:
+            machine = self._machine(start)
+        except InvalidValue as refused:
+            self._failed(AttemptFailed(attempt=start.attempt, why=str(refused)), now)
+            return
+        self._save(self._round())
+        self.folder.begin_attempt(self._name(start))
+        self._sum = machine
+        self._do(machine.handle(Tick(now)))
+
+    def _machine(self, start: StartAttempt) -> SumCoordinator:
+        self._named = {self._owner(name): name for name in start.members}
+        keys = {owner: self.kept.owners.of(owner).key for owner in self._named}
+        self._cohort = Cohort({owner: Member(key) for owner, key in keys.items()})
+        numbered, version = self._numbered(start), self.kept.version
+        params = params_of(self.terms, self._plan(), numbered, self._cohort, version=version)
+        return SumCoordinator(params, self.hub, self._cohort)
+
+    def _do(self, effects: Sequence[Effect]) -> None:
+        """Keep what is to be kept; what is sent is pulled; an attempt that ended moves the round."""
+        for effect in effects:
+            match effect:
+                case Persist():
+                    assert self._start is not None  # noqa: S101 - it belongs to an attempt
+                    self.folder.keep(self._name(self._start), effect)
+                case Finished(result):
+                    self._finished(result)
+                case Aborted(why, released):
+                    self._aborted(why, released)
+        if effects:
+            self.changes += 1
+
+    def _finished(self, result: SumResult) -> None:
+        assert self._start is not None  # noqa: S101 - it belongs to an attempt
+        survivors = tuple(self._named[owner] for owner in result.survivors)
+        reasons = {self._named[owner]: why for owner, why in self._reasons.items() if owner in self._named}
+        done = AttemptDone(
+            attempt=self._start.attempt,
+            total=result.total,
+            survivors=survivors,
+            excluded={name: why for name, why in reasons.items() if name not in survivors},
+        )
+        self._sum = None
+        self.folder.end_attempt()
+        self._follow(self._secure().handle(done), self._opened)
+
+    def _aborted(self, why: str, released: bool) -> None:
+        assert self._start is not None  # noqa: S101 - it belongs to an attempt
+        reasons = {self._named[owner]: said for owner, said in self._reasons.items() if owner in self._named}
+        failed = AttemptFailed(attempt=self._start.attempt, why=why, released=released, excluded=reasons)
+        self._sum = None
+        self.folder.end_attempt()
+        self._failed(failed, self._opened)
+
+    def _failed(self, failed: AttemptFailed, now: int) -> None:
+        self._failures.append(
+            {
+                "attempt": failed.attempt,
+                "why": failed.why,
+                "released": failed.released,
+                "excluded": dict(failed.excluded),
+            }
+        )
+        self._follow(self._secure().handle(failed), now)
+
+    def _resume(self, kept: Mapping[str, Any]) -> None:
+        """Open the round that was on as it was, and go on in its attempt."""
+        machine = self.kept.open_round(int(kept["ts_opened"]))
+        assert isinstance(machine, SecureRound)  # noqa: S101 - other modes are refused above
+        self._opened = int(kept["ts_opened"])
+        effects = machine.start()
+        for failure in kept["failures"]:
+            self._failures.append(dict(failure))
+            effects = machine.handle(AttemptFailed(**failure))
+        start = effects[0] if effects else None
+        if not isinstance(start, StartAttempt) or start.attempt != kept["attempt"]:
+            self._follow(effects, self._opened)
+            return
+        self._start, self._reasons = start, {}
+        self._sum = self._machine(start)
+        records = self.folder.resume_attempt(self._name(start))
+        if records:
+            self._do(self._sum.restore(records).resume())
+        else:
+            self._do(self._sum.handle(Tick(self._opened)))
+
+    # What is kept.
+
+    def _round(self) -> dict[str, Any] | None:
+        if self.kept.round is None or self._start is None:
+            return None
+        return {"ts_opened": self._opened, "attempt": self._start.attempt, "failures": self._failures}
+
+    def _save(self, on: Mapping[str, Any] | None) -> None:
+        about = {
+            "options": self.options,
+            "admission_key": self.admission_key.hex(),
+            "round": on,
+            "used": list(self._used),
+        }
+        self.folder.save(self.kept.state(), about)
+
+    def _forget_round(self) -> None:
+        self._sum = self._start = None
+        self._failures = []
+        self.folder.end_attempt()
+
+    # Small things.
+
+    def _secure(self) -> SecureRound:
+        if not isinstance(self.kept.round, SecureRound):
+            raise InvalidValue("a round must be on", "none", "report this")
+        return self.kept.round
+
+    def _plan(self) -> RoundPlan:
+        return self._secure().plan
+
+    def _owner(self, participant: str) -> str:
+        joined = self.kept.registry.joined
+        if participant not in joined:
+            raise UnknownName("participant", participant, joined)
+        return joined[participant].registration.owner
+
+    def _numbered(self, start: StartAttempt) -> StartAttempt:
+        """Count on from the attempts that a pause ended."""
+        number, used = self._used
+        return replace(start, attempt=start.attempt + (used if number == self.kept.number else 0))
+
+    def _name(self, start: StartAttempt) -> str:
+        return f"{self._plan().number}-{self._numbered(start).attempt}"
+
+    def _note(self, owner: str, why: str) -> None:
+        if owner in self._named and len(self._reasons) < MOST_REASONS:
+            self._reasons.setdefault(owner, why)
+
+    def _note_silent(self, now: int) -> None:
+        """Remember who is missing when a stage ends by its deadline."""
+        machine = self._sum
+        if machine is None or not machine.late(now):
+            return
+        for owner in machine.waits_for():
+            self._note(owner, f"nothing came in stage {machine.stage.name.lower()}")
+
+    def _round_summary(self) -> dict[str, Any] | None:
+        if self.kept.round is None or self._start is None:
+            return None
+        machine = self._sum
+        return {
+            "number": self.kept.number,
+            "attempt": self._numbered(self._start).attempt,
+            "stage": "closing" if machine is None else machine.stage.name.lower(),
+            "waits_for": [] if machine is None else list(machine.waits_for()[:20]),
+            "ts_opened": self._opened,
+            "ts_cut_off": self._opened + self.terms.cut_off_seconds * SECOND,
+        }
+
+    def _threats(self) -> tuple[str, ...]:
+        from consilium.federated.threats import statement
+
+        return statement(self.terms, max(1, len(self.kept.registry)))
