@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from consilium.app.live.assembly import assemble
 from consilium.app.live.feeds import PanelFeed, Step
 from consilium.app.live.governing import Governed
@@ -19,7 +21,9 @@ from consilium.market.simulator import simulate
 from live_cases import settings_of
 
 BARS = 300
-STEPS = BARS // 2
+WARM = 240
+"""Closes before the first step: so many that what trades is warm there, and the first entry comes soon."""
+STEPS = BARS - WARM
 
 
 class GatedFeed(PanelFeed):
@@ -27,6 +31,7 @@ class GatedFeed(PanelFeed):
 
     def __init__(self, bars: int = BARS, symbols: int = 3, seed: int = 5, **more: Any) -> None:
         super().__init__("gated", simulate(symbols=symbols, bars=bars, seed=seed, **more).series, speed=0.0)
+        self._begin = int(np.unique(self._ts)[WARM - 1])
         self.gate = threading.Semaphore(0)
 
     def steps(
