@@ -1,5 +1,6 @@
 """Sessions that really train, through real secure sums, in one process."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,22 @@ def test_with_too_many_silent_nothing_is_revealed_and_the_model_stays() -> None:
     assert "a round needs >= 3 participants; got 2" in played.report.failed
     assert played.report.version == played.report.base_version
     assert np.array_equal(world.kept.parameters, before)
+
+
+@pytest.mark.parametrize("mode", [Mode.SUM, Mode.VISIBLE])
+def test_a_participant_whose_training_diverges_withdraws_and_the_round_goes_on(mode: Mode) -> None:
+    world = digits_world(6, mode=mode, rounds=1)
+    learner = world.seats["d04-1"].learner
+    learner.terms = replace(learner.terms, local=LocalPlan(epochs=1, learning_rate=1e308))
+    with np.errstate(all="ignore"):
+        played = world.round()
+    assert played.report.failed == ""
+    assert len(played.report.survivors) == 5
+    (left,) = played.report.excluded
+    assert left.participant == "d04-1"
+    assert left.reason.startswith(
+        "the training of d04-1 must stay finite; got NaN or inf in its parameters: lower"
+    )
 
 
 def test_a_session_fails_when_rounds_in_a_row_give_nothing() -> None:

@@ -1,5 +1,6 @@
 """Rounds above the secure sum: bad input, stragglers, retries, cohorts."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from consilium.federated.clipping import next_clip
 from consilium.federated.entropy import SystemEntropy
 from consilium.federated.learner import masked_input
 from consilium.federated.quantising import Scale, quantise
-from consilium.federated.rounds import Answered, Closed, StartAttempt, Tick
+from consilium.federated.rounds import Answered, Closed, RoundPlan, StartAttempt, Tick, Withdrawn
 from consilium.federated.secure_round import AttemptDone, AttemptFailed, SecureRound
 from consilium.federated.session import Buffering, Mode
 from consilium.federated.visible_round import Received, VisibleRound
@@ -267,6 +268,36 @@ def test_the_bit_tells_how_many_were_within_the_clip_and_nothing_more() -> None:
         "must lie in [0, 3]; got 9"
         in outcome_in(lied.handle(AttemptDone(attempt=1, total=total, survivors=("a", "b", "c")))).failed
     )
+
+
+def test_who_leaves_a_round_out_is_not_waited_for() -> None:
+    machine = _visible()
+    assert machine.handle(Withdrawn(participant="b", reason="diverged")) == []
+    assert machine.handle(Withdrawn(participant="eve", reason="hello")) == []
+    machine.handle(Received(update=update_of("a"), now=1))
+    outcome = outcome_in(machine.handle(Received(update=update_of("c"), now=1)))
+    assert [one.as_dict() for one in outcome.excluded] == [{"participant": "b", "reason": "diverged"}]
+    secret = _secure()
+    secret.handle(Withdrawn(participant="b", reason="diverged"))
+    assert secret.start() == [StartAttempt(attempt=1, members=("a", "c"), size=D)]
+    total = _total({"a": [0.2, 0, 0, 0], "c": [0.4, 0, 0, 0]}, secret)
+    done = AttemptDone(attempt=1, total=total, survivors=("a", "c"))
+    assert outcome_in(secret.handle(done)).excluded[0].reason == "diverged"
+
+
+def test_a_secret_round_goes_on_from_its_state() -> None:
+    machine = _secure(attempts=2)
+    machine.start()
+    machine.handle(AttemptFailed(attempt=1, why="no shares", excluded={"b": "wrong key"}))
+    again = SecureRound.restore(json.loads(json.dumps(machine.state())))
+    assert again.plan == machine.plan
+    assert again.attempt == 2
+    total = _total({"a": [0.2, 0, 0, 0], "c": [0.4, 0, 0, 0]}, again)
+    outcome = outcome_in(again.handle(AttemptDone(attempt=2, total=total, survivors=("a", "c"))))
+    np.testing.assert_allclose(mean_in(outcome), [0.3, 0, 0, 0], atol=2 / 65_536)
+    assert (outcome.attempts, outcome.excluded[0].reason) == (2, "wrong key")
+    with pytest.raises(InvalidValue, match="a plan must have the fields of a round"):
+        RoundPlan.from_dict({**machine.plan.as_dict(), "more": 1})
 
 
 # Cohorts.

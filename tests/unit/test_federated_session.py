@@ -10,8 +10,8 @@ import pytest
 from consilium.domain import ConsiliumError, InvalidValue, UnknownName
 from consilium.federated.coordinator import SessionCoordinator
 from consilium.federated.local import LocalPlan
-from consilium.federated.rounds import Tick
-from consilium.federated.secure_round import SecureRound
+from consilium.federated.rounds import StartAttempt, Tick
+from consilium.federated.secure_round import AttemptFailed, SecureRound
 from consilium.federated.session import (
     ENDED,
     MODEL_TYPES,
@@ -208,6 +208,26 @@ def test_a_secret_session_plans_the_bit_and_the_numbers_of_both_parts() -> None:
     assert machine.plan.dimension == 2 * D
     assert machine.size == 2 * D + 1
     assert machine.plan.ts_cut_off == 7 + 600 * SECOND
+
+
+def test_no_attempt_of_a_round_is_numbered_twice_after_a_pause_or_a_restart() -> None:
+    kept = running(DESK, terms_of(mode=Mode.SUM, delta=0.2, attempts=2))
+    machine = kept.open_round(0)
+    assert isinstance(machine, SecureRound)
+    machine.start()
+    assert machine.handle(AttemptFailed(attempt=1, why="silence"))
+    restored = SessionCoordinator.restore(kept.state(), DESK.owners)
+    assert isinstance(restored.round, SecureRound)
+    assert restored.round.attempt == 2
+    for one in (kept, restored):
+        one.move("paused", ts=1)
+        one.move("running", ts=2)
+        fresh = SessionCoordinator.restore(one.state(), DESK.owners).open_round(3)
+        assert isinstance(fresh, SecureRound)
+        assert [effect.attempt for effect in fresh.start() if isinstance(effect, StartAttempt)] == [3]
+        fresh.handle(AttemptFailed(attempt=3, why="silence"))
+        outcome = outcome_in(fresh.handle(AttemptFailed(attempt=4, why="silence")))
+        assert outcome.failed == "no sum in 2 attempts; the last: silence"
 
 
 def test_a_first_model_that_is_no_vector_of_numbers_is_refused() -> None:

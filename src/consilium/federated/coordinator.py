@@ -64,6 +64,7 @@ class SessionCoordinator:
         self.round: VisibleRound | SecureRound | None = None
         self.buffer = None if terms.buffering is None else Buffer(terms.buffering, (self.version,))
         self._failed = 0
+        self._begun = 0
         if terms.buffering is not None:
             self._require_secret(terms.buffering.size)
 
@@ -148,7 +149,7 @@ class SessionCoordinator:
             examples = {name: one.registration.examples for name, one in self.registry.joined.items()}
             self.round = VisibleRound(plan, self.aggregator, examples)
         else:
-            self.round = SecureRound(plan)
+            self.round = SecureRound(plan, begun=self._begun)
         return self.round
 
     def close_round(
@@ -177,7 +178,7 @@ class SessionCoordinator:
         before, number = self.version, self.number
         failed = outcome.failed or self._learn(outcome)
         self._failed = self._failed + 1 if failed else 0
-        self.round = None
+        self.round, self._begun = None, 0
         if self.buffer is not None:
             self.buffer.ended(None if failed else self.version)
         self.session = replace(self.session, done=number)
@@ -228,11 +229,17 @@ class SessionCoordinator:
             "clip": self.clip,
             "buffer": None if self.buffer is None else self.buffer.state(),
             "failed": self._failed,
+            "begun": self._begun,
+            "round": self.round.state() if isinstance(self.round, SecureRound) else None,
         }
 
     @classmethod
     def restore(cls, state: Mapping[str, Any], owners: OwnerList) -> "SessionCoordinator":
-        """Make a coordinator that goes on where `state` was taken; a round that was on is opened anew."""
+        """Make a coordinator that goes on where `state` was taken.
+
+        A secret round that was on is on again: its attempt is resumed, or told failed, so that no attempt is
+        numbered twice. A visible round is opened anew, and its updates are sent again.
+        """
         kept = state["session"]
         made = cls(Terms.from_dict(kept["terms"]), owners, np.asarray(state["parameters"], dtype=np.float64))
         made.registry.restore(state["registry"])
@@ -246,7 +253,9 @@ class SessionCoordinator:
         made.optimizer_state = {
             name: np.asarray(value, dtype=np.float64) for name, value in state["optimizer_state"].items()
         }
-        made.clip, made._failed = float(state["clip"]), int(state["failed"])
+        made.clip, made._failed, made._begun = float(state["clip"]), int(state["failed"]), int(state["begun"])
+        if state["round"] is not None:
+            made.round = SecureRound.restore(state["round"])
         if made.buffer is not None:
             made.buffer.restore(state["buffer"])
         return made
@@ -332,6 +341,9 @@ class SessionCoordinator:
         return ""
 
     def _drop_round(self) -> None:
+        if isinstance(self.round, SecureRound):
+            # Numbers of attempts are used once, also where the round is opened anew after a pause.
+            self._begun = max(self._begun, self.round.attempt)
         self.round = None
         if self.buffer is not None:
             self.buffer.ended(None)

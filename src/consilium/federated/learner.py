@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from consilium.domain import Update
+from consilium.domain import InvalidValue, Update
 from consilium.federated.entropy import Entropy
 from consilium.federated.local import LocalRule
 from consilium.federated.optimizers import make_optimizer
@@ -75,6 +75,11 @@ class Learner:
             Public state of the optimizer.
         clip
             L2 bound; where there are controls, of both changes as one vector.
+
+        Raises
+        ------
+        InvalidValue
+            The training left the finite numbers: withdraw from the round.
         """
         controlled = self.optimizer.parts == 2
         rule = LocalRule(
@@ -90,6 +95,12 @@ class Learner:
             seed=seed_of(self.terms.seed, self.terms.session, self.participant, number),
         )
         delta = trained.parameters - parameters
+        if not np.all(np.isfinite(delta)):
+            raise InvalidValue(
+                f"the training of {self.participant} must stay finite",
+                "NaN or inf in its parameters",
+                "lower the learning rate; this round goes on without it",
+            )
         if controlled:
             delta = np.concatenate([delta, trained.mean_gradient - self._control])
         clipped, within = clip_to(delta, clip)

@@ -1,7 +1,7 @@
 """One round above the secure sum: what it is planned to be, what may happen to it, and what comes of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -96,6 +96,28 @@ class RoundPlan:
             raise InvalidValue("members of a round must differ, in the order of ids", ids[:5], "sort them")
         if self.ts_cut_off <= self.ts_opened:
             raise InvalidValue("the cut-off must come after the opening", self.ts_cut_off, "give it time")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        plain = {part.name: getattr(self, part.name) for part in fields(self)}
+        return plain | {"mode": str(self.mode), "members": [asdict(one) for one in self.members]}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "RoundPlan":
+        """Read what `as_dict` wrote.
+
+        Raises
+        ------
+        InvalidValue
+            Fields that are missing, too many, or outside their bounds.
+        """
+        try:
+            members = tuple(Member(**one) for one in plain["members"])
+            return cls(**{**plain, "mode": Mode(plain["mode"]), "members": members})
+        except (KeyError, TypeError) as error:
+            raise InvalidValue(
+                "a plan must have the fields of a round", f"{error}", "restore a whole one"
+            ) from None
 
     @cached_property
     def by_id(self) -> Mapping[str, Member]:
@@ -218,3 +240,11 @@ class Tick:
     """The time is now, UTC nanoseconds."""
 
     now: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawn:
+    """A participant leaves this round out, and says why: its training diverged, for example."""
+
+    participant: str
+    reason: str

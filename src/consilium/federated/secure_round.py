@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import sqrt
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from consilium.federated.rounds import (
     RoundPlan,
     StartAttempt,
     Tick,
+    Withdrawn,
 )
 
 
@@ -75,12 +76,15 @@ class SecureRound:
     ----------
     plan
         What the round is.
+    begun
+        Attempts of this round that were begun before, >= 0: their numbers are used up.
     """
 
-    def __init__(self, plan: RoundPlan) -> None:
+    def __init__(self, plan: RoundPlan, *, begun: int = 0) -> None:
         self.plan = plan
+        self._begun = begun
         self.scale = Scale(clip=plan.clip, clip_int=plan.clip_int)
-        self.attempt = 0
+        self.attempt = begun
         self._left = tuple(plan.by_id)
         self._excluded: dict[str, str] = {}
         self._closed = False
@@ -99,28 +103,53 @@ class SecureRound:
         """Begin the first attempt, or say that there are too few to begin."""
         return self._next("no attempt was made")
 
-    def handle(self, event: AttemptDone | AttemptFailed | Tick) -> list[RoundEffect]:
+    def handle(self, event: AttemptDone | AttemptFailed | Tick | Withdrawn) -> list[RoundEffect]:
         """Take what happened; return what to do. What belongs to an earlier attempt changes nothing."""
         if self._closed:
+            return []
+        if isinstance(event, Withdrawn):
+            # The attempt that is on will miss it; the next one does not ask.
+            if event.participant in self.plan.by_id:
+                self._excluded.setdefault(event.participant, event.reason)
             return []
         if isinstance(event, Tick):
             late = event.now >= self.plan.ts_cut_off
             return self._fail(f"no sum before the cut-off of round {self.plan.number}") if late else []
         if event.attempt != self.attempt:
             return []
-        self._excluded.update((name, why) for name, why in event.excluded.items() if name in self.plan.by_id)
+        for name, why in event.excluded.items():
+            if name in self.plan.by_id:
+                self._excluded.setdefault(name, why)
         if isinstance(event, AttemptDone):
             return self._finish(event)
         if event.released:
             return self._fail(f"{event.why}; shares may be out, so the updates are not used again")
-        self._left = tuple(name for name in self._left if name not in self._excluded)
         return self._next(event.why)
+
+    def state(self) -> dict[str, Any]:
+        """Return what JSON can hold; public all of it."""
+        return {
+            "plan": self.plan.as_dict(),
+            "begun": self._begun,
+            "attempt": self.attempt,
+            "left": list(self._left),
+            "excluded": dict(self._excluded),
+        }
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> Self:
+        """Return to where `state` was taken: its attempt goes on, or `AttemptFailed` begins the next one."""
+        made = cls(RoundPlan.from_dict(state["plan"]), begun=int(state["begun"]))
+        made.attempt, made._left = int(state["attempt"]), tuple(state["left"])
+        made._excluded = dict(state["excluded"])
+        return made
 
     def _next(self, why: str) -> list[RoundEffect]:
         plan = self.plan
+        self._left = tuple(name for name in self._left if name not in self._excluded)
         if len(self._left) < plan.least:
             return self._fail(f"a round needs >= {plan.least} participants; got {len(self._left)}: {why}")
-        if self.attempt >= plan.attempts:
+        if self.attempt - self._begun >= plan.attempts:
             return self._fail(f"no sum in {plan.attempts} attempts; the last: {why}")
         self.attempt += 1
         return [StartAttempt(attempt=self.attempt, members=self._left, size=self.size, groups=self._groups())]
@@ -139,6 +168,7 @@ class SecureRound:
         for name in self.plan.by_id:
             if name not in survivors:
                 self._excluded.setdefault(name, f"fell silent in attempt {done.attempt}")
+        self._excluded = {name: why for name, why in self._excluded.items() if name not in survivors}
         whole = sum(self.plan.shares[name] for name in survivors)
         mean = dequantise(done.total[: self.plan.dimension], self.scale) / whole
         self._closed = True
@@ -149,7 +179,7 @@ class SecureRound:
                     mean=mean,
                     survivors=survivors,
                     excluded=self._reasons(),
-                    attempts=self.attempt,
+                    attempts=self.attempt - self._begun,
                     share_below=share_below,
                     claimed={name: done.claimed[name] for name in survivors if name in done.claimed},
                 )
@@ -186,7 +216,10 @@ class SecureRound:
         return [
             Closed(
                 outcome=RoundOutcome(
-                    plan=self.plan, excluded=self._reasons(), attempts=self.attempt, failed=why
+                    plan=self.plan,
+                    excluded=self._reasons(),
+                    attempts=self.attempt - self._begun,
+                    failed=why,
                 )
             )
         ]

@@ -18,6 +18,7 @@ from consilium.federated.rounds import (
     RoundOutcome,
     RoundPlan,
     Tick,
+    Withdrawn,
 )
 
 SLACK = 1e-9
@@ -69,7 +70,7 @@ class VisibleRound:
         """Nothing to do but to wait."""
         return []
 
-    def handle(self, event: Received | Tick) -> list[RoundEffect]:
+    def handle(self, event: Received | Tick | Withdrawn) -> list[RoundEffect]:
         """Take what happened; return what to do, in order.
 
         A repeated update gets the same answer and counts once. Another update of the same participant is
@@ -77,6 +78,14 @@ class VisibleRound:
         """
         if isinstance(event, Tick):
             return self._close() if event.now >= self.plan.ts_cut_off and not self._closed else []
+        if isinstance(event, Withdrawn):
+            if (
+                not self._closed
+                and event.participant in self.plan.by_id
+                and event.participant not in self._kept
+            ):
+                self._excluded.setdefault(event.participant, event.reason)
+            return self._close_if_all()
         name = event.update.participant
         try:
             self._take(event)

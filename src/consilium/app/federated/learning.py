@@ -1,6 +1,7 @@
 """A whole session in this process: real training, real keys, and the very machines that carriers drive."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,7 +14,15 @@ from consilium.federated.entropy import Entropy, SystemEntropy
 from consilium.federated.learner import Learner, masked_input
 from consilium.federated.report import RoundReport
 from consilium.federated.roster import Cohort, Member
-from consilium.federated.rounds import Closed, RoundEffect, RoundOutcome, RoundPlan, StartAttempt, Tick
+from consilium.federated.rounds import (
+    Closed,
+    RoundEffect,
+    RoundOutcome,
+    RoundPlan,
+    StartAttempt,
+    Tick,
+    Withdrawn,
+)
 from consilium.federated.secure_round import AttemptDone, AttemptFailed, SecureRound
 from consilium.federated.secure_sum.coordinator import SumCoordinator
 from consilium.federated.secure_sum.memory import Identity
@@ -110,6 +119,7 @@ class InProcess:
         self.kept, self.hub, self.seats = kept, hub, dict(seats)
         self._judge, self._lose, self._absent, self._clock = judge, lose, absent, clock
         self._waiting: dict[str, tuple[Update, bool]] = {}
+        self._withdrawn: list[Withdrawn] = []
         self._error: int | None = None
         self._bytes = [0, 0]
 
@@ -134,6 +144,7 @@ class InProcess:
             raise InvalidValue(
                 "a buffer must fill before its round", f"{len(kept.buffer or ())} ready", "seat more"
             )
+        self._withdrawn = []
         updates = self._updates(machine.plan)
         self._error, self._bytes = None, [0, 0]
         if isinstance(machine, VisibleRound):
@@ -158,8 +169,9 @@ class InProcess:
         kept = self.kept
         for name in kept.registry.eligible(kept.number):
             if name not in self._waiting and self._here(name):
-                self._waiting[name] = self._train(name, kept.number)
-                kept.ready(name, kept.version)
+                with suppress(InvalidValue):  # diverged: it trains again from the next model
+                    self._waiting[name] = self._train(name, kept.number)
+                    kept.ready(name, kept.version)
 
     def _train(self, participant: str, number: int) -> tuple[Update, bool]:
         kept = self.kept
@@ -170,10 +182,17 @@ class InProcess:
     def _updates(self, plan: RoundPlan) -> dict[str, tuple[Update, bool]]:
         if self.kept.buffer is not None:
             return {name: self._waiting.pop(name) for name in plan.by_id}
-        return {name: self._train(name, plan.number) for name in plan.by_id if self._here(name)}
+        updates = {}
+        for name in plan.by_id:
+            if self._here(name):
+                try:
+                    updates[name] = self._train(name, plan.number)
+                except InvalidValue as error:
+                    self._withdrawn.append(Withdrawn(participant=name, reason=str(error)))
+        return updates
 
     def _seen(self, machine: VisibleRound, updates: Mapping[str, tuple[Update, bool]]) -> RoundOutcome:
-        effects: list[RoundEffect] = []
+        effects = [effect for one in self._withdrawn for effect in machine.handle(one)]
         for name in sorted(updates):
             effects += machine.handle(
                 Received(update=self._travelled(updates[name][0], machine.plan), now=self._clock())
@@ -193,6 +212,8 @@ class InProcess:
         return sent.checked(joined.registration.key)
 
     def _in_secret(self, machine: SecureRound, updates: Mapping[str, tuple[Update, bool]]) -> RoundOutcome:
+        for one in self._withdrawn:
+            machine.handle(one)
         effects = machine.start()
         while isinstance(effects[-1], StartAttempt):
             effects = machine.handle(self._attempt(machine.plan, effects[-1], updates))
