@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from consilium.domain import DataProblem, Event
 from live_process import KEY, journal_of, told
@@ -74,9 +75,9 @@ def until_counted(
         time.sleep(0.1)
 
 
-def by_topic(events: list[Event]) -> dict[str, list[tuple[str, str, object]]]:
+def by_topic(events: list[Event]) -> dict[str, list[tuple[str, str, Any]]]:
     """Return events by topic: the order between topics is another when rooms work side by side."""
-    found: dict[str, list[tuple[str, str, object]]] = {}
+    found: dict[str, list[tuple[str, str, Any]]] = {}
     for event in told(events):
         found.setdefault(event[1], []).append(event)
     return found

@@ -296,7 +296,8 @@ class MirrorSystem(CouncilMirror):
         known = [*self.engine.pure.service.models, *self._newest(POOL_CHANGED).get("models", {})]
         found = {name: self._newest(PERFORMANCE, f"model:{name}") for name in dict.fromkeys(known)}
         models = {name: figures for name, figures in found.items() if figures}
-        return {"ts_event": 0, "positions": {}} | snapshot | {"account": "paper", "models": models}
+        limits = {} if self._sitting is None else self.limits()
+        return {"ts_event": 0, "positions": {}} | snapshot | {"account": "paper", "models": models} | limits
 
     def _newest(self, topic: str, stream: str | None = None) -> dict[str, Any]:
         rows = self.journal.read(0, 1, topics=[topic], stream=stream, newest_first=True)

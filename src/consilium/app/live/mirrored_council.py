@@ -147,6 +147,12 @@ class CouncilMirror:
         )
         return {**told, "health": known}
 
+    def limits(self) -> dict[str, str]:
+        """Return mode and profile in force, in one word each."""
+        with self._copy.lock:
+            policy = self._copy.hearing.policy
+        return {"mode": policy.mode, "profile": policy.profile}
+
     def council_explain(self, decision_id: str) -> dict[str, Any]:
         """Tell why one of the newest decisions was made; from any thread.
 

@@ -59,6 +59,8 @@ class MarketSystem(LiveSystem):
     def __init__(self, parts: Parts, patience_s: float = 0.0) -> None:
         super().__init__(parts)
         self._patience_s = patience_s
+        base = parts.settings.council.universe if patience_s > 0.0 else ()
+        self._base = sorted(base) or None
         self._alone = False
 
     def _turn(self) -> bool:
@@ -82,7 +84,7 @@ class MarketSystem(LiveSystem):
     def _spoken(self) -> bool:
         """Take up what is worth a forecast; return whether that is said of the last close."""
         rows = self.journal.read(0, 1, topics=[STEP_OBEYED], newest_first=True)
-        told: dict[str, Any] = message_of(rows[0].event) if rows else {"ts_event": -1, "followed": None}
+        told: dict[str, Any] = message_of(rows[0].event) if rows else {"ts_event": -1, "followed": self._base}
         pipeline, wanted = self.pipeline, told["followed"]
         if isinstance(pipeline, MarketPipeline):
             pipeline.wanted = None if wanted is None else frozenset(wanted)
