@@ -228,6 +228,13 @@ class RealPostgres:
                 os.kill(pid, signal.SIGKILL)
         process.wait(10.0)
 
+    def follow(self) -> None:
+        """Start it again as a standby that waits for a server to follow: it is read and takes no row."""
+        assert self._folder is not None
+        self.kill()
+        (self._folder / "data" / "standby.signal").touch()
+        self.start_again()
+
     def _binaries(self, package: Path) -> Path:
         newest = max(package.glob("pginstall*/bin/postgres"), key=lambda path: (len(str(path)), str(path)))
         if not self._user or all(parent.stat().st_mode & 0o005 == 0o005 for parent in newest.parents):

@@ -4,11 +4,13 @@ import shutil
 import sqlite3
 import subprocess
 import time
+import uuid
 from pathlib import Path
 
 import pytest
 
 from consilium.bus.journal import Journal, open_journal
+from consilium.bus.journal.opening import inspect_journal
 from consilium.domain import ConsiliumError, DataProblem, OutputProblem, UsageError
 from journal_cases import engine_of, event
 from real_servers import RealPostgres, free_port
@@ -136,6 +138,45 @@ def test_a_database_that_is_not_there_is_said(postgres_url: str) -> None:
     one_line(error)
     with pytest.raises(DataProblem, match="create the database"):
         open_journal(f"{base}/there_is_none", read_only=True)
+
+
+def test_a_user_who_may_only_read_is_told_before_anything_is_concluded(fresh_postgres: str) -> None:
+    import psycopg
+
+    open_journal(fresh_postgres).close()
+    user = f"reader_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(fresh_postgres) as owner:
+        owner.execute(f"CREATE ROLE {user} LOGIN".encode())
+        owner.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}".encode())
+    url = fresh_postgres.replace("//postgres@", f"//{user}@")
+    try:
+        for opened in (open_journal, inspect_journal):
+            with pytest.raises(OutputProblem, match="a user who may only read: grant INSERT") as error:
+                opened(url)
+            one_line(error)
+        reader = open_journal(url, read_only=True)
+        assert reader.verify().rows == 0
+        reader.close()
+    finally:
+        with psycopg.connect(fresh_postgres) as owner:
+            owner.execute(f"DROP OWNED BY {user}".encode())
+            owner.execute(f"DROP ROLE {user}".encode())
+
+
+def test_a_standby_is_told_before_anything_is_concluded() -> None:
+    server = RealPostgres().start()
+    try:
+        open_journal(server.url).close()
+        server.follow()
+        for opened in (open_journal, inspect_journal):
+            with pytest.raises(OutputProblem, match="a standby, which only follows") as error:
+                opened(server.url)
+            one_line(error)
+        reader = open_journal(server.url, read_only=True)
+        assert reader.verify().rows == 0
+        reader.close()
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

@@ -26,6 +26,10 @@ class Backend(Protocol):
         """Make a database that is a journal's, or empty, ready to be written."""
         ...
 
+    def require_writable(self, connection: Connection) -> None:
+        """Refuse a database that answers and would take no row, before anything is concluded from it."""
+        ...
+
     def is_empty(self, connection: Connection) -> bool:
         """Tell whether there is no table at all in it."""
         ...

@@ -71,6 +71,8 @@ def open_journal(
             with backend.engine.connect() as connection:
                 version = _version(connection)
                 _require_ours(backend, version, empty=version is None and backend.is_empty(connection))
+                if not read_only:
+                    backend.require_writable(connection)
                 connection.rollback()
                 backend.prepare(connection)
             if version != REVISION:
@@ -99,6 +101,8 @@ def inspect_journal(url: str, *, patience_s: float = 5.0) -> Found:
     ------
     DataProblem
         It cannot be read, is another program's, or was written by a newer version.
+    OutputProblem
+        It answers, and takes no rows.
     UsageError
         The URL names no database that can keep a journal.
     """
@@ -116,6 +120,7 @@ def inspect_journal(url: str, *, patience_s: float = 5.0) -> Found:
             backend.prepare(connection)
             version = _version(connection)
             _require_ours(backend, version, empty=version is None and backend.is_empty(connection))
+            backend.require_writable(connection)
             return Found(backend.place, version, backend.warnings(connection))
     finally:
         backend.engine.dispose()

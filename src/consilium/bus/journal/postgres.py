@@ -8,7 +8,7 @@ from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from consilium.bus.journal.chain import Stored
-from consilium.domain import UsageError
+from consilium.domain import OutputProblem, UsageError
 
 _LOCK = 0x436F6E73696C6975
 """Of the advisory lock on the head: the first eight letters of our name."""
@@ -16,6 +16,10 @@ _TYPES = ("int8", "text", "text", "text", "int8", "int8", "int8", "text", "text"
 _KNOWN = (
     'SELECT event_id, "offset" FROM journal_events WHERE event_id = ANY(%(ids)s) '
     'UNION ALL SELECT event_id, "offset" FROM journal_archived WHERE event_id = ANY(%(ids)s)'
+)
+_MAY_NOT_INSERT = (
+    "SELECT NOT has_table_privilege(to_regclass('journal_events'), 'INSERT') "
+    "WHERE to_regclass('journal_events') IS NOT NULL"
 )
 
 
@@ -61,6 +65,22 @@ class PostgresBackend:
 
     def prepare(self, connection: Connection) -> None:
         """Do nothing: a server's database is always one."""
+
+    def require_writable(self, connection: Connection) -> None:
+        """Refuse a standby, and a user who may only read.
+
+        Raises
+        ------
+        OutputProblem
+            Rows cannot be added.
+        """
+        must = f"the journal {self.place} must be writable"
+        if connection.execute(text("SELECT pg_is_in_recovery()")).scalar():
+            raise OutputProblem(must, "a standby, which only follows", "name the server that it follows")
+        if connection.execute(text(_MAY_NOT_INSERT)).scalar():
+            raise OutputProblem(
+                must, "a user who may only read", "grant INSERT on its tables, or name another"
+            )
 
     def is_empty(self, connection: Connection) -> bool:
         """Tell whether the schema has no table."""

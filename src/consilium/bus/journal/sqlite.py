@@ -111,6 +111,9 @@ class SqliteBackend:
                 "an SQLite journal must be in WAL mode", f"{mode} at {self.path}", "put it on a local disk"
             )
 
+    def require_writable(self, connection: Connection) -> None:
+        """Do nothing: a file that cannot be written is told when it is prepared."""
+
     def is_empty(self, connection: Connection) -> bool:
         """Tell whether there is no table in the file."""
         return connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar() == 0
