@@ -21,16 +21,23 @@ def drawdown(reports: Sequence[AccountReported], now: int, window: int = 30 * DA
 
 def fall(reports: Sequence[AccountReported], now: int, window: int) -> float:
     """Return one source's loss from the highest nav of a window that ends now."""
-    last = nav_of(reports[-1])
-    peak = max([nav_of(r) for r in reports if r.ts_event >= now - window] + [last])
+    last = peak = nav_of(reports[-1])
+    for report in reversed(reports):
+        if report.ts_event < now - window:
+            break
+        peak = max(peak, nav_of(report))
     return max(0.0, 1.0 - last / peak)
 
 
 def fall_of_marks(reports: Sequence[AccountReported], now: int, window: int) -> float:
     """As `fall`; every nav counts that stood at any time of the window, until the next one was told."""
-    ends = [*(r.ts_event for r in reports[1:]), now + 1]
-    stood = [nav_of(r) for r, end in zip(reports, ends, strict=True) if end > now - window]
-    return max(0.0, 1.0 - stood[-1] / max(stood))
+    last = highest = nav_of(reports[-1])
+    until = now + 1
+    for report in reversed(reports):
+        if until <= now - window:
+            break
+        highest, until = max(highest, nav_of(report)), report.ts_event
+    return max(0.0, 1.0 - last / highest)
 
 
 def daily_loss(reports: Sequence[AccountReported], now: int) -> Figure:

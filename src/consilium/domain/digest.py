@@ -24,7 +24,12 @@ def plain(value: Any) -> Any:
     >>> plain({"sharpe": float("nan"), "equity": np.array([1.0, 2.0]), "trades": np.int64(3)})
     {'sharpe': None, 'equity': [1.0, 2.0], 'trades': 3}
     """
-    if isinstance(value, Mapping):
+    kind = type(value)  # the commonest first: a state has thousands of them
+    if kind is float:
+        return value if isfinite(value) else None
+    if kind is str or kind is int:
+        return value
+    if kind is dict or isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
