@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from consilium.domain.errors import InvalidValue
-from consilium.federated.effects import Persist, Refused, Tick
+from consilium.federated.effects import Aborted, Persist, Refused, Tick
 from consilium.federated.entropy import SystemEntropy
 from consilium.federated.messages import Ack, Advertise, Ask, Phase, Release, Shares, Signed
 from consilium.federated.primitives import agree, new_exchange_key, new_signing_key, sign, verify
@@ -277,3 +277,19 @@ def test_advertised_keys_are_fresh_in_every_attempt() -> None:
         for o in played.participants
     ]
     assert len({k for pair in keys for k in (pair.seal_key, pair.mask_key, pair.commitment)}) == 36
+
+
+def test_whether_shares_were_released_is_known_after_a_restart() -> None:
+    """No retry may use the same update then without a new charge."""
+    played = attempt(8, delta=0.3)
+    played.drop_at({f"desk-{i:04d}": Phase.RELEASE for i in range(5)})
+    played.run()
+    played.restart(HUB)
+    (end,) = played.coordinator.resume()
+    assert end == Aborted(played.aborted[HUB], released=True)
+    early = attempt(6)
+    early.tick()
+    early.tick(601)
+    early.restart(HUB)
+    (end,) = early.coordinator.resume()
+    assert end == Aborted(early.aborted[HUB], released=False)

@@ -135,16 +135,9 @@ class Tree:
         """Return the hashes that lead from some leaves to the top: from below, from the left."""
         known, found = sorted(indices), list[bytes]()
         for level in self.levels[:-1]:
-            above, i = list[int](), 0
-            while i < len(known):
-                other = known[i] ^ 1
-                if i + 1 < len(known) and known[i + 1] == other:
-                    i += 1
-                elif other < len(level):
-                    found.append(level[other])
-                above.append(other >> 1)
-                i += 1
-            known = above
+            both = set(known)
+            found += [level[i ^ 1] for i in known if i ^ 1 not in both and i ^ 1 < len(level)]
+            known = list(dict.fromkeys([i >> 1 for i in known]))
         return b"".join(found)
 
 
