@@ -1,7 +1,7 @@
 """Self-attention and the blocks of an encoder."""
 
 from contextlib import nullcontext
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -49,10 +49,22 @@ class SelfAttention(Layer):
 
     def forward(self, tokens: Tensor, only: int | None = None) -> Tensor:
         """Return (n, P, d) from tokens (n, P, d), or (n, 1, d) for the one token that is asked for."""
+        if torch.onnx.is_in_onnx_export():
+            return self._written(tokens, only)
         query, key, value = self.joint(tokens).chunk(3, dim=-1)
         if only is not None:
             query = _one(query, only)
         result: Tensor = self.out(self._mixed(query, key, value))
+        return result
+
+    def _written(self, tokens: Tensor, only: int | None) -> Tensor:
+        """Return the same as a file says it: attention is one operator of the runtime, and not a dozen."""
+        weights, biases = self.joint.weight.chunk(3), self.joint.bias.chunk(3)
+        asked = tokens if only is None else _one(tokens, only)
+        query = F.linear(asked, weights[0], biases[0])
+        key, value = (F.linear(tokens, weights[part], biases[part]) for part in (1, 2))
+        fused: Any = _Fused.apply
+        result: Tensor = self.out(fused(query, key, value, self.heads))
         return result
 
     def _mixed(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -77,6 +89,19 @@ class SelfAttention(Layer):
     def _split(self, part: Tensor) -> Tensor:
         n, tokens, width = part.shape
         return part.reshape(n, tokens, self.heads, width // self.heads).transpose(1, 2)
+
+
+class _Fused(torch.autograd.Function):
+    """The operator of ONNX Runtime; only its shape is known here."""
+
+    @staticmethod
+    def forward(_: Any, query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:  # noqa: ARG004 - as the file's
+        return torch.zeros_like(query)
+
+    @staticmethod
+    def symbolic(graph: Any, query: Any, key: Any, value: Any, heads: int) -> Any:
+        mixed = graph.op("com.microsoft::MultiHeadAttention", query, key, value, num_heads_i=heads)
+        return mixed.setType(query.type())
 
 
 class TokenBatchNorm(Layer):
