@@ -1,6 +1,7 @@
 """What the researcher asks for is done: trainings with new versions, studies with reports, once each."""
 
 import json
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from consilium.training.registry import ModelRegistry
 from consilium.training.runs import RunTable
 from live_cases import settings_of, store_models
 
-FEED = "simulate:symbols=1,bars=1200,seed=5"
+FEED = "simulate:symbols=1,bars=1000,seed=5"
 LONG = "simulate:symbols=1,bars=3000,seed=5"
 """A search for parameters needs folds inside each fold."""
 
@@ -36,9 +37,16 @@ def begun(folder: Path, feed: str = FEED) -> LiveSystem:
     return assemble(settings)
 
 
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stored")
+    store_models(folder, ("xgboost",))
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    store_models(tmp_path / "models", ("xgboost",))
+def folder(tmp_path: Path, stored: Path) -> Path:
+    shutil.copytree(stored, tmp_path / "models")
     return tmp_path
 
 
