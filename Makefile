@@ -5,10 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
+FLOWER := .venv-flower
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 POLARS_MAX_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-long test-peers check bench soak build promises clean
+.PHONY: help install demo serve test test-long test-peers check bench bench-flower soak build promises clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +57,15 @@ check: $(READY) ## what CI runs: format, lint, types, import contracts, promises
 
 bench: $(READY) ## every benchmark, checked against benchmarks/thresholds.toml
 	$(ONE_THREAD) $(BIN)/python benchmarks/run_all.py
+
+# Flower asks for older versions of some libraries than the rest may have.
+$(FLOWER)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(FLOWER)
+	$(FLOWER)/bin/pip install --quiet --disable-pip-version-check -e '.[federated,flower]'
+	@touch $@
+
+bench-flower: $(FLOWER)/.ready ## the secure sum beside Flower's SecAgg+, in an environment of its own
+	$(ONE_THREAD) $(FLOWER)/bin/python benchmarks/secure_sum_flower.py
 
 soak: $(READY) ## the full counts of the long tests, written to benchmarks/soak.md
 	$(ONE_THREAD) $(BIN)/python benchmarks/soak.py
