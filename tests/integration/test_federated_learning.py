@@ -167,6 +167,9 @@ def test_the_clip_follows_the_middle_of_the_norms() -> None:
     assert not played[0].report.clip_enforced
 
 
+@pytest.mark.promise(
+    "003", "a round's result: performance, participation, privacy metrics and next-round eligibility"
+)
 def test_a_report_tells_all_that_the_seed_asks_and_claims_are_marked() -> None:
     world = digits_world(4, rounds=1)
     plain = world.round().report.as_dict()

@@ -70,6 +70,7 @@ def test_trees_that_travelled_state_what_they_stated_at_home(
     np.testing.assert_array_equal(_margins(bagging.model, away.booster_, rows), expected)
 
 
+@pytest.mark.promise("003", "Collaborative training of trading models: trees by bagging")
 def test_a_union_is_stored_loaded_and_served_as_any_model(
     bagging: Bagging, grown: dict[str, bytes], tmp_path: Path
 ) -> None:

@@ -120,6 +120,7 @@ def test_no_owner_weighs_more_than_its_cap_of_all_stake() -> None:
     assert admitted.weights(1.0) == stakes
 
 
+@pytest.mark.promise("003", "register participants securely")
 def test_who_was_admitted_joins_once_and_again_gets_the_same_answer() -> None:
     registry = Registry("s", _list(), needs=("digits", "sum"))
     joined = registry.register(_registration(), first_round=1)

@@ -118,7 +118,7 @@ class SessionCoordinator:
                 "a session must be buffered to take updates at any time", "one that waits", "wait"
             )
         self._require_running("taken an update")
-        if participant not in self.registry.eligible(self.number):
+        if not self.registry.may(participant, self.number):
             raise InvalidValue("a participant must have joined", participant, "register first")
         self._require_weight(participant)
         self.buffer.add(participant, base_version)
@@ -287,8 +287,7 @@ class SessionCoordinator:
             )
 
     def _weighted(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        weights = self.registry.weights(self.terms.owner_cap)
-        return tuple(name for name in names if weights[name] > 0)
+        return tuple(name for name in names if self.registry.weight(name, self.terms.owner_cap) > 0)
 
     def _members(self) -> tuple[Member, ...] | None:
         weights = self.registry.weights(self.terms.owner_cap)

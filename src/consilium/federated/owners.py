@@ -6,7 +6,7 @@ A JSON file until the dao keeps it: ``{"format": "consilium owners", "version": 
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -70,6 +70,8 @@ class OwnerList:
 
     owners: tuple[Owner, ...]
     ts_issued: int = 0
+    _by_name: Mapping[str, Owner] = field(init=False, repr=False, compare=False)
+    _whole: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.owners) <= MOST_OWNERS:
@@ -77,6 +79,8 @@ class OwnerList:
                 f"an owner list must have 1 to {MOST_OWNERS:,} owners", len(self.owners), "admit owners"
             )
         object.__setattr__(self, "owners", tuple(sorted(self.owners, key=lambda one: one.owner)))
+        object.__setattr__(self, "_by_name", {one.owner: one for one in self.owners})
+        object.__setattr__(self, "_whole", sum(one.stake for one in self.owners))
         for what, values in (
             ("names", [one.owner for one in self.owners]),
             ("keys", [one.key.hex() for one in self.owners]),
@@ -86,7 +90,7 @@ class OwnerList:
                 raise InvalidValue(f"{what} of owners must differ", f"{twice} twice", "admit each owner once")
 
     def __contains__(self, owner: object) -> bool:
-        return any(one.owner == owner for one in self.owners)
+        return owner in self._by_name
 
     def of(self, owner: str) -> Owner:
         """Return an owner by name.
@@ -96,10 +100,9 @@ class OwnerList:
         UnknownName
             It was not admitted.
         """
-        for one in self.owners:
-            if one.owner == owner:
-                return one
-        raise UnknownName("owner", owner, (one.owner for one in self.owners))
+        if owner not in self._by_name:
+            raise UnknownName("owner", owner, self._by_name)
+        return self._by_name[owner]
 
     def weights(self, cap: float) -> dict[str, int]:
         """Return the weight table of a session: ``min(stake, floor(cap * all stake))``, 0 for none at stake.
@@ -109,9 +112,11 @@ class OwnerList:
         cap
             Most of all stake that counts for one owner, in (0, 1].
         """
-        whole = sum(one.stake for one in self.owners)
-        most = max(1, int(cap * whole))
-        return {one.owner: min(one.stake, most) for one in self.owners}
+        return {one.owner: self.weight(one.owner, cap) for one in self.owners}
+
+    def weight(self, owner: str, cap: float) -> int:
+        """Return the weight of one owner; see `weights`."""
+        return min(self.of(owner).stake, max(1, int(cap * self._whole)))
 
     def digest(self) -> str:
         """Return the hash that reports carry, so that all can compare which list was used."""

@@ -157,6 +157,7 @@ class Registry:
         self.owners = owners
         self.needs = tuple(needs)
         self._joined: dict[str, Joined] = {}
+        self._of_owner: dict[str, str] = {}
 
     def __len__(self) -> int:
         return len(self._joined)
@@ -187,15 +188,16 @@ class Registry:
                 f"owner {registration.owner}",
                 "join under a name of your own, or with the first registration",
             )
-        for one in self._joined.values():
-            if one.registration.owner == registration.owner:
-                raise InvalidValue(
-                    "an owner may have 1 participant in a session",
-                    f"{registration.participant} beside {one.registration.participant}",
-                    "join once",
-                )
+        other = self._of_owner.get(registration.owner)
+        if other is not None:
+            raise InvalidValue(
+                "an owner may have 1 participant in a session",
+                f"{registration.participant} beside {other}",
+                "join once",
+            )
         joined = Joined(registration=registration, first_round=first_round)
         self._joined[registration.participant] = joined
+        self._of_owner[registration.owner] = registration.participant
         return joined
 
     def _require_admitted(self, registration: Registration) -> None:
@@ -226,10 +228,18 @@ class Registry:
         """Return who may be chosen for a round, in the order of ids."""
         return tuple(sorted(name for name, one in self._joined.items() if one.first_round <= round_number))
 
+    def may(self, participant: str, round_number: int) -> bool:
+        """Return whether one may be chosen for a round."""
+        joined = self._joined.get(participant)
+        return joined is not None and joined.first_round <= round_number
+
     def weights(self, cap: float) -> dict[str, int]:
         """Return the weight table of all who joined: public stake, capped per owner."""
-        of_owner = self.owners.weights(cap)
-        return {name: of_owner[one.registration.owner] for name, one in self._joined.items()}
+        return {name: self.weight(name, cap) for name in self._joined}
+
+    def weight(self, participant: str, cap: float) -> int:
+        """Return the weight of one who joined; see `weights`."""
+        return self.owners.weight(self._joined[participant].registration.owner, cap)
 
     def state(self) -> list[dict[str, Any]]:
         """Return what JSON can hold; public all of it."""
@@ -241,5 +251,6 @@ class Registry:
     def restore(self, state: Iterable[Mapping[str, Any]]) -> None:
         """Take back what `state` returned, checked as if it came anew."""
         self._joined.clear()
+        self._of_owner.clear()
         for one in state:
             self.register(Registration.from_dict(one["registration"]), first_round=int(one["first_round"]))
