@@ -9,7 +9,7 @@ import pytest
 from consilium.federated.effects import Send
 from consilium.federated.entropy import SystemEntropy
 from consilium.federated.envelope import Signed
-from consilium.federated.messages import Acks, Advertise, Leaves, Phase, Release, Roster, Survivors
+from consilium.federated.messages import Acks, Advertise, Inbox, Leaves, Phase, Release, Roster, Survivors
 from consilium.federated.primitives import new_exchange_key, verify
 from consilium.federated.roster import root_of
 from consilium.federated.secure_sum.board import Board
@@ -232,7 +232,7 @@ def test_a_node_listed_alive_to_some_and_dead_to_others_gives_no_both_secrets(fi
             if index not in keys or (j not in colluders and of(other) != of(owner)):
                 continue
             alive = Survivors.decode(of(owner), n).alive
-            tags.append((j, tag_of(keys[index], context.listed(alive))))
+            tags.append((j, tag_of(keys[index], context.listed(np.ones(n, dtype=np.bool_), alive))))
         effects = machine.handle(played.lie(Phase.ACKS, Acks(tags).encode()))
         for effect in effects:
             if isinstance(effect, Send) and effect.message.header.phase is Phase.RELEASE:
@@ -277,3 +277,34 @@ def test_each_release_has_one_share_of_each_owner_and_comes_once() -> None:
         first = played.participants[owner]._memory.answers[Phase.ACKS]
         again = played.participants[owner].resend()
         assert [e.message for e in again if isinstance(e, Send)] == [first]
+
+
+def test_a_coordinator_that_hides_from_one_who_shared_gets_no_shares_of_it() -> None:
+    """With different sharers for each it could cut the masks between two halves and take both sums."""
+    played = attempt(10, delta=0.3)
+    inbox = Inbox.decode(played.until(Phase.INBOX, VICTIM).body, 10)
+    shared = inbox.shared.copy()
+    shared[5] = False
+    rows = [row for row in inbox.rows if row[0] != 5]
+    siblings = played.coordinator._board.tree.siblings([row[0] for row in rows])
+    assert told(played, played.lie(Phase.INBOX, Inbox(shared, rows, siblings).encode())) == ""
+    masked = played.participants[VICTIM]._memory.answers[Phase.INBOX]
+    assert masked.header.phase is Phase.MASKED
+
+    def bend(_: str, to: str, message: Signed) -> Iterable[Signed]:
+        if message.header.phase is Phase.SURVIVORS:
+            return [played.lie(Phase.SURVIVORS, listing(played, 5))]
+        return [message]
+
+    played.bend = bend
+    played.deliver()
+    everyone = set(range(10)) - {5, 2}
+    context = played.participants[VICTIM]._steps._context
+    alive = Survivors.decode(listing(played, 5), 10).alive
+    tags = []
+    for j in sorted(everyone):
+        other = played.participants[played.cohort.owners[j]]._memory
+        tags.append((j, tag_of(other.holder_keys[2], context.listed(other.shared, alive))))
+    words = told(played, played.lie(Phase.ACKS, Acks(tags).encode()))
+    assert words.startswith("neighbours who acknowledged the same list must be >= 5; got 0")
+    assert not sent_by(played, VICTIM, Phase.RELEASE)

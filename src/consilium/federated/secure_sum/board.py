@@ -166,7 +166,7 @@ class Board:
         self.shared[index] = True
 
     def _acknowledged(self, index: int, ack: Ack) -> None:
-        if not self.alive[index] or ack.listed != self.context.listed(self.alive):
+        if not self.alive[index] or ack.listed != self.context.listed(self.shared, self.alive):
             raise InvalidValue(
                 "an acknowledgement must be of the published list", "another", "compare the lists"
             )

@@ -61,9 +61,13 @@ class Context:
         """Return the key with which the holder of a share proves to its owner what it acknowledged."""
         return derive(agreed, self.info(b"ack", owner, holder))
 
-    def listed(self, alive: NDArray[np.bool_]) -> bytes:
-        """Return H(L), which acknowledgements are about."""
-        return sha256(self.info(b"survivors", 0, 0) + write_bits(alive)).digest()
+    def listed(self, shared: NDArray[np.bool_], alive: NDArray[np.bool_]) -> bytes:
+        """Return H(L), which acknowledgements are about; it binds those who shared, too.
+
+        A coordinator that told everybody of other sharers could cut the masks between two halves, and take
+        the sum of each.
+        """
+        return sha256(self.info(b"survivors", 0, 0) + write_bits(shared) + write_bits(alive)).digest()
 
 
 def tag_of(key: bytes, listed: bytes) -> bytes:

@@ -213,12 +213,12 @@ class Steps:
         checks.check_survivors(
             memory.terms, memory.alive, memory.shared, memory.members, self.own, memory.neighbours
         )
-        listed = self._context.listed(memory.alive)
+        listed = self._context.listed(memory.shared, memory.alive)
         return Ack(listed, [(i, tag_of(key, listed)) for i, key in memory.holder_keys.items()]).encode()
 
     def _release(self, body: Bytes) -> bytes:
         memory = self.memory
-        listed = self._context.listed(memory.alive)
+        listed = self._context.listed(memory.shared, memory.alive)
         valid = 0
         for j, tag in Acks.decode(body, memory.terms.participants).tags:
             key = memory.owner_keys.get(j)
