@@ -53,13 +53,17 @@ def test_every_body_has_an_example_that_its_schema_allows(document: dict[str, An
     for path, _, operation in operations(document):
         if "requestBody" not in operation:
             continue
-        content = operation["requestBody"]["content"]["application/json"]
+        kinds = operation["requestBody"]["content"]
+        if set(kinds) == {"application/octet-stream"}:
+            assert path == "/api/network/sessions/{session}/messages"  # signed bytes, described in docs
+            continue
+        content = kinds["application/json"]
         schema = document["components"]["schemas"][content["schema"]["$ref"].rsplit("/", 1)[1]]
         examples = [content["example"]] if "example" in content else schema["examples"]
         assert all(holds(document, content["schema"], example) for example in examples), path
         assert schema["additionalProperties"] is False, path
         bodies += 1
-    assert bodies == 18
+    assert bodies == 24
 
 
 def test_every_error_is_declared_as_a_problem(document: dict[str, Any]) -> None:

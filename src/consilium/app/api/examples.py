@@ -16,6 +16,29 @@ _EVENT: dict[str, Any] = {
     "trace_id": "",
     "payload": {"order_id": "o1", "price": 61_000.5, "quantity": 0.01, "fee": 0.61},
 }
+_MOVES = ("start", "pause", "resume", "cancel")
+_SESSION: dict[str, Any] = {
+    "session": "s-1",
+    "state": "running",
+    "reason": "",
+    "task": "digits",
+    "mode": "sum",
+    "rounds": 10,
+    "done": 1,
+    "joined": 5,
+    "admitted": 5,
+    "dimension": 2_410,
+    "version": "ab" * 32,
+    "ts_changed": 1_723_075_200_000_000_000,
+    "round": {
+        "number": 2,
+        "attempt": 1,
+        "stage": "masked",
+        "waits_for": ["desk-3"],
+        "ts_opened": 1_723_075_200_000_000_000,
+        "ts_cut_off": 1_723_075_800_000_000_000,
+    },
+}
 _TRAINING = {
     "is_training": True,
     "current_epoch": 45,
@@ -152,6 +175,30 @@ EXAMPLES: dict[tuple[str, str], Any] = {
     ("post", "/api/federation/alerts/{alert_id}/acknowledge"): _done(alert_id="5f2b1c0de4a94e6f"),
     ("post", "/api/federation/roles/{role}/enable"): _done(role="researcher", status="enabled"),
     ("post", "/api/federation/roles/{role}/disable"): _done(role="researcher", status="disabled"),
+    ("get", "/api/network/sessions"): {"sessions": [_SESSION], "waiting": {}},
+    ("post", "/api/network/sessions"): _SESSION,
+    ("get", "/api/network/sessions/{session}"): _SESSION
+    | {
+        "terms": {"session": "s-1", "task": "digits", "mode": "sum"},
+        "terms_digest": "ab" * 32,
+        "options": {},
+        "owners_digest": "cd" * 32,
+        "coordinator": {"name": "coordinator", "key": "ef" * 32},
+        "threats": ["Nobody sees a single update; the sum is seen."],
+    },
+    **{("post", f"/api/network/sessions/{{session}}/{word}"): _SESSION for word in _MOVES},
+    ("get", "/api/network/sessions/{session}/reports"): {
+        "reports": [{"number": 1, "survivors": ["desk-1", "desk-2", "desk-3"], "failed": ""}]
+    },
+    ("get", "/api/network/sessions/{session}/owners"): '{"format": "consilium owners", "version": 1}',
+    ("post", "/api/network/sessions/{session}/registrations"): {"participant": "desk-1", "first_round": 1},
+    ("get", "/api/network/sessions/{session}/round"): {"state": "running", "done": 1, "round": None},
+    ("get", "/api/network/sessions/{session}/model"): "the bytes of an npz file",
+    (
+        "get",
+        "/api/network/sessions/{session}/outbox/{owner}",
+    ): "messages, each after its length in four bytes",
+    ("post", "/api/network/sessions/{session}/messages"): {"success": True},
     ("get", "/api/market/status"): {"feed": "replay:candles.parquet", "symbols": ["BTCUSDT"], "steps": 40},
     ("get", "/api/market/candles"): {
         "symbol": "BTCUSDT",

@@ -28,7 +28,19 @@ class LocalSpec(BaseModel):
 class NewSession(BaseModel):
     """What all agree to, who is admitted, and the first model."""
 
-    model_config = STRICT
+    model_config = STRICT | ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "session": "s-1",
+                    "task": "digits",
+                    "owners": '{"format": "consilium owners", "...": "as it was signed"}',
+                    "admission_key": "ab" * 32,
+                    "parameters": "AAAAAAAAAAA=",
+                }
+            ]
+        }
+    )
 
     session: Name
     task: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$", examples=["digits"])]
@@ -68,7 +80,7 @@ class NewSession(BaseModel):
 class Move(BaseModel):
     """Why a session is started, paused, resumed or cancelled."""
 
-    model_config = STRICT
+    model_config = STRICT | ConfigDict(json_schema_extra={"examples": [{"reason": "All have joined"}]})
 
     reason: Annotated[str, Field(pattern=REASON, max_length=500)]
 
@@ -169,7 +181,20 @@ class Planned(BaseModel):
 class RegistrationBody(BaseModel):
     """What a participant says of itself, signed by its owner's key."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = STRICT | ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "participant": "desk-1",
+                    "owner": "desk-1",
+                    "session": "s-1",
+                    "key": "ab" * 32,
+                    "capabilities": ["digits", "sum"],
+                    "signature": "cd" * 64,
+                }
+            ]
+        }
+    )
 
     participant: Annotated[str, Field(min_length=1, max_length=64)]
     owner: Annotated[str, Field(min_length=1, max_length=64)]

@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
+from consilium.app.client.carrying import trusting
 from consilium.domain import DataProblem, InvalidValue, UsageError
 
 OCTETS = "application/octet-stream"
@@ -81,7 +82,7 @@ class HttpsCarrier:
             base_url=url.rstrip("/"),
             headers={"X-API-Key": key} if key else {},
             timeout=60.0,
-            verify=verify,
+            verify=trusting(verify),
             trust_env=False,
         )
 

@@ -101,7 +101,7 @@ def sessions_show(session: Session, url: Url = None, json_file: options.JsonFile
     from consilium.app.cli.network_tables import show_session
     from consilium.app.client import network_calls
 
-    _tell(url, network_calls.session(session), json_file, show_session)
+    _tell(url, network_calls.session_about(session), json_file, show_session)
 
 
 @guarded
@@ -189,7 +189,7 @@ def _move(word: str) -> Any:
         from consilium.app.cli.network_tables import show_moved
         from consilium.app.client import network_calls
 
-        _tell(url, network_calls.move_session(session, word, reason), json_file, show_moved)
+        _tell(url, getattr(network_calls, f"{word}_session")(session, reason), json_file, show_moved)
 
     move.__doc__ = f"{word.capitalize()} a session."
     return move

@@ -2,31 +2,58 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from consilium.app.api.network import Reports, SessionAbout, Sessions, SessionStands
 from consilium.app.client.call import Call, get, post
 
+_AT = "/api/network/sessions"
+
 
 def sessions() -> Call[Sessions]:
     """How every session stands."""
-    return get("/api/network/sessions", Sessions)
+    return get(_AT, Sessions)
 
 
-def session(name: str) -> Call[SessionAbout]:
+def session_about(session: str) -> Call[SessionAbout]:
     """All that is agreed in a session, and how it stands."""
-    return get(f"/api/network/sessions/{name}", SessionAbout)
+    return get(_of(session), SessionAbout)
 
 
-def create_session(body: Mapping[str, Any]) -> Call[SessionStands]:
-    """Begin a session, in the words of `NewSession`."""
-    return post("/api/network/sessions", SessionStands, body)
-
-
-def move_session(name: str, word: str, reason: str) -> Call[SessionStands]:
-    """Start, pause, resume or cancel a session."""
-    return post(f"/api/network/sessions/{name}/{word}", SessionStands, {"reason": reason})
-
-
-def session_reports(name: str) -> Call[Reports]:
+def session_reports(session: str) -> Call[Reports]:
     """Return the reports of all rounds, the oldest first."""
-    return get(f"/api/network/sessions/{name}/reports", Reports)
+    return get(f"{_of(session)}/reports", Reports)
+
+
+def session_owners(session: str) -> Call[str]:
+    """Return the signed owner list as it was issued."""
+    return get(f"{_of(session)}/owners", str)
+
+
+def create_session(terms: Mapping[str, Any]) -> Call[SessionStands]:
+    """Begin a session, in the words of `NewSession`."""
+    return post(_AT, SessionStands, terms)
+
+
+def start_session(session: str, reason: str) -> Call[SessionStands]:
+    """Begin the rounds of a session."""
+    return post(f"{_of(session)}/start", SessionStands, {"reason": reason})
+
+
+def pause_session(session: str, reason: str) -> Call[SessionStands]:
+    """End the round that is on, and begin no other."""
+    return post(f"{_of(session)}/pause", SessionStands, {"reason": reason})
+
+
+def resume_session(session: str, reason: str) -> Call[SessionStands]:
+    """Go on after a pause."""
+    return post(f"{_of(session)}/resume", SessionStands, {"reason": reason})
+
+
+def cancel_session(session: str, reason: str) -> Call[SessionStands]:
+    """End a session for good."""
+    return post(f"{_of(session)}/cancel", SessionStands, {"reason": reason})
+
+
+def _of(session: str) -> str:
+    return f"{_AT}/{quote(session, safe='')}"

@@ -40,9 +40,18 @@ from consilium.app.api.federation import (
     UniverseRuled,
     Waiting,
 )
-from consilium.app.client import calls, council_calls
+from consilium.app.api.network import Reports, SessionAbout, Sessions, SessionStands
+from consilium.app.client import calls, council_calls, network_calls
 from consilium.app.client.call import Call
-from consilium.app.client.carrying import TRIES, answer_of, error_of, headers_of, pause_after, request_of
+from consilium.app.client.carrying import (
+    TRIES,
+    answer_of,
+    error_of,
+    headers_of,
+    pause_after,
+    request_of,
+    trusting,
+)
 from consilium.app.client.events import EventReader, ServedEvent, params_of
 
 T = TypeVar("T")
@@ -77,7 +86,11 @@ class Client:
     ) -> None:
         self.url = url.rstrip("/")
         self._http = httpx.Client(
-            base_url=self.url, headers=headers_of(key), timeout=timeout_s, verify=verify, trust_env=False
+            base_url=self.url,
+            headers=headers_of(key),
+            timeout=timeout_s,
+            verify=trusting(verify),
+            trust_env=False,
         )
 
     def __call__(self, call: Call[T]) -> T:
@@ -369,3 +382,41 @@ class Client:
     def disable_role(self, role: str) -> RoleSwitched:
         """Send a role out; what it holds stays."""
         return self(council_calls.disable_role(role))
+
+    # learning together
+
+    def sessions(self) -> Sessions:
+        """How every session of learning together stands."""
+        return self(network_calls.sessions())
+
+    def session_about(self, session: str) -> SessionAbout:
+        """All that is agreed in a session, and how it stands."""
+        return self(network_calls.session_about(session))
+
+    def session_reports(self, session: str) -> Reports:
+        """Return the reports of all rounds, the oldest first."""
+        return self(network_calls.session_reports(session))
+
+    def session_owners(self, session: str) -> str:
+        """Return the signed owner list as it was issued."""
+        return self(network_calls.session_owners(session))
+
+    def create_session(self, terms: Mapping[str, Any]) -> SessionStands:
+        """Begin a session, in the words of `consilium.app.api.network.NewSession`."""
+        return self(network_calls.create_session(terms))
+
+    def start_session(self, session: str, reason: str) -> SessionStands:
+        """Begin the rounds of a session."""
+        return self(network_calls.start_session(session, reason))
+
+    def pause_session(self, session: str, reason: str) -> SessionStands:
+        """End the round that is on, and begin no other."""
+        return self(network_calls.pause_session(session, reason))
+
+    def resume_session(self, session: str, reason: str) -> SessionStands:
+        """Go on after a pause."""
+        return self(network_calls.resume_session(session, reason))
+
+    def cancel_session(self, session: str, reason: str) -> SessionStands:
+        """End a session for good."""
+        return self(network_calls.cancel_session(session, reason))
