@@ -47,6 +47,19 @@ def test_a_secret_round_moves_the_model_as_a_visible_one_does_but_for_the_roundi
     assert 0.0 < difference < 2 * 2 * 2.0 / 65_536
 
 
+def test_the_first_round_of_scaffold_is_that_of_fedavg() -> None:
+    """Its controls are still zero, and a clip that cuts nothing leaves the parameters alone."""
+    ends = []
+    for optimizer in ("scaffold", "fedavg"):
+        world = digits_world(4, mode=Mode.VISIBLE, optimizer=optimizer, clip=1e6, rounds=2)
+        world.round()
+        first = world.kept.parameters.tobytes()
+        world.round()
+        ends.append((first, world.kept.parameters.tobytes()))
+    assert ends[0][0] == ends[1][0]
+    assert ends[0][1] != ends[1][1]
+
+
 @pytest.mark.parametrize("phase", [Phase.ADVERTISE, Phase.SHARES, Phase.MASKED, Phase.ACK, Phase.RELEASE])
 def test_a_round_goes_on_without_who_falls_silent(phase: Phase) -> None:
     world = digits_world(6, lose=_losing("d02", phase), rounds=1)

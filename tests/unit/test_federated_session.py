@@ -225,6 +225,7 @@ def test_no_attempt_of_a_round_is_numbered_twice_after_a_pause_or_a_restart() ->
         fresh = SessionCoordinator.restore(one.state(), DESK.owners).open_round(3)
         assert isinstance(fresh, SecureRound)
         assert [effect.attempt for effect in fresh.start() if isinstance(effect, StartAttempt)] == [3]
+        fresh = SecureRound.restore(fresh.state())
         fresh.handle(AttemptFailed(attempt=3, why="silence"))
         outcome = outcome_in(fresh.handle(AttemptFailed(attempt=4, why="silence")))
         assert outcome.failed == "no sum in 2 attempts; the last: silence"
