@@ -199,6 +199,7 @@ def test_a_report_tells_all_that_the_seed_asks_and_claims_are_marked() -> None:
     assert plain["claimed"]["d00-1"]["examples"] > 0
     assert any("Mode sum, 4 participants" in line for line in plain["threats"])
     assert not plain["clip_enforced"]
+    assert (plain["terms"], plain["owners"]) == (world.kept.terms.digest(), world.kept.owners.digest())
 
 
 def test_nothing_secret_is_in_the_state_or_the_repr_of_a_session() -> None:

@@ -202,6 +202,7 @@ class SessionCoordinator:
             next_round_eligibility=self._weighted(self.registry.eligible(number + 1)),
             weights={one.participant: one.weight for one in outcome.plan.members},
             owners=self.owners.digest(),
+            terms=self.terms.digest(),
             clip=outcome.plan.clip,
             clip_enforced=self.terms.mode is Mode.VISIBLE,
             share_below=outcome.share_below,

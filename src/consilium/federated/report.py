@@ -67,8 +67,8 @@ class RoundReport:
         Whether the clip was checked, or each participant's own word.
     weights
         The public weight table of the round.
-    owners
-        Hash of the owner list.
+    owners, terms
+        Hashes of the owner list and of the terms.
     failed
         Why nothing was learned; empty where something was.
     threats
@@ -86,6 +86,7 @@ class RoundReport:
     next_round_eligibility: tuple[str, ...]
     weights: Mapping[str, int]
     owners: str
+    terms: str
     clip: float
     clip_enforced: bool
     threats: tuple[str, ...]

@@ -85,7 +85,7 @@ class Buffering:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What all agree to before a session opens; its hash is in every announcement.
+    """What all agree to before a session opens; its hash is in every report.
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ class Terms:
             ) from None
 
     def digest(self) -> str:
-        """Return the hash that announcements carry, 64 hex digits."""
+        """Return the hash that reports carry, 64 hex digits."""
         return digest(self.as_dict())
 
 
