@@ -248,3 +248,13 @@ def test_a_filter_of_topics_leaves_out_the_rest(world: World) -> None:
         (event,) = islice(client.events(["ensemble.model_configured"], after=head), 1)
     assert (event.topic, event.offset) == ("ensemble.model_configured", head + 2)
     assert event.payload["enabled"] is True
+
+
+def test_a_method_shows_what_its_call_says() -> None:
+    for client in (Client, AsyncClient):
+        for name, function in FUNCTIONS.items():
+            method = getattr(client, name)
+            assert method.__doc__ == function.__doc__
+            answer = inspect.signature(function).return_annotation.__args__[0]
+            assert inspect.signature(method).return_annotation == answer, name
+            assert inspect.iscoroutinefunction(method) == (client is AsyncClient)
