@@ -1,5 +1,6 @@
 """The council beside the other workers: it rules, and is obeyed, as in one process; nobody opens without."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ import pytest
 from company import Company, company, until
 from consilium.app.council.kill_switch import path_of
 from consilium.app.live.assembly import assemble
+from consilium.app.live.records import Recorder
 from consilium.app.settings import Settings
 from consilium.bus.journal import Journal
 from consilium.council.approvals import PermissionRefused
-from consilium.domain import CouncilCommanded
+from consilium.domain import CouncilCommanded, Decision
 from live_process import CONCLUDED
 from worker_process import by_topic
 
@@ -106,6 +108,28 @@ def asked(action: str, person: str, now: int, **payload: Any) -> CouncilCommande
         command_id=f"{action}-{person}-{now}", action=action, payload=payload, reason="tried",
         person=person, authenticated_at=now, ts_event=now,
     )  # fmt: skip
+
+
+@pytest.mark.promise("001", "a research task is carried out by one API worker, once")
+def test_one_of_two_api_workers_carries_out_what_the_researcher_asks(tmp_path: Path) -> None:
+    with company(tmp_path, **sections(lost_s=0.5)) as desk:
+        desk.hire("ensemble")
+        desk.hire("trading")
+        desk.market()
+        until(lambda: desk.count(OBEYED) >= 3, "not 3 closes")
+        desk.api()
+        desk.api()
+        task = Decision(
+            decision_id="task", ts_event=1, officer="researcher", kind="RESEARCH_TASK", reason="tried",
+            payload={"task_type": "risk_analysis", "model_name": "", "priority": "high"},
+        )  # fmt: skip
+        desk.journal.append([Recorder(ts_recorded=1, trace_id="t").event(task)])
+        until(lambda: desk.count("research.ended") > 0, "no end")
+        (ended,) = [dict(row.event.payload) for row in desk.journal.read(topics=["research.ended"])]  # type: ignore[call-overload]
+        assert (ended["outcome"], ended["report"]) == ("done", "research/task.json")
+        report = json.loads((tmp_path / "research" / "task.json").read_text())
+        assert report["equity"] == 10_000.0
+        assert set(report["worst_moves"]) == {"SIM00", "SIM01", "SIM02", "SIM03"}
 
 
 @pytest.mark.promise("001", "a freeze among workers survives all of them and ends by the rule only")

@@ -34,6 +34,7 @@ from consilium.domain import (
     Prediction,
     RuleChanged,
     StepDone,
+    UsageError,
 )
 
 HOUR = 3_600 * 10**9
@@ -308,6 +309,12 @@ def test_a_market_worker_has_no_council(tmp_path: Path, monkeypatch: pytest.Monk
     assert not parts.settings.council.enabled
     parts.journal.close()
     parts.held.close()
+
+
+def test_a_desk_without_a_council_has_no_worker_for_one(tmp_path: Path) -> None:
+    settings = ALONE.model_copy(update={"data_dir": tmp_path, "redis_url": "redis://127.0.0.1:1/0"})
+    with pytest.raises(UsageError, match="set it to true"):
+        worker_assembly.council_worker(settings)
 
 
 def test_a_worker_waits_for_a_step_and_does_the_next_ones_after_it(kept: CandleLog, journal: Journal) -> None:

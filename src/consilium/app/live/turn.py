@@ -103,5 +103,6 @@ class MarketSystem(LiveSystem):
                 "counters": {name: dict(figures) for name, figures in counters.items()},
                 "models": len(self.pipeline.change.models),
                 "feed": self.troubles.get("feed", "") or self.feed.problem(),
-            }
+            },
+            option=orjson.OPT_SERIALIZE_NUMPY,
         ).decode()
