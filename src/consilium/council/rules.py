@@ -21,7 +21,8 @@ class CouncilRules:
         Where a fresh desk begins: a hold of the CEO's that only its own rules, or two persons, loosen.
     late_s, lost_s
         Seconds after which a source is late (paused), and lost (frozen where positions are open). Two, and
-        five, intervals of the slowest account count where they are longer.
+        five, of its own intervals count where they are longer, a day at most; of the desk's account where it
+        says none.
     silent_s
         Seconds of silence after which an operator may retire a source.
     future_s
