@@ -138,8 +138,8 @@ class World:
         of, now = self.council.briefing.portfolio, self.council.briefing.ts_event
         loss = of.daily_loss
         spoken = [one.accepted for one in self.sources.values() if one.accepted]
-        if self.health_at:
-            told = {one.name: one.accepted[-1] for one in self.sources.values() if one.accepted}
+        told = {one.name: one.accepted[-1] for one in self.sources.values() if one.accepted}
+        if self.health_at and {*told, *self.health_at} == set(self.council.sources) - {"books"}:
             late = history.lateness(told, list(self.health_at.values()), now)
             law("late and lost by source", (of.late, of.lost) == late, late, of)
         for name, figure, low, high, window in (
