@@ -9,9 +9,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from consilium.app.bootstrap import SystemClock
+from consilium.app.live import research
 from consilium.app.live.assembly import assemble
 from consilium.app.live.research import TRIALS
 from consilium.app.live.system import LiveSystem
@@ -34,7 +36,11 @@ def begun(folder: Path, feed: str = FEED) -> LiveSystem:
         training=Training(features="core14", folds=2),
         council={"tick_s": 0.05, "start_profile": "NORMAL", "trusted_sources": ["desk"]},
     )
-    return assemble(settings)
+    system = assemble(settings)
+    feed: Any = system.feed
+    # all but the last day is its past: it is learned from as well, and not lived through
+    feed._begin = int(np.unique(feed._ts)[-24])
+    return system
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +48,11 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stored")
     store_models(folder, ("xgboost",))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(research, "EPOCHS", 10)
 
 
 @pytest.fixture
