@@ -1,4 +1,4 @@
-"""Coordinator and participants killed at random instants: the same final model, and no secret outside its store."""
+"""Coordinator and participants killed at random instants: the same model, and no secret outside its store."""
 
 import os
 import time
@@ -29,7 +29,7 @@ def test_whoever_is_killed_the_model_is_that_of_the_rounds_that_were_played(tmp_
             client.start_session("s1", "go")
         for kill in range(KILLS):
             before = done(net)
-            net.until(lambda before=before: done(net) > before, "a round after the last kill")  # type: ignore[misc]
+            net.until(lambda before=before: done(net) > before, "a round after the last kill")
             time.sleep(float(rng.uniform(0.0, 1.0)))
             # every third kill falls on the coordinator, the others on a participant drawn
             name = "coordinator" if kill % 3 == 0 else str(rng.choice(net.names))

@@ -99,6 +99,11 @@ class SecureRound:
         """Numbers of the vector that is summed."""
         return self.plan.dimension + (1 if self.plan.with_bit else 0)
 
+    @property
+    def current(self) -> StartAttempt:
+        """The attempt that is on: for who finds the round again."""
+        return StartAttempt(attempt=self.attempt, members=self._left, size=self.size, groups=self._groups())
+
     def start(self) -> list[RoundEffect]:
         """Begin the first attempt, or say that there are too few to begin."""
         return self._next("no attempt was made")
@@ -152,7 +157,7 @@ class SecureRound:
         if self.attempt - self._begun >= plan.attempts:
             return self._fail(f"no sum in {plan.attempts} attempts; the last: {why}")
         self.attempt += 1
-        return [StartAttempt(attempt=self.attempt, members=self._left, size=self.size, groups=self._groups())]
+        return [self.current]
 
     def _groups(self) -> int:
         # Fewer participants fill fewer groups of the same size.

@@ -184,17 +184,22 @@ class NetworkMember:
         box = Outbox(change=-1, messages=())
         while not stop():
             box = self._carrier.outbox(self._identity.owner, have=box.change, wait_s=WAIT_S)
-            for raw in box.messages:
-                mark = hashlib.sha256(raw).digest()
-                if time.monotonic() - answered.get(mark, -AGAIN_S) < AGAIN_S:
-                    continue
-                answered[mark] = time.monotonic()
-                if self._do(machine.handle(Signed.decode(raw)), attempt):
-                    return
-            if self._do(machine.handle(Tick(time.time_ns())), attempt):
+            due = [Signed.decode(raw) for raw in box.messages if self._due(raw, answered)]
+            mine = [one for one in due if (one.header.round, one.header.attempt) == attempt[1:]]
+            if any(self._do(machine.handle(one), attempt) for one in [*mine, Tick(time.time_ns())]):
                 return
-            if not box.messages and self._over(attempt):
+            # Nothing for this attempt, or something for another one: it may be over.
+            if (len(mine) < len(due) or not box.messages) and self._over(attempt):
                 return
+
+    @staticmethod
+    def _due(raw: bytes, answered: dict[bytes, float]) -> bool:
+        """Whether a message is to be answered: it is new, or its answer may be lost."""
+        mark, now = hashlib.sha256(raw).digest(), time.monotonic()
+        if now - answered.get(mark, -AGAIN_S) < AGAIN_S:
+            return False
+        answered[mark] = now
+        return True
 
     def _over(self, attempt: tuple[str, int, int]) -> bool:
         on = self._carrier.round()["round"]

@@ -1,14 +1,13 @@
 """One session at its coordinator: rounds one after the other, each step on the disk before it is answered."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from threading import RLock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from consilium.app.federated.agreeing import SECOND, params_of
+from consilium.app.federated.agreeing import params_of
 from consilium.app.federated.session_folder import SessionFolder
 from consilium.domain import InvalidValue, UnknownName
 from consilium.federated.coordinator import SessionCoordinator
@@ -78,10 +77,6 @@ class SessionDesk:
         self._start: StartAttempt | None = None
         self._cohort = Cohort({})
         self._named: dict[str, str] = {}
-        self._opened = 0
-        self._used = (0, 0)
-        """Round, and attempts of it that a pause ended: no number is used twice."""
-        self._failures: list[dict[str, Any]] = []
         self._reasons: dict[str, str] = {}
         self.waiting = ""
         """Why no round is on, where one should be."""
@@ -117,10 +112,7 @@ class SessionDesk:
         kept = SessionCoordinator.restore(state, owners(text, bytes.fromhex(about["admission_key"])))
         desk = cls(folder, kept, hub, owners_text=text, options=about["options"], told=told)
         desk.admission_key = bytes.fromhex(about["admission_key"])
-        number, used = about["used"]
-        desk._used = (int(number), int(used))
-        if about["round"] is not None:
-            desk._resume(about["round"])
+        desk._resume()
         return desk
 
     admission_key: bytes = b""
@@ -173,7 +165,7 @@ class SessionDesk:
             plan = self.kept.round.plan
             return {
                 "number": plan.number,
-                "attempt": self._numbered(self._start).attempt,
+                "attempt": self._start.attempt,
                 "groups": self._start.groups,
                 "members": [
                     {
@@ -228,19 +220,17 @@ class SessionDesk:
             A move that is not allowed; nothing is changed.
         """
         with self._lock:
-            attempt = None if self._start is None else (self.kept.number, self._numbered(self._start).attempt)
             self.kept.move(to, ts=now, reason=reason)
             if self.kept.session.state is not SessionState.RUNNING:
-                self._used = attempt or self._used
                 self._forget_round()
-            self._save(self._round())
+            self._save()
             self.changes += 1
 
     def register(self, registration: Registration) -> Joined:
         """Let a participant join; it has joined when this returns, whatever happens then."""
         with self._lock:
             joined = self.kept.register(registration)
-            self._save(self._round())
+            self._save()
             self.changes += 1
             return joined
 
@@ -293,7 +283,7 @@ class SessionDesk:
             self.waiting = str(waits)
             return
         assert isinstance(machine, SecureRound)  # noqa: S101 - other modes are refused above
-        self.waiting, self._opened, self._failures, self._reasons = "", now, [], {}
+        self.waiting, self._reasons = "", {}
         self._follow(machine.start(), now)
 
     def _follow(self, effects: Sequence[RoundEffect], now: int) -> None:
@@ -305,7 +295,7 @@ class SessionDesk:
                 self._sum = self._start = None
                 report = self.kept.close_round(effect.outcome, now=now)
                 self.folder.add_report(report.as_dict())
-                self._save(None)
+                self._save()
                 self._forget_round()
                 if self._told is not None:
                     self._told(report)
@@ -319,7 +309,7 @@ class SessionDesk:
         except InvalidValue as refused:
             self._failed(AttemptFailed(attempt=start.attempt, why=str(refused)), now)
             return
-        self._save(self._round())
+        self._save()
         self.folder.begin_attempt(self._name(start))
         self._sum = machine
         self._do(machine.handle(Tick(now)))
@@ -328,8 +318,7 @@ class SessionDesk:
         self._named = {self._owner(name): name for name in start.members}
         keys = {owner: self.kept.owners.of(owner).key for owner in self._named}
         self._cohort = Cohort({owner: Member(key) for owner, key in keys.items()})
-        numbered, version = self._numbered(start), self.kept.version
-        params = params_of(self.terms, self._plan(), numbered, self._cohort, version=version)
+        params = params_of(self.terms, self._plan(), start, self._cohort, version=self.kept.version)
         return SumCoordinator(params, self.hub, self._cohort)
 
     def _do(self, effects: Sequence[Effect]) -> None:
@@ -358,7 +347,7 @@ class SessionDesk:
         )
         self._sum = None
         self.folder.end_attempt()
-        self._follow(self._secure().handle(done), self._opened)
+        self._follow(self._secure().handle(done), self._plan().ts_opened)
 
     def _aborted(self, why: str, released: bool) -> None:
         assert self._start is not None  # noqa: S101 - it belongs to an attempt
@@ -366,59 +355,35 @@ class SessionDesk:
         failed = AttemptFailed(attempt=self._start.attempt, why=why, released=released, excluded=reasons)
         self._sum = None
         self.folder.end_attempt()
-        self._failed(failed, self._opened)
+        self._failed(failed, self._plan().ts_opened)
 
     def _failed(self, failed: AttemptFailed, now: int) -> None:
-        self._failures.append(
-            {
-                "attempt": failed.attempt,
-                "why": failed.why,
-                "released": failed.released,
-                "excluded": dict(failed.excluded),
-            }
-        )
         self._follow(self._secure().handle(failed), now)
 
-    def _resume(self, kept: Mapping[str, Any]) -> None:
-        """Open the round that was on as it was, and go on in its attempt."""
-        machine = self.kept.open_round(int(kept["ts_opened"]))
-        assert isinstance(machine, SecureRound)  # noqa: S101 - other modes are refused above
-        self._opened = int(kept["ts_opened"])
-        effects = machine.start()
-        for failure in kept["failures"]:
-            self._failures.append(dict(failure))
-            effects = machine.handle(AttemptFailed(**failure))
-        start = effects[0] if effects else None
-        if not isinstance(start, StartAttempt) or start.attempt != kept["attempt"]:
-            self._follow(effects, self._opened)
+    def _resume(self) -> None:
+        """Go on in the round that was on, and in its attempt."""
+        if not isinstance(self.kept.round, SecureRound):
             return
+        start, opened = self.kept.round.current, self._plan().ts_opened
         self._start, self._reasons = start, {}
         self._sum = self._machine(start)
         records = self.folder.resume_attempt(self._name(start))
         if records:
             self._do(self._sum.restore(records).resume())
         else:
-            self._do(self._sum.handle(Tick(self._opened)))
+            self._do(self._sum.handle(Tick(opened)))
 
     # What is kept.
 
-    def _round(self) -> dict[str, Any] | None:
-        if self.kept.round is None or self._start is None:
-            return None
-        return {"ts_opened": self._opened, "attempt": self._start.attempt, "failures": self._failures}
-
-    def _save(self, on: Mapping[str, Any] | None) -> None:
+    def _save(self) -> None:
         about = {
             "options": self.options,
             "admission_key": self.admission_key.hex(),
-            "round": on,
-            "used": list(self._used),
         }
         self.folder.save(self.kept.state(), about)
 
     def _forget_round(self) -> None:
         self._sum = self._start = None
-        self._failures = []
         self.folder.end_attempt()
 
     # Small things.
@@ -437,13 +402,8 @@ class SessionDesk:
             raise UnknownName("participant", participant, joined)
         return joined[participant].registration.owner
 
-    def _numbered(self, start: StartAttempt) -> StartAttempt:
-        """Count on from the attempts that a pause ended."""
-        number, used = self._used
-        return replace(start, attempt=start.attempt + (used if number == self.kept.number else 0))
-
     def _name(self, start: StartAttempt) -> str:
-        return f"{self._plan().number}-{self._numbered(start).attempt}"
+        return f"{self._plan().number}-{start.attempt}"
 
     def _note(self, owner: str, why: str) -> None:
         if owner in self._named and len(self._reasons) < MOST_REASONS:
@@ -463,11 +423,11 @@ class SessionDesk:
         machine = self._sum
         return {
             "number": self.kept.number,
-            "attempt": self._numbered(self._start).attempt,
+            "attempt": self._start.attempt,
             "stage": "closing" if machine is None else machine.stage.name.lower(),
             "waits_for": [] if machine is None else list(machine.waits_for()[:20]),
-            "ts_opened": self._opened,
-            "ts_cut_off": self._opened + self.terms.cut_off_seconds * SECOND,
+            "ts_opened": self._plan().ts_opened,
+            "ts_cut_off": self._plan().ts_cut_off,
         }
 
     def _threats(self) -> tuple[str, ...]:

@@ -61,7 +61,8 @@ class Synthetic:
     def train(
         self, participant: str, parameters: Floats, *, plan: LocalPlan, rule: LocalRule, seed: int
     ) -> Trained:
-        """Move the parameters by ``learning_rate`` times normal numbers."""
+        """Move the parameters by ``learning_rate`` times normal numbers; no rule bends them."""
+        del rule
         require_participant(participant, dict.fromkeys(self._participants))
         require_parameters(self.name, parameters, self._dimension)
         drawn = np.random.default_rng(seed).standard_normal(self._dimension)
