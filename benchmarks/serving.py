@@ -116,7 +116,7 @@ def eager(folder: Path, threads: int) -> dict[str, Any]:
     for name, place in models_in(folder).items():
         model = load_artefact(place, kind="native").model
         forecaster: Any = model.forecaster
-        width = len(model.feature_names)
+        width = forecaster.n_features_in_  # one more than the features where books may be masked
         if not hasattr(forecaster, "network_"):
             row = rng.standard_normal((1, width) if model.window == 1 else (1, model.window, width))
             folded[name] = partial(forecaster.predict_proba, row)

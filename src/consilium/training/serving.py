@@ -20,6 +20,7 @@ from consilium.models import load_forecaster
 from consilium.models.served import Engine, ServedModel
 from consilium.models.serving.export import Exported, can_export, export_graph
 from consilium.models.serving.graph import GraphForm
+from consilium.models.serving.memory import return_free_memory
 from consilium.models.serving.parity import Parity
 from consilium.models.serving.quantise import quantise
 from consilium.models.serving.split import open_graphs
@@ -161,6 +162,7 @@ def load_served(folder: Path, *, kind: str = BEST, version: str = "", ask_all: b
             maskable = of_books(names) & (levels == 0)
             skilled = ask_all or parts.calibration.skilled
             engine, found, note = _engine(place, manifest, kind, skilled=skilled)
+            return_free_memory()
             return ServedModel(
                 name=manifest["name"],
                 version=version or str(manifest["ts_created"]),
