@@ -10,11 +10,11 @@ import pytest
 from company import Company, company, until
 from consilium.app.council.kill_switch import path_of
 from consilium.app.live.assembly import assemble
-from consilium.app.live.records import Recorder
+from consilium.app.live.records import DECIDED, Recorder
 from consilium.app.settings import Settings
 from consilium.bus.journal import Journal
 from consilium.council.approvals import PermissionRefused
-from consilium.domain import CouncilCommanded, Decision
+from consilium.domain import ArtefactRefused, CouncilCommanded, Decision
 from live_process import CONCLUDED
 from worker_process import by_topic
 
@@ -130,6 +130,33 @@ def test_one_of_two_api_workers_carries_out_what_the_researcher_asks(tmp_path: P
         report = json.loads((tmp_path / "research" / "task.json").read_text())
         assert report["equity"] == 10_000.0
         assert set(report["worst_moves"]) == {"SIM00", "SIM01", "SIM02", "SIM03"}
+
+
+@pytest.mark.promise("001", "among workers too two persons loosen, and outside reports tighten")
+def test_two_persons_loosen_and_an_outside_report_is_heard_once(tmp_path: Path) -> None:
+    with company(tmp_path, **sections(speed=2.0)) as desk:
+        staffed(desk).market()
+        api = desk.api()
+        until(lambda: api.council_status()["mode"] == "LIVE", "not LIVE")
+        trading = desk.rooms["trading"].allowed
+        api.govern(asked("risk", "ann", api.council_now(), max_leverage=2.0))
+        until(lambda: trading.policy.max_leverage == 2.0, "not obeyed")
+        waiting = api.govern(asked("risk", "bea", api.council_now(), max_leverage=5.0)).approval
+        assert waiting is not None
+        assert trading.policy.max_leverage == 2.0
+        api.govern(asked("approve", "cleo", api.council_now(), approval_id=waiting.approval_id))
+        until(lambda: trading.policy.max_leverage == 5.0, "not loosened")
+        told: dict[str, Any] = {"source": "ops", "ts_event": desk.clock.now_ns(), "by": "ann"}
+        body = {"system_status": "CRITICAL", "ess_state": "NOMINAL"}
+        first = api.publish_outside("system.health_updated", sequence=2, payload=body, **told)
+        until(lambda: trading.policy.mode == "PAUSED", "not heard")
+        again = api.publish_outside("system.health_updated", sequence=2, payload=body, **told)
+        assert again.event_id == first.event_id
+        assert desk.count("system.health_updated") == 2  # our own, and this one
+        with pytest.raises(ArtefactRefused, match="hear"):
+            api.publish_outside("system.health_updated", sequence=1, payload=body, **told)
+        decided: list[Any] = [row.event.payload for row in desk.journal.read(topics=[DECIDED])]
+        assert "M2" in {decision["rule"] for decision in decided}
 
 
 @pytest.mark.promise("001", "a freeze among workers survives all of them and ends by the rule only")
