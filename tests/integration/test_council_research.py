@@ -37,9 +37,9 @@ def begun(folder: Path, feed: str = FEED) -> LiveSystem:
         council={"tick_s": 0.05, "start_profile": "NORMAL", "trusted_sources": ["desk"]},
     )
     system = assemble(settings)
-    feed: Any = system.feed
+    played: Any = system.feed
     # all but the last day is its past: it is learned from as well, and not lived through
-    feed._begin = int(np.unique(feed._ts)[-24])
+    played._begin = int(np.unique(played._ts)[-24])
     return system
 
 
