@@ -203,6 +203,8 @@ def test_the_local_rule_reaches_a_networks_gradients() -> None:
     held = task.train("left", base, plan=plan, rule=LocalRule(base=base, prox_mu=1000.0), seed=5)
     # Adam's steps have about one length whatever the gradient: a strong pull turns them round.
     assert np.linalg.norm(held.parameters - base) < 0.7 * np.linalg.norm(free.parameters - base)
+    # The rule ends with its training: it must not stand before the steps of any other optimizer.
+    assert not torch.optim.optimizer._global_optimizer_pre_hooks
     assert free.performance is not None
     assert set(task.evaluate(free.parameters)) == {"accuracy", "log_loss"}
 
