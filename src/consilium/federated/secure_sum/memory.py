@@ -45,6 +45,8 @@ class Memory:
     neighbours: tuple[int, ...] = field(default=(), repr=False)
     mask_keys: dict[int, bytes] = field(default_factory=dict, repr=False)
     """Public mask key by neighbour."""
+    agreed: dict[int, bytes] = field(default_factory=dict, repr=False)
+    """Secret of both seal keys by neighbour, for its letters too; in no record, made again where lost."""
     owner_keys: dict[int, bytes] = field(default_factory=dict, repr=False)
     """Key by neighbour with which it proves its acknowledgement."""
     shared: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_), repr=False)
@@ -100,7 +102,7 @@ class Memory:
         if phase is Phase.INBOX:
             self.seal_key = self.mask_key = KeyPair(b"", b"")
             self.self_secret = b""
-            self.mask_keys = {}
+            self.mask_keys, self.agreed = {}, {}
         elif phase is Phase.ACKS:
             self.owner_keys, self.held, self.holder_keys = {}, {}, {}
 

@@ -123,7 +123,7 @@ class Steps:
         sealed = []
         rows = [row for row in leaves.rows if row[0] != self.own]
         for (j, seal_key, mask_key, *_), first, second in zip(rows, of_self, of_mask, strict=True):
-            agreed = agree(memory.seal_key.private, seal_key)
+            agreed = memory.agreed[j] = agree(memory.seal_key.private, seal_key)
             memory.mask_keys[j] = mask_key
             memory.owner_keys[j] = context.ack_key(agreed, self.own, j)
             sealed.append(context.seal_shares(agreed, as_bytes(first) + as_bytes(second), self.own, j))
@@ -200,7 +200,8 @@ class Steps:
             hashes = [(row[0], self.cohort.leaf(row[0], Advertise(row[1], row[2], row[3]))) for row in rows]
             checks.check_proof(hashes, inbox.siblings, memory.present, memory.root)
         for i, seal_key, _, _, sealed in rows:
-            agreed = agree(memory.seal_key.private, seal_key)
+            # Under one root a neighbour drawn by both sides has one key, so one agreement serves both ways.
+            agreed = memory.agreed.get(i) or agree(memory.seal_key.private, seal_key)
             shares = context.open_shares(agreed, sealed, i, self.own)
             if shares is not None:
                 memory.held[i] = shares
