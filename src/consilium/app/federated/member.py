@@ -186,7 +186,8 @@ class NetworkMember:
             box = self._carrier.outbox(self._identity.owner, have=box.change, wait_s=WAIT_S)
             due = [Signed.decode(raw) for raw in box.messages if self._due(raw, answered)]
             mine = [one for one in due if (one.header.round, one.header.attempt) == attempt[1:]]
-            if any(self._do(machine.handle(one), attempt) for one in [*mine, Tick(time.time_ns())]):
+            events: list[Signed | Tick] = [*mine, Tick(time.time_ns())]
+            if any(self._do(machine.handle(one), attempt) for one in events):
                 return
             # Nothing for this attempt, or something for another one: it may be over.
             if (len(mine) < len(due) or not box.messages) and self._over(attempt):
