@@ -78,7 +78,7 @@ class Council(BaseModel):
     tick_s
         From one look at the clock to the next.
     lost_s
-        Among workers: the trading worker takes no entries when it has heard no word of the council for so long.
+        Among workers: the trading worker takes no entries when it heard no word of the council for so long.
     disk_gb
         Free space in the data folder below which the system is degraded; a fifth of it is critical.
     advice

@@ -1,4 +1,4 @@
-"""How the API speaks TLS."""
+"""How the API speaks TLS, and whom a client trusts."""
 
 import ssl
 from pathlib import Path
@@ -37,3 +37,8 @@ def make_tls(certificate: Path, key: Path) -> ssl.SSLContext:
 
 def _no_password() -> str:
     raise ValueError("the key has a password")
+
+
+def trusting(verify: bool | str) -> bool | ssl.SSLContext:
+    """Return what httpx asks for: a context where a file of authorities is named."""
+    return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify

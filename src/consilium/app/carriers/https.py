@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from consilium.app.client.carrying import trusting
+from consilium.app.tls import trusting
 from consilium.domain import DataProblem, InvalidValue, UsageError
 
 OCTETS = "application/octet-stream"

@@ -1,6 +1,5 @@
 """What both clients do alike: headers, errors, and when a request is sent again."""
 
-import ssl
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -38,11 +37,6 @@ class ApiError(Exception):
         self.status = status
         self.problem = problem
         super().__init__(f"{status}: {problem.get('detail') or 'no reason was told'}")
-
-
-def trusting(verify: bool | str) -> bool | ssl.SSLContext:
-    """Return what httpx asks for: a context where a file of authorities is named."""
-    return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
 
 
 def headers_of(key: str) -> dict[str, str]:

@@ -15,10 +15,10 @@ from consilium.app.client.carrying import (
     headers_of,
     pause_after,
     request_of,
-    trusting,
 )
 from consilium.app.client.events import EventReader, ServedEvent, params_of
 from consilium.app.client.methods import Calls, awaited
+from consilium.app.tls import trusting
 
 T = TypeVar("T")
 
