@@ -20,8 +20,8 @@ from consilium.domain import CouncilCommanded, InvalidValue, UnknownName, UsageE
 
 routes = router("/api/federation", "federation")
 
-NOTED = "its note is on the disk: the service freezes before it trades again, it is not ready yet"
-"""What a halt answers that comes while the journal is replayed."""
+NOTED = "not in force yet: its note is on the disk, and acts at the next look of whoever trades"
+"""What a halt answers that comes while the journal is replayed, or goes to another process."""
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Coroutine[Any, Any, Response]])
 
