@@ -8,8 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from consilium.app.cli.root import app
+from consilium.app.federated.crowds import Crowds
 from consilium.app.federated.simulation import Simulated, owner_names, simulate, who_drops
-from consilium.domain import InvalidValue, UsageError
+from consilium.domain import InvalidValue, OutputProblem, UsageError
 from consilium.federated.session import Mode
 
 FIELDS = {
@@ -61,6 +62,18 @@ def test_the_same_seed_gives_the_same_bytes_and_several_processes_the_same_repor
     several = same(simulate(Simulated(participants=20, params=64, dropout=0.05, jobs=2)))
     assert several | {"jobs": 1} == one
     assert same(simulate(Simulated(participants=20, params=64, dropout=0.05, seed=8))) != one
+
+
+def test_a_process_that_ends_ends_the_run_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drop(self: Crowds, owners: Any) -> None:
+        self._processes[1].terminate()
+        self._processes[1].join()
+
+    monkeypatch.setattr(Crowds, "drop", drop)
+    with pytest.raises(
+        OutputProblem, match="every process must live until the round is over; got one that ended"
+    ):
+        simulate(Simulated(participants=20, params=8, dropout=0.05, jobs=2))
 
 
 def test_exactly_so_many_fall_silent_and_each_is_named_with_a_reason() -> None:

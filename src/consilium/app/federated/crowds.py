@@ -1,5 +1,6 @@
 """Participants of a simulated attempt in several processes: each plays its share of them."""
 
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -9,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from consilium.app.federated.crowd import Answer, Cast, Crowd, Whole
+from consilium.domain import OutputProblem
 
 BATCH = 8
 """Messages of one delivery: enough to hide the way, few enough to keep every process busy."""
@@ -50,13 +52,13 @@ class Crowds:
             for at, pipe in enumerate(self._pipes):
                 # One delivery ahead: the process never waits for the next.
                 while queues[at] and out[at] < 2:
-                    pipe.send(("answers", queues[at][:BATCH]))
+                    _send(pipe, ("answers", queues[at][:BATCH]))
                     del queues[at][:BATCH]
                     out[at] += 1
             for ready in wait([pipe for at, pipe in enumerate(self._pipes) if out[at]]):
                 at = self._pipes.index(ready)  # type: ignore[arg-type]  # only our pipes are waited for
                 out[at] -= 1
-                yield from self._pipes[at].recv()
+                yield from _received(self._pipes[at])
 
     def drop(self, owners: Iterable[str]) -> None:
         """Let some fall silent for good."""
@@ -76,8 +78,8 @@ class Crowds:
 
     def _ask(self, what: str, *given: Any) -> list[Any]:
         for pipe in self._pipes:
-            pipe.send((what, *given))
-        return [pipe.recv() for pipe in self._pipes]
+            _send(pipe, (what, *given))
+        return [_received(pipe) for pipe in self._pipes]
 
     def __enter__(self) -> Self:
         return self
@@ -93,18 +95,42 @@ class Crowds:
                 process.terminate()
 
 
+def _send(pipe: Connection, what: tuple[Any, ...]) -> None:
+    try:
+        pipe.send(what)
+    except OSError:
+        raise _ended() from None
+
+
+def _ended() -> OutputProblem:
+    return OutputProblem(
+        "every process must live until the round is over",
+        "one that ended",
+        "use fewer --jobs, or fewer participants, if memory ran out",
+    )
+
+
+def _received(pipe: Connection) -> Any:
+    try:
+        return pipe.recv()
+    except (EOFError, OSError):
+        raise _ended() from None
+
+
 def _play(pipe: Connection, cast: Cast, owners: Sequence[str]) -> None:
     """Answer what comes through a pipe until its other end is closed."""
+    # Whoever interrupts means the whole run: the other end closes the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     crowd = Crowd(cast, owners)
-    while True:
-        try:
+    try:
+        while True:
             what, *given = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
-            return
-        if what == "answers":
-            pipe.send(list(crowd.answers(*given)))
-        elif what == "drop":
-            crowd.drop(*given)
-            pipe.send(None)
-        else:
-            pipe.send(crowd.finish())
+            if what == "answers":
+                pipe.send(list(crowd.answers(*given)))
+            elif what == "drop":
+                crowd.drop(*given)
+                pipe.send(None)
+            else:
+                pipe.send(crowd.finish())
+    except (EOFError, OSError):
+        return
