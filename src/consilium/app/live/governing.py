@@ -155,8 +155,9 @@ class Governing(Asked):
     def _govern(self, command: CouncilCommanded, trace_id: str) -> Governed:
         self._require_writable()
         council = self.council
-        if command.action == "allocation":
-            self._require_weighable(command)
+        if command.action == "allocation":  # the council knows only models that are reported
+            model = str(command.payload.get("model"))
+            self.engine.check(ModelConfigured(model=model, enabled=True, by=command.person, ts_event=0))
         with self._moving:
             council.check(command)
             waiting = set(council.approvals)
@@ -166,11 +167,6 @@ class Governing(Asked):
         decisions = tuple(message for message in said if isinstance(message, Decision))
         log.info("council: %s by %s is event %s", command.action, command.person, event.event_id)
         return Governed(event=event, decisions=decisions, approval=asked[0] if asked else None)
-
-    def _require_weighable(self, command: CouncilCommanded) -> None:
-        """Refuse a share for a model that the ensemble does not know; the council knows only who reports."""
-        model = str(command.payload.get("model"))
-        self.engine.check(ModelConfigured(model=model, enabled=True, by=command.person, ts_event=0))
 
     def _settle_governed(self) -> None:
         try:
