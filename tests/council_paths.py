@@ -28,6 +28,16 @@ class Paths(World):
         self.review("freeze", 2)
         self.calm(10 * MINUTE, 2, consecutive_losses=0)
 
+    def blind_for_long(self) -> None:
+        """Speak on for six minutes with an open position and a health that nobody understands."""
+        for one in self.sources.values():
+            one.interval_ns = MINUTE
+        for _ in range(8):
+            self.health("FINE")
+            for name in list(self.sources):
+                self.report(name, positions=1)
+            self.tick(50)
+
     def at_a_threshold(self, drawdown: float, rate: float | None) -> None:
         """Be calm for long, then stand exactly at a threshold."""
         self.calm(DAY + HOUR, 5, consecutive_losses=0, win_rate=0.55)

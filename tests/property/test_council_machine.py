@@ -192,6 +192,15 @@ class CouncilMachine(RuleBasedStateMachine):
         self.world.reviewed_in_unrest()
 
     @rule()
+    def knows_too_little_for_long(self) -> None:
+        self.world.blind_for_long()
+
+    @rule(seconds=st.sampled_from((1800, 3 * 86_400)), move=st.sampled_from((-0.01, -0.06)))
+    def falls_over_a_gap(self, seconds: float, move: float) -> None:
+        self.world.tick(seconds)
+        self.world.report(move=move)
+
+    @rule()
     def freezes_again(self) -> None:
         self.world.freezes_again()
 
