@@ -61,17 +61,17 @@ def test_bad_input_is_refused_with_bound_value_and_cure_and_the_service_stays(tm
                 assert answer.headers["content-type"] == "application/problem+json"
                 assert all(word in answer.json()["detail"] for word in words), answer.json()["detail"]
 
-            refused(http.post(f"{at}/s1/messages", content=b"x" * 40, headers=octets), 422, "must have")
+            refused(http.post(f"{at}/s1/messages", content=b"x" * 40, headers=octets), 409, "must have")
             refused(http.post(f"{at}/s1/messages", content=b"{}"), 415, "application/octet-stream")
             refused(http.get(f"{at}/s2"), 404, "s1")
             refused(http.post(f"{at}/s1/pause", json={"reason": ""}), 422, "reason")
             body = json.loads(_registration(net, "desk1"))
             wrong = body | {"signature": "00" * 64}
-            refused(http.post(f"{at}/s1/registrations", json=wrong), 422, "signed by desk1")
+            refused(http.post(f"{at}/s1/registrations", json=wrong), 409, "signed by desk1")
             assert http.post(f"{at}/s1/registrations", json=body).json()["first_round"] == 1
             assert http.post(f"{at}/s1/registrations", json=body).json()["first_round"] == 1
             liar = body | {"participant": "another"}
-            refused(http.post(f"{at}/s1/registrations", json=liar), 422, "desk1")
+            refused(http.post(f"{at}/s1/registrations", json=liar), 409, "desk1")
             empty = http.get(f"{at}/s1/outbox/desk1")
             assert (empty.content, empty.headers["x-change"].isdigit()) == (b"", True)
             assert http.get(f"{at}/s1/round").json() == {"state": "open", "done": 0, "round": None}

@@ -201,9 +201,9 @@ class RegistrationBody(BaseModel):
     session: Annotated[str, Field(min_length=1, max_length=64)]
     key: Key
     capabilities: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=64)] = []
-    examples: Annotated[int, Field(ge=0, le=10**12)] = 0
+    examples: Annotated[int, Field(ge=0, le=10**12), WHOLE] = 0
     compute: Literal["low", "medium", "high"] = "medium"
-    version: Annotated[int, Field(ge=0, le=1_000_000)] = 1
+    version: Literal[1] = 1
     signature: Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]
 
 

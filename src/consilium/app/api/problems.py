@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from consilium.app.api.schemas import IN_WORDS
 from consilium.domain import (
@@ -187,7 +188,19 @@ async def _http_problem(request: Request, error: Exception) -> Response:
     detail = str(error.detail)
     if detail == title_of(error.status_code):
         detail = f"{request.method} {request.url.path[:200]}: {detail.lower()}"
-    return problem_response(request, error.status_code, detail, headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods(request)) or headers.get("Allow", "")
+    return problem_response(request, error.status_code, detail, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods of a path: of all routes that share it, where the router names the first one's."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= set(getattr(route, "methods", None) or ())
+    return sorted(found)
 
 
 async def _validation_problem(request: Request, error: Exception) -> Response:

@@ -19,7 +19,7 @@ from consilium.app.api.access import needs, router
 from consilium.app.api.cached import JsonBytes, as_json
 from consilium.app.api.problems import ApiProblem
 from consilium.app.api.schemas import SOURCE
-from consilium.domain import InvalidValue
+from consilium.domain import DataProblem, InvalidValue, UnknownName
 
 routes = router("/api/network", "network")
 
@@ -38,8 +38,16 @@ _BYTES: dict[str, Any] = {"content": {OCTETS: {"schema": {"type": "string", "for
 
 
 async def _ask(request: Request, act: Callable[[Any], Any]) -> Any:
-    """Do something at the desk, off the loop."""
-    return await run_in_threadpool(lambda: act(_holder(request).desk()))
+    """Do something at the desk, off the loop.
+
+    What the desk refuses is well-formed: signatures, owner lists and moves that do not fit how things stand.
+    """
+    try:
+        return await run_in_threadpool(lambda: act(_holder(request).desk()))
+    except UnknownName:
+        raise
+    except (InvalidValue, DataProblem) as refused:
+        raise ApiProblem(409, str(refused)) from None
 
 
 def _holder(request: Request) -> Any:
