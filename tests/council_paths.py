@@ -38,6 +38,16 @@ class Paths(World):
                 self.report(name, positions=1)
             self.tick(50)
 
+    def slow_and_silent(self) -> None:
+        """Let one source fall silent beside another that speaks every four hours."""
+        self.report("desk")
+        self.sources["desk"].interval_ns, self.sources["paper"].interval_ns = MINUTE, 4 * HOUR
+        self.report("desk")
+        self.report()
+        self.now += 10 * MINUTE
+        self.health()
+        self.report()
+
     def at_a_threshold(self, drawdown: float, rate: float | None) -> None:
         """Be calm for long, then stand exactly at a threshold."""
         self.calm(DAY + HOUR, 5, consecutive_losses=0, win_rate=0.55)

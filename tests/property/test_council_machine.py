@@ -195,6 +195,10 @@ class CouncilMachine(RuleBasedStateMachine):
     def knows_too_little_for_long(self) -> None:
         self.world.blind_for_long()
 
+    @rule()
+    def one_is_slow_and_one_silent(self) -> None:
+        self.world.slow_and_silent()
+
     @rule(seconds=st.sampled_from((1800, 3 * 86_400)), move=st.sampled_from((-0.01, -0.06)))
     def falls_over_a_gap(self, seconds: float, move: float) -> None:
         self.world.tick(seconds)
