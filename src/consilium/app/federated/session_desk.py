@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from consilium.app.federated.agreeing import params_of
 from consilium.app.federated.session_folder import SessionFolder
-from consilium.domain import InvalidValue, UnknownName
+from consilium.app.federated.session_shown import agreed, owner_of, planned, stands
+from consilium.domain import InvalidValue
 from consilium.federated.coordinator import SessionCoordinator
 from consilium.federated.effects import Aborted, Effect, Finished, Persist, Refused, Tick
 from consilium.federated.messages import Signed
@@ -128,68 +129,17 @@ class SessionDesk:
     def summary(self) -> dict[str, Any]:
         """Return how the session stands, for a list."""
         with self._lock:
-            kept, session = self.kept, self.kept.session
-            return {
-                "session": self.terms.session,
-                "state": str(session.state),
-                "reason": session.reason or self.waiting,
-                "task": self.terms.task,
-                "mode": str(self.terms.mode),
-                "rounds": self.terms.rounds,
-                "done": session.done,
-                "joined": len(kept.registry),
-                "admitted": len(kept.owners.owners),
-                "dimension": len(kept.parameters),
-                "version": kept.version,
-                "ts_changed": session.ts_changed,
-                "round": self._round_summary(),
-            }
+            return stands(self.kept, self._start, self._sum, self.waiting)
 
     def about(self) -> dict[str, Any]:
         """Return all that a participant must know before it joins."""
         with self._lock:
-            return self.summary() | {
-                "terms": self.terms.as_dict(),
-                "terms_digest": self.terms.digest(),
-                "options": self.options,
-                "owners_digest": self.kept.owners.digest(),
-                "coordinator": {"name": self.hub.owner, "key": self.hub.signing.public.hex()},
-                "threats": list(self._threats()),
-            }
+            return self.summary() | agreed(self.kept, self.hub, self.options)
 
     def plan(self) -> dict[str, Any] | None:
         """Return the round that is on, as each participant checks it; None between rounds."""
         with self._lock:
-            if self.kept.round is None or self._start is None:
-                return None
-            plan = self.kept.round.plan
-            return {
-                "number": plan.number,
-                "attempt": self._start.attempt,
-                "groups": self._start.groups,
-                "members": [
-                    {
-                        "participant": one.participant,
-                        "owner": self._owner(one.participant),
-                        "weight": one.weight,
-                        "base_version": one.base_version,
-                        "staleness": one.staleness,
-                        "asked": one.participant in self._start.members,
-                    }
-                    for one in plan.members
-                ],
-                "clip": plan.clip,
-                "clip_int": plan.clip_int,
-                "with_bit": plan.with_bit,
-                "dimension": plan.dimension,
-                "exponent": plan.exponent,
-                "least": plan.least,
-                "attempts": plan.attempts,
-                "plan_groups": plan.groups,
-                "ts_opened": plan.ts_opened,
-                "ts_cut_off": plan.ts_cut_off,
-                "version": self.kept.version,
-            }
+            return planned(self.kept, self._start)
 
     def model(self) -> tuple[str, dict[str, Floats]]:
         """Return the version of the model, and its arrays: parameters and the optimizer's public state."""
@@ -315,7 +265,7 @@ class SessionDesk:
         self._do(machine.handle(Tick(now)))
 
     def _machine(self, start: StartAttempt) -> SumCoordinator:
-        self._named = {self._owner(name): name for name in start.members}
+        self._named = {owner_of(self.kept, name): name for name in start.members}
         keys = {owner: self.kept.owners.of(owner).key for owner in self._named}
         self._cohort = Cohort({owner: Member(key) for owner, key in keys.items()})
         params = params_of(self.terms, self._plan(), start, self._cohort, version=self.kept.version)
@@ -396,12 +346,6 @@ class SessionDesk:
     def _plan(self) -> RoundPlan:
         return self._secure().plan
 
-    def _owner(self, participant: str) -> str:
-        joined = self.kept.registry.joined
-        if participant not in joined:
-            raise UnknownName("participant", participant, joined)
-        return joined[participant].registration.owner
-
     def _name(self, start: StartAttempt) -> str:
         return f"{self._plan().number}-{start.attempt}"
 
@@ -416,21 +360,3 @@ class SessionDesk:
             return
         for owner in machine.waits_for():
             self._note(owner, f"nothing came in stage {machine.stage.name.lower()}")
-
-    def _round_summary(self) -> dict[str, Any] | None:
-        if self.kept.round is None or self._start is None:
-            return None
-        machine = self._sum
-        return {
-            "number": self.kept.number,
-            "attempt": self._start.attempt,
-            "stage": "closing" if machine is None else machine.stage.name.lower(),
-            "waits_for": [] if machine is None else list(machine.waits_for()[:20]),
-            "ts_opened": self._plan().ts_opened,
-            "ts_cut_off": self._plan().ts_cut_off,
-        }
-
-    def _threats(self) -> tuple[str, ...]:
-        from consilium.federated.threats import statement
-
-        return statement(self.terms, max(1, len(self.kept.registry)))
