@@ -270,7 +270,7 @@ def test_an_acknowledgement_keeps_its_proofs_apart_by_receiver() -> None:
 
 def test_advertised_keys_are_fresh_in_every_attempt() -> None:
     first = attempt(6, real=True).run()
-    second = attempt(6, real=True, turn=(1, 1), stores=first.stores).run()
+    second = attempt(6, real=True, turn=(2, 0), stores=first.stores).run()
     keys = [
         Advertise.decode(sent_by(played, o, Phase.ADVERTISE)[0].body)
         for played in (first, second)

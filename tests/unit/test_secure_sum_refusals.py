@@ -156,7 +156,27 @@ def test_a_replayed_round_is_refused() -> None:
     earlier.tick()
     earlier.deliver()
     assert "must come after 3.0" in earlier.refused[VICTIM][0]
-    assert attempt(turn=(3, 1), stores=first.stores).run().coordinator.result is not None
+    assert attempt(turn=(4, 0), stores=first.stores).run().coordinator.result is not None
+
+
+def test_a_second_sum_of_a_round_whose_shares_are_out_is_refused() -> None:
+    first = attempt(turn=(3, 0)).run()
+    assert first.coordinator.result is not None
+    # A coordinator that calls it failed and drops one owner would read that owner's update from two sums.
+    again = attempt(turn=(3, 1), stores=first.stores)
+    again.tick()
+    again.deliver()
+    assert again.refused[VICTIM] == [
+        "an update must be in one sum; shares of attempt 3.0 are out; got attempt 1: begin the next round"
+    ]
+    assert not sent_by(again, VICTIM, Phase.ADVERTISE)
+
+
+def test_a_second_attempt_of_a_round_that_ended_before_any_share_was_out_is_taken() -> None:
+    first = attempt(turn=(3, 0))
+    first.tick()
+    again = attempt(turn=(3, 1), stores=first.stores).run()
+    assert again.coordinator.result is not None
 
 
 def test_an_announcement_of_another_session_is_refused() -> None:

@@ -186,6 +186,7 @@ class SumParticipant:
                 "a header must name its terms", header.params.hex()[:16], "sign the terms sent"
             )
         checks.check_fresh(params, self._session, self._store.latest(self._session))
+        self._check_unreleased(params)
         checks.check_floors(params, self._floors)
         checks.check_cohort(params, self._cohort)
         if self._model_digest not in (None, params.model_digest):
@@ -197,6 +198,17 @@ class SumParticipant:
         if self._steps.vector is not None:
             checks.check_vector(params, self._steps.vector)
         return self._steps.advertise(params)
+
+    def _check_unreleased(self, params: SumParams) -> None:
+        """Refuse a round in which shares may be out: two sums of one update tell it by their difference."""
+        for attempt in range(params.attempt):
+            records = self._store.records((params.session, params.round, attempt))
+            if records and Memory.restored(records).released:
+                raise InvalidValue(
+                    f"an update must be in one sum; shares of attempt {params.round}.{attempt} are out",
+                    f"attempt {params.attempt}",
+                    "begin the next round",
+                )
 
     def _authenticate(self, message: Signed) -> None:
         """Refuse what the coordinator did not sign, or not for this attempt."""
