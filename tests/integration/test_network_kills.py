@@ -10,7 +10,7 @@ import pytest
 
 from consilium.app.federated.secret_store import FileSecretStore
 from consilium.federated.secure_sum.memory import Memory
-from network_cases import Network, expected, final, network
+from round_cases import Network, expected, final, network
 
 KILLS = 100 if os.environ.get("CONSILIUM_TEST_PROFILE") == "soak" else 8
 ROUNDS, DIMENSION = 400, 3_000

@@ -11,7 +11,7 @@ import pytest
 
 from consilium.domain import Event
 from live_process import KEY, journal_of
-from network_cases import Network, expected, final, network
+from round_cases import Network, expected, final, network
 
 
 def told(event: Event) -> dict[str, Any]:
