@@ -15,13 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "property"))
 
 import pytest
-from test_council_laws import WALK, walks_without_contradiction
-from test_council_machine import CouncilMachine, _notices, _run
 
 from council_mutants import MUTANTS, Mutant
+from property.test_council_laws import WALK, walks_without_contradiction
+from property.test_council_machine import CouncilMachine, _notices, _run
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "benchmarks" / "council_soak.md"

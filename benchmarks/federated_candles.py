@@ -1,6 +1,8 @@
 """A network federated over symbols, through the secure sum, beside what each symbol learns alone.
 
-    OMP_NUM_THREADS=1 python benchmarks/federated_candles.py --data CANDLES.parquet [--symbols 20] [--rounds 5] [--seeds 0]
+    OMP_NUM_THREADS=1 python benchmarks/federated_candles.py --data CANDLES.parquet
+
+with --symbols 20, --rounds 5 and --seeds 0 unless others are given.
 
 Each participant has the candles of one symbol. Only the first 60 % of the times are read, the development
 part of the judge's protocol; the last fifth of those is judged, once. Both ways take the same local steps.
