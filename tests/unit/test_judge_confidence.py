@@ -204,6 +204,9 @@ def test_seven_copies_are_one_model_and_silent_models_are_none() -> None:
     assert found.remark(7) == "When 7 of 7 agree, their errors are those of 1.0 model."
     with_silent = effective_models(np.column_stack([one, -one, np.zeros((300, 5))]))
     assert with_silent.speaking == 2
+    assert with_silent.remark(7) == (
+        "2 of 7 models say more than climatology. When these agree, their errors are those of 1.0 model."
+    )
     assert with_silent.mean_correlation == pytest.approx(-1.0)
     nobody = effective_models(np.zeros((300, 3)))
     assert nobody.effective is None

@@ -161,3 +161,12 @@ def test_months_without_rows_and_losses_that_do_not_fit() -> None:
         loss_by_month([0.1], [0.1, 0.2], [0], 1)
     with pytest.raises(InvalidValue, match="horizon_bars must be >= 1"):
         loss_by_month([0.1], [0.1], [0], 0)
+
+
+def test_a_month_of_equal_forecasts_is_at_zero_whatever_rounding_leaves() -> None:
+    hours = np.arange(1_440) * HOUR_NS
+    ours = np.random.default_rng(0).uniform(size=1_440)
+    nudged = np.where(np.arange(1_440) < 744, ours + 1e-17 + 1e-16 * ours, 0.9 * ours)
+    first, second = loss_by_month(nudged, ours, hours, 1)[:2]
+    assert first.mean_difference == 0.0
+    assert second.mean_difference < 0.0

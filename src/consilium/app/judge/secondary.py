@@ -162,8 +162,15 @@ class _Seen:
             "name": best,
             "half_brier": losses[best],
             "consensus": self._mean(half_brier(self.p, self.y)),
-            "text": f"{best} was the best model in hindsight: shown, but no comparator, for none could know.",
+            "text": f"{_told_of_best(best, losses)}: shown, but no comparator, for none could know.",
         }
+
+
+def _told_of_best(best: str, losses: Mapping[str, float]) -> str:
+    """Name the best model, and who was as good: all that say climatology are."""
+    alike = [name for name in losses if name != best and losses[name] - losses[best] <= 1e-12]
+    told = f", {' and '.join(alike)} alike" if alike else ""
+    return f"{best} was the best model in hindsight{told}"
 
 
 def _row(

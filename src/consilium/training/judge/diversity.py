@@ -40,9 +40,11 @@ class Diversity:
         if self.models == 1:
             return "One model only: there is nobody to agree with."
         counted = f"When {agreeing} of {self.models} agree"
+        if 0 < self.speaking < self.models:
+            counted = f"{self.speaking} of {self.models} models say more than climatology. When these agree"
         if self.effective is None:
             return f"{counted}, that means nothing: none of them says more than climatology."
-        if self.effective >= 0.9 * self.models:
+        if self.speaking > 1 and self.effective >= 0.9 * self.speaking:
             return f"{counted}, their errors are nearly independent ({self.effective:.1f})."
         noun = "model" if round(self.effective, 1) == 1.0 else "independent models"
         return f"{counted}, their errors are those of {self.effective:.1f} {noun}."

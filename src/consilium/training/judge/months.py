@@ -10,6 +10,8 @@ from consilium.training.judge.bootstrap import FEWEST_INDEPENDENT, TOO_FEW
 from consilium.training.judge.diebold_mariano import mean_test
 from consilium.training.judge.timestamps import mean_by_timestamp
 
+ROUNDING = 1e-12
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Month:
@@ -89,7 +91,9 @@ def loss_by_month(
 
 
 def _month(name: str, difference: np.ndarray[tuple[int, ...], np.dtype[np.float64]], horizon: int) -> Month:
-    mean, count = float(difference.mean()), len(difference)
+    count = len(difference)
+    # Equal forecasts differ by rounding alone, and a month of these is neither below 0 nor above.
+    mean = float(difference.mean()) if np.abs(difference).max() > ROUNDING else 0.0
     if count / horizon < FEWEST_INDEPENDENT:
         return Month(
             month=name, mean_difference=mean, low=None, high=None, n_timestamps=count, reason=TOO_FEW

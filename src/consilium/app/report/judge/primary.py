@@ -111,8 +111,9 @@ def months_section(report: Report) -> Markup:
         )
         for row in found
     ]
-    below = sum((real(row.get("difference")) or 0.0) < 0.0 for row in found)
-    told = f"{below} of {len(found)} months below 0"
+    differences = [real(row.get("difference")) or 0.0 for row in found]
+    below, equal = sum(d < 0.0 for d in differences), sum(d == 0.0 for d in differences)
+    told = f"{below} of {len(found)} months below 0" + (f", {equal} at 0" if equal else "")
     return section(
         "months",
         "Month by month",
