@@ -35,7 +35,7 @@ FIELDS = {
     "confidence score agreement support meta_confidence weights gates actionable reason",
     "Outcome": "symbol ts_event horizon_ns label_id ts_matured direction realised_return",
     "Briefing": "snapshot_id ts_event portfolio system ess performance policy base holds faults reviews "
-    "volumes started_at floor_usd disabled_rules fresh_since",
+    "volumes started_at floor_usd disabled_rules fresh_since accounts lost_after_ns",
     "Decision": "decision_id ts_event officer kind payload reason expires_at overrides snapshot_id "
     "rule cause_id code_hash config_hash",
     "Order": "order_id client_id symbol venue account side kind quantity limit_price stop_price tif "
