@@ -1,6 +1,7 @@
 """The simulation of a round: the real machines, from the command to the report."""
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from consilium.app.cli.root import app
+from consilium.app.federated import crowds
 from consilium.app.federated.crowds import Crowds
 from consilium.app.federated.simulation import Simulated, owner_names, simulate, who_drops
 from consilium.domain import InvalidValue, OutputProblem, UsageError
@@ -62,6 +64,24 @@ def test_the_same_seed_gives_the_same_bytes_and_several_processes_the_same_repor
     several = same(simulate(Simulated(participants=20, params=64, dropout=0.05, jobs=2)))
     assert several | {"jobs": 1} == one
     assert same(simulate(Simulated(participants=20, params=64, dropout=0.05, seed=8))) != one
+
+
+def test_processes_do_not_wait_for_each_other_when_messages_fill_their_pipes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def late(number: int, frame: object) -> None:
+        raise TimeoutError("processes wait for each other")
+
+    # Deliveries of some 400 kB, answers of 2 MB; a pipe holds about 200 kB.
+    monkeypatch.setattr(crowds, "BATCH", 25)
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(240)
+    try:
+        found = simulate(Simulated(participants=100, params=20_000, jobs=2))
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    assert (found["survivors"], found["max_abs_error"]) == (100, 0)
 
 
 def test_a_process_that_ends_ends_the_run_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

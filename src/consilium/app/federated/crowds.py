@@ -50,14 +50,14 @@ class Crowds:
             queues[self._of[owner]].append((owner, data))
         while any(queues) or any(out):
             for at, pipe in enumerate(self._pipes):
-                # One delivery ahead: the process never waits for the next.
-                while queues[at] and out[at] < 2:
+                # Only to one that waits: two that send to each other more than a pipe holds wait for ever.
+                if queues[at] and not out[at]:
                     _send(pipe, ("answers", queues[at][:BATCH]))
                     del queues[at][:BATCH]
-                    out[at] += 1
+                    out[at] = 1
             for ready in wait([pipe for at, pipe in enumerate(self._pipes) if out[at]]):
                 at = self._pipes.index(ready)  # type: ignore[arg-type]  # only our pipes are waited for
-                out[at] -= 1
+                out[at] = 0
                 yield from _received(self._pipes[at])
 
     def drop(self, owners: Iterable[str]) -> None:
