@@ -88,7 +88,7 @@ def test_where_the_outcome_is_not_known_it_says_so(run: Path) -> None:
     ("arguments", "told", "code"),
     [
         ({"--run": "9"}, "run must be one of 000001-", 2),
-        ({"--run": "000001x"}, "did you mean '000001-", 2),
+        ({"--run": "000001x"}, "did you mean '00000", 2),
         ({"--run": "00000"}, "--run must name one run; got '00000' for 000001-", 2),
         ({"--run": ""}, "run must be one of", 2),
         ({"--run": "2"}, "run consilium backtest to its end", 1),
