@@ -98,6 +98,7 @@ def test_the_page_asks_no_other_host(run: tuple[str, dict[str, Any], str]) -> No
     assert "default-src 'none'" in without_scripts
 
 
+@pytest.mark.long
 def test_equal_runs_are_equal_to_the_bit(tmp_path: Path) -> None:
     reports = []
     for jobs in ("1", "2"):

@@ -15,6 +15,7 @@ HOURS = 24 * 45
 BASES = [f"C{letter}{letter}" for letter in "ABCDEFGHIJKLMNOPQR"]
 
 
+@pytest.mark.long
 @pytest.mark.promise("002", "training data of 15 symbols x 500 candles")
 def test_the_small_preset_is_downloaded_and_judged_with_the_fourteen_features(tmp_path: Path) -> None:
     now_ms = START_TS // MS_NS + HOURS * HOUR_MS

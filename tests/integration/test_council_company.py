@@ -68,6 +68,7 @@ def staffed(desk: Company) -> Company:
     return desk
 
 
+@pytest.mark.long
 @pytest.mark.promise("001", "a council among workers rules what it rules in one process, and is obeyed alike")
 def test_workers_conclude_what_one_process_does_under_a_council(tmp_path: Path) -> None:
     expected = in_one_process(tmp_path / "one")

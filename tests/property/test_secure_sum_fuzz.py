@@ -86,6 +86,7 @@ def test_what_is_read_is_written_as_the_same_bytes(played: Attempt) -> None:
     assert seen >= set(Phase) - {Phase.REVEAL, Phase.GROUP}
 
 
+@pytest.mark.long
 def test_ten_thousand_bent_messages_raise_our_own_errors_only_and_little_memory(played: Attempt) -> None:
     rng = np.random.default_rng(8)
     messages = [m for _, _, m in played.travelled]
