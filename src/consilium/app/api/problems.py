@@ -195,10 +195,11 @@ async def _http_problem(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """Return the methods of a path: of all routes that share it, where the router names the first one's."""
+    """Return the methods of a path: of all described routes that share it; the router names the first's."""
     found: set[str] = set()
     for route in request.app.routes:
-        if route.matches(request.scope)[0] is not Match.NONE:
+        described = getattr(route, "include_in_schema", False)
+        if described and route.matches(request.scope)[0] is not Match.NONE:
             found |= set(getattr(route, "methods", None) or ())
     return sorted(found)
 
