@@ -7,7 +7,7 @@ from consilium.app.settings import Settings
 from consilium.domain import HOUR_NS, Fill, Instrument
 from consilium.trading.book.perpetual import liquidation_price
 from consilium.trading.holdings import Holding
-from consilium.trading.margin import maintenance, margin_ratio
+from consilium.trading.margin import LIQUIDATED, maintenance, margin_ratio
 
 TIERED = Instrument(symbol="BTC", market="perp", tiers=((0.0, 0.004, 0.0), (50_000.0, 0.005, 50.0)))
 FLAT = Instrument(symbol="ETH", market="perp", maintenance=0.05)
@@ -36,7 +36,7 @@ def test_one_is_where_the_position_is_liquidated() -> None:
 
 
 def test_a_debt_without_equity_is_unknown_and_not_calm() -> None:
-    assert margin_ratio([held("ETH", 1.0, 100.0)], {"ETH": FLAT}, 0.0) is None
+    assert margin_ratio([held("ETH", 1.0, 100.0)], {"ETH": FLAT}, 0.0) == LIQUIDATED
     assert margin_ratio([], {"ETH": FLAT}, 0.0) == 0.0
 
 

@@ -84,7 +84,7 @@ class Account:
         lost = run - self.run if told is None or self.closes is None else told - self.closes
         self.run, self.closes = run, told
         if run >= LONG_RUN:
-            self.long_losses += max(0, min(lost, run - LONG_RUN + 1))
+            self.long_losses += max(0, min(int(lost), int(run) - LONG_RUN + 1))
 
     def rebase(self, now: int) -> None:
         """Measure drawdowns anew from here, beside those that go on."""

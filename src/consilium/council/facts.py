@@ -32,6 +32,8 @@ RESTING_NS = 30 * DAY_NS
 """No peak is remembered for longer."""
 
 Report = AccountReported | HealthReported | ModelReported
+MOST_COUNTED = 1e9
+"""Of days, trades and losses: sums of counts stay far below what a number holds exactly."""
 _RANGES: Mapping[str, tuple[float, float]] = {
     "nav": (1e-300, float("inf")),
     "drawdown": (0.0, 1.0),
@@ -40,21 +42,21 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "exposure": (0.0, float("inf")),
     "leverage": (0.0, float("inf")),
     "margin_ratio": (0.0, float("inf")),
-    "positions": (0.0, float("inf")),
-    "unprotected": (0.0, float("inf")),
+    "positions": (0.0, MOST_COUNTED),
+    "unprotected": (0.0, MOST_COUNTED),
     "win_rate": (0.0, 1.0),
     "sharpe": (-float("inf"), float("inf")),
-    "consecutive_losses": (0.0, float("inf")),
-    "losing_closes": (0.0, float("inf")),
-    "winning_days": (0.0, float("inf")),
-    "losing_days": (0.0, float("inf")),
+    "consecutive_losses": (0.0, MOST_COUNTED),
+    "losing_closes": (0.0, MOST_COUNTED),
+    "winning_days": (0.0, MOST_COUNTED),
+    "losing_days": (0.0, MOST_COUNTED),
     "locked": (0.0, float("inf")),
     "reserve": (0.0, float("inf")),
     "profit": (0.0, float("inf")),
     "interval_ns": (0.0, float("inf")),
-    "staleness_days": (0.0, float("inf")),
-    "days": (0.0, float("inf")),
-    "trades": (0.0, float("inf")),
+    "staleness_days": (0.0, MOST_COUNTED),
+    "days": (0.0, MOST_COUNTED),
+    "trades": (0.0, MOST_COUNTED),
 }
 
 
@@ -188,7 +190,8 @@ class Facts:
         if isinstance(report, AccountReported | HealthReported) and (self.accounts or self.health):
             now = report.ts_event
             if any(age > late for age, late, _ in self.ages(now, now)):
-                self.fresh_since = now
+                # A report may be dated before another source's: what was not watched stays so.
+                self.fresh_since = max(self.fresh_since, now)
 
     def last_heard(self, source: str) -> int:
         """Return when a source last spoke of anything.

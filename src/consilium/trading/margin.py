@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping
 from consilium.domain import Instrument
 from consilium.trading.holdings import Holding
 
+LIQUIDATED = 1e9
+"""Ratio of an account that owes and has nothing left: beyond every bound, and still a number."""
+
 
 def maintenance(instrument: Instrument, value: float) -> tuple[float, float]:
     """Return maintenance rate and tier amount of a position of a value.
@@ -21,12 +24,10 @@ def maintenance(instrument: Instrument, value: float) -> tuple[float, float]:
     return rate, amount
 
 
-def margin_ratio(
-    holdings: Iterable[Holding], instruments: Mapping[str, Instrument], equity: float
-) -> float | None:
+def margin_ratio(holdings: Iterable[Holding], instruments: Mapping[str, Instrument], equity: float) -> float:
     """Return maintenance margin / equity: ``sum max(0, |q| mark rate - amount) / equity``; 1 is liquidation.
 
-    0 where nothing is borrowed, as on spot; None where something is and no equity is left.
+    0 where nothing is borrowed, as on spot; LIQUIDATED where something is and no equity is left.
 
     Parameters
     ----------
@@ -54,4 +55,4 @@ def margin_ratio(
         needed += max(0.0, value * rate - amount)
     if needed <= 0.0:
         return 0.0
-    return needed / equity if equity > 0.0 else None
+    return min(needed / equity, LIQUIDATED) if equity > 0.0 else LIQUIDATED

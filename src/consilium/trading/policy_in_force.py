@@ -147,7 +147,7 @@ class PolicyInForce(ServiceState):
         return sum(not desk.stance.stop_id for desk in held)
 
     @property
-    def margin_ratio(self) -> float | None:
+    def margin_ratio(self) -> float:
         """Maintenance margin of what is held / equity; 0 on spot, where nothing is borrowed."""
         books = self.portfolio
         return margin_ratio(books.holdings.values(), self._instruments, books.equity)

@@ -94,7 +94,7 @@ class Intake:
             else:
                 body = receive
                 if scope["method"] not in READS:
-                    body = _Bounded(receive, self._most(scope)).receive
+                    body = _Bounded(receive, *self._most(scope)).receive
                 await self.app(scope, body, out.send)
         except ApiProblem as problem:
             await out.problem(problem, scope["method"])
@@ -119,9 +119,9 @@ class Intake:
     def _refusal(
         self, scope: Scope, said: dict[bytes, bytes], state: MutableMapping[str, object]
     ) -> ApiProblem | None:
-        length, most = said.get(b"content-length", b"0"), self._most(scope)
+        length, (most, setting) = said.get(b"content-length", b"0"), self._most(scope)
         if not length.isdigit() or len(length) > 18 or int(length) > most:
-            return _too_large(most)
+            return _too_large(most, setting)
         if scope["path"] in PUBLIC:
             return None
         caller = self._caller(said)
@@ -142,8 +142,11 @@ class Intake:
             )
         return None
 
-    def _most(self, scope: Scope) -> int:
-        return self.network_bytes if scope["path"].startswith(NETWORK) else self.body_bytes
+    def _most(self, scope: Scope) -> tuple[int, str]:
+        """Return the largest body of a path, and the setting that says so."""
+        if scope["path"].startswith(NETWORK):
+            return self.network_bytes, "api.network_body_bytes"
+        return self.body_bytes, "api.body_bytes"
 
     def _caller(self, said: dict[bytes, bytes]) -> KeyRecord | ApiProblem:
         key = said.get(b"x-api-key", b"")
@@ -174,16 +177,16 @@ def _headers_of(scope: Scope) -> dict[bytes, bytes]:
     return dict(scope["headers"])
 
 
-def _too_large(most: int) -> ApiProblem:
-    return ApiProblem(413, f"a body may have {most} bytes; got more: send less, or raise api.body_bytes")
+def _too_large(most: int, setting: str) -> ApiProblem:
+    return ApiProblem(413, f"a body may have {most} bytes; got more: send less, or raise {setting}")
 
 
 class _Bounded:
     """Reads a body no further than its bound, in bytes and in time."""
 
-    def __init__(self, receive: Receive, most: int) -> None:
+    def __init__(self, receive: Receive, most: int, setting: str) -> None:
         self._receive = receive
-        self._most = most
+        self._most, self._setting = most, setting
         self._got = 0
         self._until: float | None = None
         self._whole = False
@@ -204,7 +207,7 @@ class _Bounded:
             ) from None
         self._got += len(message.get("body", b""))
         if self._got > self._most:
-            raise _too_large(self._most)
+            raise _too_large(self._most, self._setting)
         self._whole = not message.get("more_body", False)
         return message
 

@@ -1,5 +1,6 @@
 """How a command asks a running service: where it is, with which key, and what its refusals mean."""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -53,20 +54,26 @@ def asking(url: str | None, timeout_s: float) -> Iterator["Client"]:
 
     settings = load_settings()
     place, trusted = url or place_of(settings), settings.api.tls_ca
-    if trusted is not None and not trusted.is_file():
-        raise UsageError("api.tls_ca must be a file of certificates", trusted, "correct the path")
-    verify: bool | str = True if trusted is None else str(trusted)
+    verify: bool | str = True if trusted is None or not place.startswith("https") else str(trusted)
     try:
-        with Client(place, key=key_of(settings), timeout_s=timeout_s, verify=verify) as client:
+        client = Client(place, key=key_of(settings), timeout_s=timeout_s, verify=verify)
+    except (OSError, ssl.SSLError):
+        # No usage error: a halt that cannot reach the service must still leave its note.
+        raise NoAnswer("api.tls_ca must be a file of PEM certificates", trusted, "correct the path") from None
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise _silent(error, hide_text(place)) from None
+    try:
+        with client:
             yield client
     except ApiError as error:
         raise _refusal(error) from None
     except (httpx.TransportError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise NoAnswer(
-            "the service must answer",
-            f"{type(error).__name__} at {hide_text(place)}",
-            "start it, or give --url",
-        ) from None
+        raise _silent(error, hide_text(place)) from None
+
+
+def _silent(error: Exception, place: str) -> NoAnswer:
+    what = f"{type(error).__name__} at {place}"
+    return NoAnswer("the service must answer", what, "start it, or give --url")
 
 
 def place_of(settings: "Settings") -> str:

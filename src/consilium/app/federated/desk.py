@@ -212,13 +212,10 @@ class NetworkDesk:
 
     def guarded(self, session: str, act: Callable[[SessionDesk], Any]) -> Any:
         """Do something to a session; where its disk fails, it is read back from there before it goes on."""
-        self.of(session)
         return self._guarded(session, act)
 
     def _guarded(self, name: str, act: Callable[[SessionDesk], Any]) -> Any:
-        desk = self._desks.get(name)
-        if desk is None:
-            return None
+        desk = self.of(name)
         try:
             return act(desk)
         except OutputProblem as error:

@@ -122,8 +122,12 @@ class NetworkMember:
                 return str(stands["state"])
             on = stands["round"]
             if on is not None and (on["number"], on["attempt"]) not in tried and self._asked(on):
-                self._take_part(on, stop)
                 tried.add((on["number"], on["attempt"]))
+                try:
+                    self._take_part(on, stop)
+                except (InvalidValue, DataProblem) as left_out:
+                    # A round that was missed, or that breaks what was agreed: the next one may be good.
+                    self._told(f"round {on['number']} without this participant: {left_out}")
                 have = -1
             else:
                 have = self._carrier.outbox(self._identity.owner, have=have, wait_s=WAIT_S).change
@@ -246,6 +250,17 @@ class NetworkMember:
                 raise InvalidValue(
                     f"weight of {row['owner']} must be that of the owner list", row["weight"], "ask why"
                 )
+        asked = sum(1 for row in on["members"] if row["asked"])
+        if asked < self._terms.least_participants:
+            raise InvalidValue(
+                f"an attempt must be among >= {self._terms.least_participants}, as agreed",
+                asked,
+                "wait for more",
+            )
+        if not self._terms.adapt_clip and float(on["clip"]) != self._terms.clip:
+            raise InvalidValue(
+                f"clip must be the agreed {self._terms.clip:g}", on["clip"], "leave the session"
+            )
         if not 0.0 < float(on["clip"]) <= MOST_CLIP * self._terms.clip:
             raise InvalidValue(
                 f"clip must lie in (0, {MOST_CLIP * self._terms.clip:g}]", on["clip"], "leave the session"

@@ -386,6 +386,7 @@ class Governing(Asked):
             self._carry_out_note(note)
         elif not self._pending and self.council.policy.mode != Mode.FROZEN:
             drop_note(self.settings.data_dir)
+            self._killed = ""  # under another freeze a new halt is a halt again
 
     def _journaled(self, command: CouncilCommanded) -> bool:
         before: int | None = None
