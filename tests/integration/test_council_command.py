@@ -174,6 +174,27 @@ def test_a_freeze_that_no_service_hears_leaves_a_note_that_the_next_start_acts_o
         assert held.reason == "nobody answers"
 
 
+@pytest.mark.parametrize("text", [None, "no PEM"])
+def test_a_halt_leaves_its_note_whatever_certificates_are_to_be_trusted(
+    tmp_path: Path, text: str | None
+) -> None:
+    trusted = tmp_path / "ca.pem"
+    if text is not None:
+        trusted.write_text(text)
+    (tmp_path / "runs").mkdir()
+    at = {
+        "CONSILIUM_DATA_DIR": str(tmp_path / "runs"),
+        "CONSILIUM_API__TLS_CA": str(trusted),
+        "CONSILIUM_PORT": "9",
+    }
+    asked = ["council", "freeze", "--reason", "smoke", "--url", "https://127.0.0.1:9"]
+    assert (
+        RUNNER.invoke(app, asked, env=at).exit_code == 1
+    )  # a service that was named: no note of this folder
+    done = RUNNER.invoke(app, asked[:-2], env=at)
+    assert (done.exit_code, "a note is left: " in done.stderr) == (0, True)
+
+
 @pytest.mark.promise("001", "the kill switch is never rate-limited")
 def test_a_halt_is_not_among_the_writes_of_a_minute(desk: Desk) -> None:
     carl, _ = KeyStore(desk.folder, SystemClock()).create("carl", ["read", "override"])

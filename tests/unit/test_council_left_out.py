@@ -77,3 +77,12 @@ def test_whole_numbers_leave_the_same_state_after_a_restore() -> None:
     other = Voices().council
     other.restore(json.loads(json.dumps(desk.council.state())))
     assert other.state_hash() == desk.council.state_hash()
+
+
+@pytest.mark.parametrize("name", ["consecutive_losses", "losing_closes", "positions", "winning_days"])
+def test_a_count_beyond_all_reason_is_refused_and_the_supervisor_goes_on(name: str) -> None:
+    """1e308 twice was infinity in the sum: the supervisor failed at every sitting after it."""
+    desk = Voices()
+    told: dict[str, Any] = {"nav": 1.0, name: 1e308}
+    (refused,) = refusals(desk.says(after=MINUTE_NS, **told))
+    assert refused.startswith(f"{name} must be finite and lie in [0, 1e+09]; got 1e+308")
