@@ -254,7 +254,10 @@ def participant(
     identity, admission = Identity(owner, read_key(key)), public_key(admission_key)
     folder = store or settings.data_dir / "federated" / f"{session}-{owner}"
     secret = settings.api_key.get_secret_value() if settings.api_key else ""
-    told = lambda text: typer.echo(text, err=True)  # noqa: E731 - one line, handed to three
+
+    def told(text: str) -> None:
+        typer.echo(text, err=True)
+
     trusted = ca or settings.api.tls_ca
     carrier = HttpsCarrier(url, session, key=secret, ca=trusted, patience_s=patience, told=told)
     try:

@@ -87,19 +87,19 @@ class NetworkDesk:
         with self._lock:
             names = sorted({*self._desks, *self.troubles})
         for name in names:
-            if name in self.troubles:
-                self._open(name)
-            else:
-                self._guarded(name, lambda desk: desk.tick(self._clock.now_ns()))
+            try:
+                if name in self.troubles:
+                    self._open(name)
+                else:
+                    self._guarded(name, lambda desk: desk.tick(self._clock.now_ns()))
+            except ConsiliumError as error:
+                log.warning("a session waits", session=name, why=str(error))
+            except Exception:  # whatever it was, the other sessions go on
+                log.exception("a session failed at its tick", session=name)
 
     def _run(self) -> None:
         while not self._stop.wait(TICK_S):
-            try:
-                self.tick()
-            except ConsiliumError as error:
-                log.warning("a session waits", why=str(error))
-            except Exception:
-                log.exception("a session failed at its tick")
+            self.tick()
 
     # What can be asked.
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilium.app.carriers.memory import Carried, Lose, MemoryCarrier, Side
+from consilium.app.federated.agreeing import claims_of, floors_of, params_of
 from consilium.domain import InvalidValue, Update
 from consilium.federated.coordinator import SessionCoordinator
 from consilium.federated.entropy import Entropy, SystemEntropy
@@ -29,7 +30,7 @@ from consilium.federated.secure_sum.memory import Identity
 from consilium.federated.secure_sum.participant import SumParticipant
 from consilium.federated.secure_sum.recovery import SumResult
 from consilium.federated.secure_sum.secrets import MemorySecretStore, SecretStore
-from consilium.federated.secure_sum.terms import STAGES, Floors, SumParams
+from consilium.federated.secure_sum.terms import SumParams
 from consilium.federated.sent_update import SentUpdate
 from consilium.federated.session import SessionState
 from consilium.federated.visible_round import Received, VisibleRound
@@ -232,7 +233,7 @@ class InProcess:
             }
         )
         try:
-            params = self._params(plan, start, cohort)
+            params = params_of(self.kept.terms, plan, start, cohort, version=self.kept.version)
         except InvalidValue as refused:
             return AttemptFailed(attempt=start.attempt, why=str(refused))
         vectors = {
@@ -249,7 +250,7 @@ class InProcess:
             )
         survivors = tuple(named[owner] for owner in carried.result.survivors)
         self._note_error(carried.result, [vectors[name] for name in survivors])
-        said = {name: _claims(updates[name][0]) for name in survivors}
+        said = {name: claims_of(updates[name][0]) for name in survivors}
         return AttemptDone(
             attempt=start.attempt,
             total=carried.result.total,
@@ -258,32 +259,14 @@ class InProcess:
             claimed=said,
         )
 
-    def _params(self, plan: RoundPlan, start: StartAttempt, cohort: Cohort) -> SumParams:
-        terms = self.kept.terms
-        return SumParams.plan(
-            session=terms.session,
-            round=plan.number,
-            attempt=start.attempt,
-            cohort=cohort.digest,
-            participants=len(cohort),
-            dimension=start.size,
-            clip_int=plan.clip_int,
-            gamma=terms.gamma,
-            delta=terms.delta,
-            groups=start.groups,
-            deadlines=(terms.cut_off_seconds * 1_000_000_000 // STAGES,) * STAGES,
-            model_digest=bytes.fromhex(self.kept.version),
-        )
-
     def _carry(self, params: SumParams, cohort: Cohort, vectors: Mapping[str, NDArray[np.int64]]) -> Carried:
         terms, hub = self.kept.terms, self.hub
-        floors = Floors.of(
-            params.participants,
-            terms.gamma,
-            terms.delta,
-            groups=params.groups,
-            clip_int=params.clip_int,
+        floors = floors_of(
+            terms,
+            participants=params.participants,
             dimension=params.dimension,
+            clip_int=params.clip_int,
+            groups=params.groups,
         )
         by_owner = {seat.identity.owner: seat for seat in self.seats.values()}
         sides = {}
@@ -339,11 +322,3 @@ def _without(
     faults = {named[owner]: why for owner, why in carried.reasons.items() if owner in named}
     told = {name: faults.get(name) or groups or reasons.get(name, "") for name in members}
     return {name: why for name, why in told.items() if why and name not in survivors}
-
-
-def _claims(update: Update) -> dict[str, float | None]:
-    return {
-        "examples": update.num_examples,
-        "performance": update.local_performance,
-        "seconds": update.seconds,
-    }
