@@ -60,9 +60,9 @@ def test_what_is_not_there_is_told_in_one_line(trained: Path, tmp_path: Path) ->
 
 def test_an_old_model_is_told_and_not_served_unless_asked(trained: Path) -> None:
     predict = ("predict", "--data", SMALL, "--models", "lightgbm")
-    limit = {"CONSILIUM_SERVING__MAX_AGE_DAYS": "0.00001"}
+    limit = {"CONSILIUM_SERVING__MAX_AGE_DAYS": "1e-9"}
     line = fails_in_one_line(here(*predict, cwd=trained, **limit), 1)
-    assert "lightgbm must be at most 1e-05 days old" in line
+    assert "lightgbm must be at most 1e-09 days old" in line
     assert "--old" in line
     assert here(*predict, "--old", cwd=trained, **limit).returncode == 0
     assert here(*predict, cwd=trained).returncode == 0
