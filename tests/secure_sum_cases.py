@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from consilium.federated.effects import EVERYONE, Aborted, Effect, Finished, Persist, Refused, Send, Tick
 from consilium.federated.entropy import SeededEntropy, SystemEntropy
 from consilium.federated.messages import NO_ROOT, Header, Phase, Signed, body_digest
+from consilium.federated.parameters import degree_for, least_survivors
 from consilium.federated.primitives import new_signing_key, sign
 from consilium.federated.roster import Cohort, Member
 from consilium.federated.secure_sum.coordinator import SumCoordinator
@@ -226,9 +227,19 @@ def attempt(
         clip_int=clip_int,
         gamma=gamma,
         delta=delta,
-        groups=groups,
         deadlines=(deadline,) * STAGES,
     )
+    if groups > 1:
+        # Terms of an even split: fewer owners than any session of random groups would take.
+        each = degree_for(n // groups, gamma, delta)
+        inside: dict[str, Any] = {
+            "neighbours": each.neighbours,
+            "threshold": each.threshold,
+            "survivors": least_survivors(n // groups, delta),
+        }
+        params = replace(params, groups=groups, **inside)
+        margin = 2 * each.threshold - each.neighbours
+        floors = floors or Floors(participants=n, groups=groups, margin=margin, **inside)
     if degree is not None:
         # Fewer neighbours than so few owners would have: what is else seen from 129 on.
         params = replace(params, neighbours=degree[0], threshold=degree[1])
@@ -236,7 +247,7 @@ def attempt(
     if vectors is None:
         vectors = np.random.default_rng(seed).integers(-clip_int, clip_int + 1, (n, dimension))
     stores = stores if stores is not None else {o: MemorySecretStore() for o in owners}
-    floors = floors or Floors.of(n, gamma, delta, groups=params.groups)
+    floors = floors or Floors.of(n, gamma, delta)
     by_owner = dict(zip(owners, vectors, strict=True))
 
     def make(owner: str) -> SumParticipant:

@@ -124,7 +124,7 @@ def test_larger_integers_take_the_wider_ring() -> None:
 
 def test_groups_give_the_sum_of_all_survivors() -> None:
     found = simulate(
-        Simulated(participants=100, params=20, mode=Mode.GROUPED, gamma=0.0, byzantine=0.0, delta=0.2)
+        Simulated(participants=100, params=20, mode=Mode.GROUPED, gamma=0.0, byzantine=0.0, delta=0.05)
     )
     assert found["groups"] == 2
     assert found["max_abs_error"] == 0
@@ -183,7 +183,7 @@ def test_the_command_fails_where_no_sum_came_of_it(tmp_path: Path) -> None:
         (["--ring", "32", "--clip-int", "5000000"], 1, "N (C + 1 + R) must be < 2^31; got 5000001000"),
         (["--ring", "33", "--participants", "3"], 1, "ring_bits must be 32 or 64; got 33"),
         (["--clip-int", "0"], 1, "clip_int must lie in [1, 2^31); got 0"),
-        (["--mode", "grouped"], 1, "groups must have >= 59 members to hide each, and <= 8 to bear the att"),
+        (["--mode", "grouped"], 1, "groups must have >= 200 members to hide each, and <= 8 to bear the at"),
         (["--mode", "checked"], 2, "--mode must be one of grouped, sum, visible; got 'checked'"),
         (["--task", "digit"], 2, "did you mean 'digits'?"),
         (["--task", "digits", "--params", "5"], 2, "--params is that of the model with --task; got 5"),

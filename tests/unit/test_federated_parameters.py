@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom, hypergeom
 
 from consilium.domain import InvalidValue
-from consilium.federated.groups import group_count, largest_group, least_group, occupied
+from consilium.federated.groups import group_count, largest_group, least_group, occupied, split_for
 from consilium.federated.parameters import (
     Degree,
     Ring,
@@ -244,11 +244,56 @@ def test_groups_with_an_attacker_are_as_many_as_drawing_gives() -> None:
         assert abs((counts == j).mean() - law[j]) < 0.02
 
 
-def test_groups_that_cannot_hide_and_bear_attackers_are_refused_with_both_sizes() -> None:
-    assert group_count(1_000, 0.1, 0.005) == 16
-    assert group_count(1_000, 0.1, 0.0) == 16
+@pytest.mark.promise("003", "grouped: no group falls for its size, and hidden members leave 8 honest ones")
+@pytest.mark.parametrize(
+    ("n", "groups", "gamma", "delta"),
+    [(1_000, 5, 0.1, 0.05), (300, 2, 0.1, 0.05), (100, 2, 0.0, 0.05), (10_000, 37, 0.1, 0.05)],
+)
+def test_what_holds_in_each_group_is_what_the_laws_say(
+    n: int, groups: int, gamma: float, delta: float
+) -> None:
+    split = split_for(n, groups, gamma, delta)
+    colluders, dropouts = count_of(gamma, n), count_of(delta, n)
+    share = 1 / groups
+
+    def small(size: int) -> float:
+        return groups * float(binom.cdf(size - 1, n - dropouts, share))
+
+    def together(count: int) -> float:
+        return groups * float(binom.sf(count, colluders, share))
+
+    assert small(split.survivors) <= 2**-21 < small(split.survivors + 1)
+    assert together(split.colluders) <= 2**-104
+    assert split.colluders in (0, colluders) or together(split.colluders - 1) > 2**-104
+    assert split.survivors - split.colluders >= 8
+    k, t = split.degree.neighbours, split.degree.threshold
+    # Whoever lies, 2 t - k of the neighbours must lie with them; no more than C can.
+    assert k < split.survivors
+    assert 2 * t - k > split.colluders
+    assert n * float(hypergeom.sf(k - t, n - 1, dropouts, k)) <= 2**-21
+
+
+def test_as_many_groups_are_drawn_as_hold() -> None:
     with pytest.raises(
-        InvalidValue, match=r"must have >= 59 members .* <= 8 to bear the attackers; got 1000"
+        InvalidValue, match=r"6 groups of 1000 must .* neighbours left; got 50 dropouts and 70 colluders"
+    ):
+        split_for(1_000, 6, 0.1, 0.05)
+    with pytest.raises(InvalidValue, match=r"16 groups of 1000 must each have >= 57 survivors; got 23"):
+        split_for(1_000, 16, 0.1, 0.05)
+
+
+def test_groups_that_are_drawn_never_fall_for_their_size() -> None:
+    split = split_for(1_000, 5, 0.1, 0.05)
+    rng = np.random.default_rng(3)
+    least = min(np.bincount(rng.integers(0, 5, 1_000)[50:], minlength=5).min() for _ in range(5_000))
+    assert split.survivors <= least
+
+
+def test_groups_that_cannot_hide_and_bear_attackers_are_refused_with_both_sizes() -> None:
+    assert group_count(1_000, 0.1, 0.0) == 5
+    assert group_count(10_000, 0.1, 0.0) == 37
+    with pytest.raises(
+        InvalidValue, match=r"must have >= 200 members .* <= 8 to bear the attackers; got 1000"
     ):
         group_count(1_000, 0.1, 0.05)
     with pytest.raises(InvalidValue, match=r">= 50 members .*: use the mode sum"):

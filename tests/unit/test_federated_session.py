@@ -256,7 +256,8 @@ def test_every_mode_says_what_it_does_not_give(mode: Mode) -> None:
     assert "no differential privacy" in told
     assert ("Nothing is secret" in told) is (mode is Mode.VISIBLE)
     assert ("up to 30 owners" in told) is (mode is not Mode.VISIBLE)
-    assert ("at least 285 participants" in told) is (mode is not Mode.VISIBLE)
+    assert ("at least 285 participants" in told) is (mode is Mode.SUM)
+    assert ("at least 8 participants who do not collude" in told) is (mode is Mode.GROUPED)
     assert ("leak by linear algebra" in told) is (mode is Mode.GROUPED)
 
 

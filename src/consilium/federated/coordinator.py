@@ -264,8 +264,9 @@ class SessionCoordinator:
     def _require_secret(self, count: int) -> None:
         """Refuse numbers with which no secure sum is safe; the errors say with which it would be."""
         if self.terms.mode is not Mode.VISIBLE:
-            each = count // self._groups(count)
-            degree_for(each, self.terms.gamma, self.terms.delta)
+            groups = self._groups(count)
+            if groups == 1:
+                degree_for(count, self.terms.gamma, self.terms.delta)
             ring_for(count, self.terms.clip_int)
 
     def _groups(self, count: int) -> int:

@@ -1,5 +1,6 @@
 """Sizes of random groups: large enough to hide in, small enough for a robust rule over them."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, comb
 
@@ -7,11 +8,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilium.domain.errors import InvalidValue
-from consilium.federated.parameters import ALMOST, SECRECY_BITS, check_shares, count_of
+from consilium.federated.parameters import (
+    ALMOST,
+    LIVENESS_BITS,
+    SECRECY_BITS,
+    Degree,
+    at_least,
+    check_shares,
+    count_of,
+    parted,
+)
+
+HONEST = 8
+"""Survivors of a group who do not collude, at least: each is hidden among the others."""
+
+GRINDING_BITS = 64
+"""A coordinator sees the honest keys before it fixes its colluders': it may try 2^64 rosters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What holds inside each random group of a round.
+
+    Parameters
+    ----------
+    groups
+        G.
+    survivors
+        M: with fewer a group has no sum.
+    colluders
+        The most that fall into one group.
+    degree
+        k and t.
+    """
+
+    groups: int
+    survivors: int
+    colluders: int
+    degree: Degree
 
 
 @lru_cache(maxsize=256)
-def least_group(participants: int, gamma: float, honest: int = 8, delta: float = 0.05) -> int:
+def least_group(participants: int, gamma: float, honest: int = HONEST, delta: float = 0.05) -> int:
     """Return the least mean size of random groups in which the honest ones stay hidden among each other.
 
     With c = floor(gamma N), r = floor(delta N), n = N - c - r and G = floor(N / g):
@@ -97,8 +135,92 @@ def largest_group(participants: int, byzantine: float, dirty: float = 0.4, chanc
     return small
 
 
+@lru_cache(maxsize=256)
+def split_for(participants: int, groups: int, gamma: float, delta: float, *, honest: int = HONEST) -> Split:
+    """Return M, k and t that hold in every group, however unevenly the groups are drawn.
+
+    Each of N falls into one of G groups by a hash. With c = floor(gamma N), r = floor(delta N):
+
+    - M is the most with ``G P[Binomial(N - r, 1/G) < M] <= 2^-21``: no group falls because it is small;
+    - C, the most colluders of a group: ``G P[Binomial(c, 1/G) > C] <= 2^-(40 + 64)``, the 64 because a
+      coordinator may try rosters until its colluders come together;
+    - a coordinator may say that honest members did not reveal, down to M in all: ``M - C >= h`` of them stay;
+    - k = M - 1 neighbours, of whom C may lie: t = floor((k + C)/2) + 1, and
+      ``N P[Hyper(N - 1, r, k) >= k - t + 1] <= 2^-21``.
+
+    Parameters
+    ----------
+    participants
+        N >= 2.
+    groups
+        G >= 2.
+    gamma, delta
+        Shares that collude, in [0, .5), and that may drop out, in [0, 1).
+    honest
+        h.
+
+    Raises
+    ------
+    InvalidValue
+        Groups that are too small for that.
+
+    Examples
+    --------
+    >>> split_for(1000, 5, 0.1, 0.05)
+    Split(groups=5, survivors=129, colluders=75, degree=Degree(neighbours=128, threshold=102))
+    """
+    check_shares(participants, gamma, delta)
+    colluders, dropouts = count_of(gamma, participants), count_of(delta, participants)
+    least = _smallest(participants - dropouts, groups)
+    inside = _most_together(colluders, groups)
+    if least - inside < honest:
+        raise InvalidValue(
+            f"{groups} groups of {participants} must each have >= {inside + honest} survivors",
+            f"{least}, as unevenly as they may be drawn, of whom {inside} may collude",
+            "draw fewer groups, or ask more participants",
+        )
+    neighbours = least - 1
+    threshold = (neighbours + inside) // 2 + 1
+    gone, unit = at_least(participants - 1, dropouts, neighbours)
+    # No group is twice as large as the mean, nor loses twice its share of the dropouts.
+    size = min(participants, 2 * -(-participants // groups))
+    apart = parted(size, inside + count_of(2.0 * delta, size), neighbours) > -SECRECY_BITS
+    if apart or (participants * gone[neighbours - threshold + 1]) << (LIVENESS_BITS + 1) > unit:
+        raise InvalidValue(
+            f"{groups} groups of {participants} must have {threshold} of {neighbours} neighbours left",
+            f"{dropouts} dropouts and {inside} colluders of one group assumed",
+            "draw fewer groups, assume fewer dropouts (delta), or ask more participants",
+        )
+    return Split(groups, least, inside, Degree(neighbours, threshold))
+
+
+def _smallest(alive: int, groups: int) -> int:
+    """Return the most survivors that every group has but for 2^-21."""
+    unit = groups**alive
+    ways, below = (groups - 1) ** alive, 0
+    for size in range(alive + 1):
+        below += ways
+        if (groups * below) << (LIVENESS_BITS + 1) > unit:
+            return size
+        ways = ways * (alive - size) // ((size + 1) * (groups - 1))
+    return alive
+
+
+def _most_together(colluders: int, groups: int) -> int:
+    """Return how many colluders come together in one group, but for 2^-104."""
+    unit = groups**colluders
+    ways, above = 1, 0
+    for together in range(colluders, 0, -1):
+        above += ways
+        if (groups * above) << (SECRECY_BITS + GRINDING_BITS) > unit:
+            return together
+        ways = ways * together * (groups - 1) // (colluders - together + 1)
+    return 0
+
+
+@lru_cache(maxsize=256)
 def group_count(
-    participants: int, gamma: float, byzantine: float, honest: int = 8, delta: float = 0.05
+    participants: int, gamma: float, byzantine: float, honest: int = HONEST, delta: float = 0.05
 ) -> int:
     """Return into how many groups a `grouped` round is drawn: as many as secrecy allows.
 
@@ -109,18 +231,28 @@ def group_count(
 
     Examples
     --------
-    >>> group_count(1000, 0.1, 0.005)
-    16
+    >>> group_count(1000, 0.1, 0.0)
+    5
     """
-    least = least_group(participants, gamma, honest, delta)
-    largest = largest_group(participants, byzantine)
-    if least > largest or least == participants:
+    groups = participants // least_group(participants, gamma, honest, delta)
+    while groups > 1 and not _holds(participants, groups, gamma, delta, honest):
+        groups -= 1
+    size, largest = participants // groups, largest_group(participants, byzantine)
+    if groups == 1 or size > largest:
         raise InvalidValue(
-            f"groups must have >= {least} members to hide each, and <= {largest} to bear the attackers",
+            f"groups must have >= {size} members to hide each, and <= {largest} to bear the attackers",
             f"{participants} participants, gamma {gamma:g}, attackers {byzantine:g}",
             "use the mode sum (no robustness) or visible (no secrecy), or ask more participants",
         )
-    return participants // least
+    return groups
+
+
+def _holds(participants: int, groups: int, gamma: float, delta: float, honest: int) -> bool:
+    try:
+        split_for(participants, groups, gamma, delta, honest=honest)
+    except InvalidValue:
+        return False
+    return True
 
 
 def occupied(balls: int, cells: int) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from consilium.federated.groups import HONEST
 from consilium.federated.parameters import count_of, least_survivors
 from consilium.federated.session import LEAST_SECRET, Mode, Terms
 
@@ -65,10 +66,23 @@ def _secrecy(terms: Terms, participants: int) -> list[str]:
     colluders = count_of(terms.gamma, participants)
     if participants < LEAST_SECRET:
         return [f"With {participants} participants a sum hides nothing from the other one."]
-    alive = least_survivors(participants, terms.delta)
+    grouped = terms.mode is Mode.GROUPED
     return [
         f"The coordinator may lie, equivocate or drop messages, and may collude with up to {colluders} "
-        f"owners (gamma {terms.gamma:g}): they learn the sum of the others, and nothing else of them but "
-        "with probability 2^-40. It is trusted for nothing but that the round ends.",
-        f"A sum is of at least {alive} participants (delta {terms.delta:g}); with fewer nothing is revealed.",
+        f"owners (gamma {terms.gamma:g}): they learn the sum of the others{' of each group' * grouped}, and "
+        "nothing else of them but with probability 2^-40. It is trusted for nothing but that the round ends.",
+        _least(terms, participants),
     ]
+
+
+def _least(terms: Terms, participants: int) -> str:
+    if terms.mode is Mode.GROUPED:
+        return (
+            f"A group's sum is of at least {HONEST} participants who do not collude, also where the "
+            "coordinator hides others of the group; with fewer nothing of the group is revealed, "
+            "and where no number of groups promises that, the round is refused."
+        )
+    alive = least_survivors(participants, terms.delta)
+    return (
+        f"A sum is of at least {alive} participants (delta {terms.delta:g}); with fewer nothing is revealed."
+    )

@@ -7,6 +7,7 @@ from typing import Final
 
 from consilium.domain.errors import InvalidValue
 from consilium.federated.encoding import Bytes, Reader, number, text
+from consilium.federated.groups import split_for
 from consilium.federated.messages import Phase
 from consilium.federated.parameters import Degree, Ring, degree_for, least_survivors, ring_for
 
@@ -124,8 +125,7 @@ class SumParams:
         (62, 46, 950, 32)
         """
         reach = int(rest.get("noise_reach", 0))  # type: ignore[call-overload]
-        each = participants // groups
-        degree = degree_for(each, gamma, delta)
+        degree, survivors = _inside(participants, groups, gamma, delta)
         return cls(
             session=session,
             round=round,
@@ -137,7 +137,7 @@ class SumParams:
             clip_int=clip_int,
             neighbours=degree.neighbours,
             threshold=degree.threshold,
-            survivors=least_survivors(each, delta),
+            survivors=survivors,
             gamma=_millionths(gamma),
             delta=_millionths(delta),
             groups=groups,
@@ -238,17 +238,24 @@ class Floors:
         >>> Floors.of(1000, 0.1, 0.05).margin
         30
         """
-        each = participants // groups
-        degree: Degree = degree_for(each, gamma, delta)
+        degree, survivors = _inside(participants, groups, gamma, delta)
         return cls(
             participants=participants,
-            survivors=least_survivors(each, delta),
+            survivors=survivors,
             neighbours=degree.neighbours,
             threshold=degree.threshold,
             margin=2 * degree.threshold - degree.neighbours,
             groups=groups,
             **rest,
         )
+
+
+def _inside(participants: int, groups: int, gamma: float, delta: float) -> tuple[Degree, int]:
+    """Return k and t, and M, of the whole or of each group."""
+    if groups == 1:
+        return degree_for(participants, gamma, delta), least_survivors(participants, delta)
+    split = split_for(participants, groups, gamma, delta)
+    return split.degree, split.survivors
 
 
 def _millionths(fraction: float) -> int:
