@@ -18,15 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from consilium.app.federated.learning import InProcess, Seat
+from consilium.app.federated.learning import InProcess, seated
 from consilium.domain.scores import half_brier
-from consilium.federated.coordinator import SessionCoordinator
 from consilium.federated.entropy import SystemEntropy
-from consilium.federated.learner import Learner
 from consilium.federated.local import LocalPlan, LocalRule
-from consilium.federated.owners import Owner, OwnerList
 from consilium.federated.primitives import new_signing_key
-from consilium.federated.registration import Registration
 from consilium.federated.sampling import seed_of
 from consilium.federated.secure_sum.memory import Identity
 from consilium.federated.session import Mode, Terms
@@ -59,26 +55,7 @@ def development_panels(path: Path, count: int) -> dict[str, dict[str, Any]]:
 def session(task: Candles, terms: Terms) -> InProcess:
     """Seat every participant, with real keys, in a running session."""
     entropy = SystemEntropy()
-    keys = {name: new_signing_key(entropy) for name in task.participants}
-    owners = OwnerList(owners=tuple(Owner(owner=name, key=pair.public) for name, pair in keys.items()))
-    kept = SessionCoordinator(terms, owners, task.initial())
-    kept.move("open", ts=0)
-    for name, pair in keys.items():
-        kept.register(
-            Registration(
-                participant=name,
-                owner=name,
-                session=terms.session,
-                key=pair.public,
-                capabilities=(terms.task, str(terms.mode)),
-                examples=task.examples(name),
-            ).signed(pair.private)
-        )
-    kept.move("running", ts=0)
-    seats = {
-        name: Seat(learner=Learner(name, task, terms), identity=Identity(name, pair))
-        for name, pair in keys.items()
-    }
+    kept, seats = seated(task, terms, {name: new_signing_key(entropy) for name in task.participants})
     hub = Identity("hub", new_signing_key(entropy))
     return InProcess(kept, hub, seats, judge=task.evaluate)
 

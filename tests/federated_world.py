@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from consilium.app.carriers.memory import Lose
-from consilium.app.federated.learning import InProcess, Seat
+from consilium.app.federated.learning import InProcess
+from consilium.app.federated.summing import Seat
 from consilium.federated.coordinator import SessionCoordinator
 from consilium.federated.entropy import SystemEntropy
 from consilium.federated.learner import Learner

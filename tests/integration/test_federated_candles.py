@@ -7,7 +7,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from consilium.app.federated.learning import InProcess, Seat
+from consilium.app.federated.learning import InProcess
+from consilium.app.federated.summing import Seat
 from consilium.federated.coordinator import SessionCoordinator
 from consilium.federated.entropy import SystemEntropy
 from consilium.federated.learner import Learner

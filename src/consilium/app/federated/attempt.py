@@ -50,6 +50,11 @@ class PhaseFigures:
     download_bytes: int = 0
     messages: int = 0
 
+    def add(self, other: "PhaseFigures") -> None:
+        """Add what the same phase took another time."""
+        for name in self.__slots__[1:]:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
     def as_dict(self) -> dict[str, Any]:
         """Return what JSON can hold."""
         return {name: getattr(self, name) for name in self.__slots__}

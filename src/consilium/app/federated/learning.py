@@ -1,20 +1,25 @@
-"""A whole session in this process: real training, real keys, and the very machines that carriers drive."""
+"""A whole session in this process: real training, and the very machines that carriers drive."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from time import perf_counter, process_time
 
 import numpy as np
 from numpy.typing import NDArray
 
-from consilium.app.carriers.memory import Carried, Lose, MemoryCarrier, Side
-from consilium.app.federated.agreeing import claims_of, floors_of, params_of
+from consilium.app.carriers.memory import Lose
+from consilium.app.federated.agreeing import claims_of
+from consilium.app.federated.attempt import PhaseFigures
+from consilium.app.federated.summing import MemorySums, Seat, Summing
 from consilium.domain import InvalidValue, Update
 from consilium.federated.coordinator import SessionCoordinator
 from consilium.federated.entropy import Entropy, SystemEntropy
 from consilium.federated.learner import Learner, masked_input
+from consilium.federated.owners import Owner, OwnerList
+from consilium.federated.primitives import KeyPair
+from consilium.federated.registration import Registration
 from consilium.federated.report import RoundReport
-from consilium.federated.roster import Cohort, Member
 from consilium.federated.rounds import (
     Closed,
     RoundEffect,
@@ -25,40 +30,16 @@ from consilium.federated.rounds import (
     Withdrawn,
 )
 from consilium.federated.secure_round import AttemptDone, AttemptFailed, SecureRound
-from consilium.federated.secure_sum.coordinator import SumCoordinator
 from consilium.federated.secure_sum.memory import Identity
-from consilium.federated.secure_sum.participant import SumParticipant
-from consilium.federated.secure_sum.recovery import SumResult
-from consilium.federated.secure_sum.secrets import MemorySecretStore, SecretStore
-from consilium.federated.secure_sum.terms import SumParams
 from consilium.federated.sent_update import SentUpdate
-from consilium.federated.session import SessionState
+from consilium.federated.session import SessionState, Terms
+from consilium.federated.tasks import Task
 from consilium.federated.visible_round import Received, VisibleRound
 
 Floats = NDArray[np.float64]
 Clock = Callable[[], int]
-
-
-@dataclass(kw_only=True, eq=False)
-class Seat:
-    """One participant of this process.
-
-    Parameters
-    ----------
-    learner
-        Trains.
-    identity
-        Its owner and signing key.
-    store
-        Its secrets.
-    entropy
-        Of its keys; the operating system's.
-    """
-
-    learner: Learner
-    identity: Identity
-    store: SecretStore = field(default_factory=MemorySecretStore)
-    entropy: Entropy = field(default_factory=SystemEntropy)
+Seeded = Callable[[str], Entropy]
+TRAIN, VISIBLE = "train", "visible"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,14 +52,26 @@ class LearnedRound:
         Of the round.
     max_abs_error
         Largest difference between the decoded sum and the integers that survivors masked; None without a sum.
-    uploaded, downloaded
-        Bytes of the secure sums, or of the updates that are seen.
+    phases
+        What training took, and each phase of the sums, or the exchange of updates that are seen.
+    journal_bytes
+        What the coordinator wrote down in sums.
     """
 
     report: RoundReport
     max_abs_error: int | None = None
-    uploaded: int = 0
-    downloaded: int = 0
+    phases: Sequence[PhaseFigures] = ()
+    journal_bytes: int = 0
+
+    @property
+    def uploaded(self) -> int:
+        """Bytes of the secure sums to the coordinator, or of the updates that are seen."""
+        return sum(phase.upload_bytes for phase in self.phases)
+
+    @property
+    def downloaded(self) -> int:
+        """Bytes of the secure sums from the coordinator; models not counted."""
+        return sum(phase.download_bytes for phase in self.phases if phase.phase != TRAIN)
 
 
 class InProcess:
@@ -95,11 +88,14 @@ class InProcess:
     judge
         Says how good parameters are; nobody if not given.
     lose
-        Rehearses dropouts: (owner, message) -> whether it is lost with its sender.
+        Rehearses dropouts: (owner, message) -> whether it is lost with its sender; with the sums of this
+        process only.
     absent
         Participants that say nothing in a round: (participant, round) -> whether.
     clock
         UTC nanoseconds; it stands still at 0 if not given.
+    summing
+        Plays secret sums; among the seats' own keys if not given.
     """
 
     def __init__(
@@ -112,17 +108,20 @@ class InProcess:
         lose: Lose | None = None,
         absent: Callable[[str, int], bool] | None = None,
         clock: Clock = lambda: 0,
+        summing: Summing | None = None,
     ) -> None:
         if not all(name in seats for name in kept.registry.joined):
             raise InvalidValue(
                 "all who joined must have a seat here", sorted(seats), "seat them, or use HTTPS"
             )
         self.kept, self.hub, self.seats = kept, hub, dict(seats)
-        self._judge, self._lose, self._absent, self._clock = judge, lose, absent, clock
+        self._judge, self._absent, self._clock = judge, absent, clock
+        self._summing = summing or MemorySums(kept, hub, seats, lose=lose, clock=clock)
         self._waiting: dict[str, tuple[Update, bool]] = {}
         self._withdrawn: list[Withdrawn] = []
         self._error: int | None = None
-        self._bytes = [0, 0]
+        self._written = 0
+        self._phases: dict[str, PhaseFigures] = {}
 
     def rounds(self) -> Iterator[LearnedRound]:
         """Play rounds until the session ends; of a buffered session, all train again after each cohort."""
@@ -138,6 +137,7 @@ class InProcess:
             The session is not running, or too few may take part.
         """
         kept = self.kept
+        self._error, self._written, self._phases = None, 0, {}
         if kept.buffer is not None:
             self._train_free()
         machine = kept.open_round(self._clock())
@@ -147,7 +147,6 @@ class InProcess:
             )
         self._withdrawn = []
         updates = self._updates(machine.plan)
-        self._error, self._bytes = None, [0, 0]
         if isinstance(machine, VisibleRound):
             outcome = self._seen(machine, updates)
         else:
@@ -159,7 +158,10 @@ class InProcess:
             learner.settle(updates[name][0].round, counted=name in report.survivors and not report.failed)
         assert number == report.number  # noqa: S101 - the round that was opened is the one that closed
         return LearnedRound(
-            report=report, max_abs_error=self._error, uploaded=self._bytes[0], downloaded=self._bytes[1]
+            report=report,
+            max_abs_error=self._error,
+            phases=tuple(self._phases.values()),
+            journal_bytes=self._written,
         )
 
     def _here(self, participant: str) -> bool:
@@ -175,10 +177,16 @@ class InProcess:
                     kept.ready(name, kept.version)
 
     def _train(self, participant: str, number: int) -> tuple[Update, bool]:
-        kept = self.kept
-        return self.seats[participant].learner.update(
-            number, kept.parameters, kept.version, kept.optimizer_state, clip=kept.clip
-        )
+        kept, figures = self.kept, self._phase(TRAIN)
+        began, cpu = perf_counter(), process_time()
+        try:
+            return self.seats[participant].learner.update(
+                number, kept.parameters, kept.version, kept.optimizer_state, clip=kept.clip
+            )
+        finally:
+            figures.update_cpu_s += process_time() - cpu
+            figures.wall_s += perf_counter() - began
+            figures.download_bytes += kept.parameters.nbytes
 
     def _updates(self, plan: RoundPlan) -> dict[str, tuple[Update, bool]]:
         if self.kept.buffer is not None:
@@ -193,24 +201,34 @@ class InProcess:
         return updates
 
     def _seen(self, machine: VisibleRound, updates: Mapping[str, tuple[Update, bool]]) -> RoundOutcome:
+        figures, began = self._phase(VISIBLE), perf_counter()
         effects = [effect for one in self._withdrawn for effect in machine.handle(one)]
         for name in sorted(updates):
-            effects += machine.handle(
-                Received(update=self._travelled(updates[name][0], machine.plan), now=self._clock())
-            )
+            data = self._sent(updates[name][0], machine.plan, figures)
+            cpu = process_time()
+            effects += machine.handle(Received(update=self._arrived(data, machine.plan), now=self._clock()))
+            figures.server_cpu_s += process_time() - cpu
+        cpu = process_time()
         if not machine.closed:
             effects += machine.handle(Tick(now=machine.plan.ts_cut_off))
+        figures.server_cpu_s += process_time() - cpu
+        figures.wall_s += perf_counter() - began
         return _outcome(effects)
 
-    def _travelled(self, update: Update, plan: RoundPlan) -> Update:
-        """Return an update as it arrives: signed, encoded, decoded and checked against its owner's key."""
-        signing = self.seats[update.participant].identity.signing
-        session = self.kept.terms.session
-        data = SentUpdate.signed(session, replace(update, round=plan.number), signing.private).encode()
-        self._bytes[0] += len(data)
-        sent = SentUpdate.decode(data, session=session, dimension=plan.dimension)
-        joined = self.kept.registry.joined[update.participant]
-        return sent.checked(joined.registration.key)
+    def _sent(self, update: Update, plan: RoundPlan, figures: PhaseFigures) -> bytes:
+        """Return an update as it travels: signed and encoded."""
+        cpu, signing = process_time(), self.seats[update.participant].identity.signing
+        numbered = replace(update, round=plan.number)
+        data = SentUpdate.signed(self.kept.terms.session, numbered, signing.private).encode()
+        figures.participant_cpu_s += process_time() - cpu
+        figures.upload_bytes += len(data)
+        figures.messages += 1
+        return data
+
+    def _arrived(self, data: bytes, plan: RoundPlan) -> Update:
+        """Return an update as it arrives: decoded, and checked against its owner's key."""
+        sent = SentUpdate.decode(data, session=self.kept.terms.session, dimension=plan.dimension)
+        return sent.checked(self.kept.registry.joined[sent.update.participant].registration.key)
 
     def _in_secret(self, machine: SecureRound, updates: Mapping[str, tuple[Update, bool]]) -> RoundOutcome:
         for one in self._withdrawn:
@@ -224,82 +242,58 @@ class InProcess:
         self, plan: RoundPlan, start: StartAttempt, updates: Mapping[str, tuple[Update, bool]]
     ) -> AttemptDone | AttemptFailed:
         """Play one secure sum among those who are asked; absent ones never answer."""
-        owner_of = {name: self.seats[name].identity.owner for name in start.members}
-        named = {owner: name for name, owner in owner_of.items()}
-        cohort = Cohort(
-            {
-                owner: Member(self.seats[name].identity.signing.public, self.seats[name].identity.key_epoch)
-                for name, owner in owner_of.items()
-            }
-        )
-        try:
-            params = params_of(self.kept.terms, plan, start, cohort, version=self.kept.version)
-        except InvalidValue as refused:
-            return AttemptFailed(attempt=start.attempt, why=str(refused))
         vectors = {
             name: masked_input(*updates[name], plan, self.seats[name].entropy)
             for name in start.members
             if name in updates
         }
-        carried = self._carry(params, cohort, {owner_of[name]: vector for name, vector in vectors.items()})
-        told = {**carried.doubts, **carried.reasons}
-        reasons = {named[owner]: why for owner, why in told.items() if owner in named}
-        if carried.result is None:
-            return AttemptFailed(
-                attempt=start.attempt, why=carried.why, released=carried.released, excluded=reasons
-            )
-        survivors = tuple(named[owner] for owner in carried.result.survivors)
-        self._note_error(carried.result, [vectors[name] for name in survivors])
-        said = {name: claims_of(updates[name][0]) for name in survivors}
-        return AttemptDone(
-            attempt=start.attempt,
-            total=carried.result.total,
-            survivors=survivors,
-            excluded=_without(start.members, survivors, reasons, named, carried),
-            claimed=said,
-        )
+        summed = self._summing(plan, start, self.kept.version, vectors)
+        for phase in summed.phases:
+            self._phase(phase.phase).add(phase)
+        self._written += summed.journal_bytes
+        if isinstance(summed.event, AttemptFailed):
+            return summed.event
+        self._error = summed.error
+        said = {name: claims_of(updates[name][0]) for name in summed.event.survivors}
+        return replace(summed.event, claimed=said)
 
-    def _carry(self, params: SumParams, cohort: Cohort, vectors: Mapping[str, NDArray[np.int64]]) -> Carried:
-        terms, hub = self.kept.terms, self.hub
-        floors = floors_of(
-            terms,
-            participants=params.participants,
-            dimension=params.dimension,
-            clip_int=params.clip_int,
-            groups=params.groups,
-        )
-        by_owner = {seat.identity.owner: seat for seat in self.seats.values()}
-        sides = {}
-        for owner, vector in vectors.items():
-            seat = by_owner[owner]
-            machine = SumParticipant(
-                session=terms.session,
-                identity=seat.identity,
-                coordinator=(hub.owner, Member(hub.signing.public, hub.key_epoch)),
-                cohort=cohort,
-                floors=floors,
-                entropy=seat.entropy,
-                store=seat.store,
-                vector=vector,
-                model_digest=params.model_digest,
-            )
-            sides[owner] = Side(machine=machine, store=seat.store)
-        carrier = MemoryCarrier(
-            params,
-            hub.owner,
-            SumCoordinator(params, hub, cohort),
-            sides,
-            lose=self._lose,
-            now=self._clock(),
-        )
-        carried = carrier.run()
-        self._bytes[0] += carried.uploaded
-        self._bytes[1] += carried.downloaded
-        return carried
+    def _phase(self, name: str) -> PhaseFigures:
+        return self._phases.setdefault(name, PhaseFigures(name))
 
-    def _note_error(self, result: SumResult, vectors: list[NDArray[np.int64]]) -> None:
-        expected = np.sum(vectors, axis=0, dtype=np.int64)
-        self._error = int(np.abs(result.total - expected).max())
+
+def seated(
+    task: Task, terms: Terms, keys: Mapping[str, KeyPair], *, entropy: Seeded | None = None
+) -> tuple[SessionCoordinator, dict[str, Seat]]:
+    """Return a running session in which all participants of a task have joined, each its own owner.
+
+    Parameters
+    ----------
+    task, terms
+        What is trained, and what is agreed.
+    keys
+        By participant.
+    entropy
+        Of a participant's roundings and sums, by its name; the operating system's if not given.
+    """
+    owners = OwnerList(owners=tuple(Owner(owner=name, key=pair.public) for name, pair in keys.items()))
+    kept = SessionCoordinator(terms, owners, task.initial())
+    kept.move("open", ts=1)
+    for name, pair in keys.items():
+        registration = Registration(
+            participant=name,
+            owner=name,
+            session=terms.session,
+            key=pair.public,
+            capabilities=(terms.task, str(terms.mode)),
+            examples=task.examples(name),
+        )
+        kept.register(registration.signed(pair.private))
+    kept.move("running", ts=2)
+    drawn: Seeded = entropy or (lambda _: SystemEntropy())
+    return kept, {
+        name: Seat(learner=Learner(name, task, terms), identity=Identity(name, pair), entropy=drawn(name))
+        for name, pair in keys.items()
+    }
 
 
 def _outcome(effects: list[RoundEffect]) -> RoundOutcome:
@@ -307,18 +301,3 @@ def _outcome(effects: list[RoundEffect]) -> RoundOutcome:
         if isinstance(effect, Closed):
             return effect.outcome
     raise InvalidValue("a round must close", "one that goes on", "report this")
-
-
-def _without(
-    members: tuple[str, ...],
-    survivors: tuple[str, ...],
-    reasons: Mapping[str, str],
-    named: Mapping[str, str],
-    carried: Carried,
-) -> dict[str, str]:
-    """Return why members are in no sum: their own fault, or that of the groups that have none, or a doubt."""
-    fallen = {} if carried.result is None else carried.result.fallen
-    groups = "; ".join(f"group {group}: {why}" for group, why in sorted(fallen.items()))
-    faults = {named[owner]: why for owner, why in carried.reasons.items() if owner in named}
-    told = {name: faults.get(name) or groups or reasons.get(name, "") for name in members}
-    return {name: why for name, why in told.items() if why and name not in survivors}

@@ -1,6 +1,6 @@
 """Rounds that train a task among simulated participants, in secret and, to compare, in the open."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter, process_time
 from typing import Any
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from consilium.app.federated.attempt import PhaseFigures
 from consilium.app.federated.crowd import Given, identity_of
+from consilium.app.federated.learning import InProcess, LearnedRound, seated
 from consilium.app.federated.simulation import (
+    COORDINATOR,
     Simulated,
     excluded,
     of_terms,
@@ -21,21 +23,18 @@ from consilium.app.federated.simulation import (
     totals,
     who_drops,
 )
-from consilium.app.federated.visible import VISIBLE, play_visible
+from consilium.app.federated.summing import Summed
 from consilium.app.stages import ProgressCall, silent
-from consilium.domain import Update, UsageError
-from consilium.federated.coordinator import SECOND, SessionCoordinator
+from consilium.domain import UsageError
+from consilium.federated.coordinator import SECOND
 from consilium.federated.entropy import SeededEntropy
-from consilium.federated.learner import Learner, masked_input
-from consilium.federated.owners import Owner, OwnerList
 from consilium.federated.parameters import count_of
-from consilium.federated.registration import Registration
 from consilium.federated.report import RoundReport
-from consilium.federated.rounds import Closed, RoundOutcome, RoundPlan, StartAttempt
-from consilium.federated.secure_round import AttemptDone, AttemptFailed, SecureRound
-from consilium.federated.session import Mode
+from consilium.federated.rounds import RoundPlan, StartAttempt
+from consilium.federated.secure_round import AttemptDone, AttemptFailed
+from consilium.federated.secure_sum.terms import SumParams
+from consilium.federated.session import Mode, SessionState
 from consilium.federated.tasks import Task, task_class
-from consilium.federated.visible_round import VisibleRound
 
 DEFAULT_ROUNDS = 3
 BARS = 1_500
@@ -66,45 +65,81 @@ class Trained:
             raise UsageError("--rounds must be >= 1", self.rounds, "correct the option")
 
 
-@dataclass(slots=True)
-class Session:
-    """A session that is simulated, with its learners and what it cost.
+class SimulatedSums:
+    """Plays secret sums as the simulation of one round does: seeded keys, figures of each phase, dropouts.
 
     Parameters
     ----------
     asked
         What is simulated.
-    kept
-        The coordinator's side.
-    learners
-        By name.
-    phases
-        Figures of all rounds, by phase.
-    error
-        Largest error of any decoded sum.
-    reports
-        One a round.
     """
 
-    asked: Simulated
-    kept: SessionCoordinator
-    learners: dict[str, Learner]
-    phases: dict[str, PhaseFigures] = field(default_factory=dict)
-    error: int = 0
-    journal_bytes: int = 0
-    terms: dict[str, Any] = field(default_factory=dict)
-    reports: list[RoundReport] = field(default_factory=list)
+    def __init__(self, asked: Simulated) -> None:
+        self._asked = asked
+        self.terms: SumParams | None = None
+        """Of the last attempt."""
 
-    def phase(self, name: str) -> PhaseFigures:
-        """Return the figures of a phase."""
-        return self.phases.setdefault(name, PhaseFigures(name))
+    def __call__(
+        self, plan: RoundPlan, start: StartAttempt, version: str, vectors: Mapping[str, NDArray[np.int64]]
+    ) -> Summed:
+        """Play one attempt; those who drop out fall silent after the shares."""
+        del version  # simulated terms name no model
+        gone = silent_in(self._asked, tuple(plan.by_id), plan.number)
+        self.terms, played, error = play(
+            self._asked,
+            start.members,
+            Given(vectors),
+            dimension=start.size,
+            dropped=[name for name in gone if name in start.members],
+            number=plan.number,
+            attempt=start.attempt,
+        )
+        out = {one["participant"]: one["reason"] for one in excluded(gone, played.troubles)}
+        event: AttemptDone | AttemptFailed
+        if played.result is None:
+            event = AttemptFailed(
+                attempt=start.attempt, why=played.failed, released=played.released, excluded=out
+            )
+            return Summed(event=event, phases=played.phases, journal_bytes=played.journal_bytes)
+        event = AttemptDone(
+            attempt=start.attempt, total=played.result.total, survivors=played.result.survivors, excluded=out
+        )
+        return Summed(event=event, error=error, phases=played.phases, journal_bytes=played.journal_bytes)
 
-    def book(self, phases: list[PhaseFigures]) -> None:
-        """Add what an attempt cost."""
-        for one in phases:
-            into = self.phase(one.phase)
-            for name in PhaseFigures.__slots__[1:]:
-                setattr(into, name, getattr(into, name) + getattr(one, name))
+
+def silent_in(asked: Simulated, names: tuple[str, ...], number: int) -> tuple[str, ...]:
+    """Return who falls silent in a round."""
+    return who_drops(names, count_of(asked.dropout, len(names)), asked.seed, number)
+
+
+@dataclass(slots=True)
+class Session:
+    """What came of a session that was simulated.
+
+    Parameters
+    ----------
+    played
+        Its rounds.
+    terms
+        What was computed for its last secret sum; None without one.
+    """
+
+    played: list[LearnedRound] = field(default_factory=list)
+    terms: SumParams | None = None
+
+    @property
+    def reports(self) -> list[RoundReport]:
+        """One a round."""
+        return [one.report for one in self.played]
+
+    @property
+    def phases(self) -> list[PhaseFigures]:
+        """Figures of all rounds, by phase."""
+        found: dict[str, PhaseFigures] = {}
+        for one in self.played:
+            for phase in one.phases:
+                found.setdefault(phase.phase, PhaseFigures(phase.phase)).add(phase)
+        return list(found.values())
 
 
 def make_task(task: Trained, owners: tuple[str, ...], seed: int) -> Task:
@@ -140,25 +175,38 @@ def make_task(task: Trained, owners: tuple[str, ...], seed: int) -> Task:
     return made
 
 
-def open_session(asked: Simulated, task: Trained, made: Task) -> Session:
-    """Return a session in which everybody has joined, under real keys."""
-    keys = {name: identity_of(asked.seed, name).signing for name in made.participants}
-    owners = OwnerList(owners=tuple(Owner(owner=name, key=key.public) for name, key in keys.items()))
+def run_session(asked: Simulated, task: Trained, made: Task, progress: ProgressCall, said: str) -> Session:
+    """Play all rounds of a session in which everybody has joined, under seeded keys."""
     terms = session_terms(asked, task=task.task, rounds=task.rounds, clip=CLIP)
-    kept = SessionCoordinator(terms, owners, made.initial())
-    kept.move("open", ts=1)
-    for name, key in keys.items():
-        registration = Registration(
-            participant=name,
-            owner=name,
-            session=terms.session,
-            key=key.public,
-            capabilities=(task.task, str(asked.mode)),
-            examples=made.examples(name),
-        )
-        kept.register(registration.signed(key.private))
-    kept.move("running", ts=2)
-    return Session(asked, kept, {name: Learner(name, made, terms) for name in made.participants})
+    kept, seats = seated(
+        made,
+        terms,
+        {name: identity_of(asked.seed, name).signing for name in made.participants},
+        entropy=lambda name: SeededEntropy(f"{asked.seed} {name}".encode()),
+    )
+
+    def absent(name: str, number: int) -> bool:
+        # In a secret round those who drop out share first: the sum sees to that.
+        return asked.mode is Mode.VISIBLE and name in silent_in(asked, made.participants, number)
+
+    sums = SimulatedSums(asked)
+    world = InProcess(
+        kept,
+        identity_of(asked.seed, COORDINATOR),
+        seats,
+        judge=made.evaluate,
+        absent=absent,
+        clock=lambda: kept.number * 10**6 * SECOND,
+        summing=sums,
+    )
+    session = Session()
+    while kept.session.state is SessionState.RUNNING:
+        number = kept.number
+        progress(said, number - 1, task.rounds)
+        session.played.append(world.round())
+        progress(said, number, task.rounds, session.reports[-1].failed)
+    session.terms = sums.terms
+    return session
 
 
 def train(asked: Simulated, task: Trained, progress: ProgressCall = silent) -> dict[str, Any]:
@@ -185,13 +233,15 @@ def train(asked: Simulated, task: Trained, progress: ProgressCall = silent) -> d
         "params": made.dimension,
         "task": task.task,
         "rounds": task.rounds,
-        **(session.terms or of_terms(None)),
-        **totals(list(session.phases.values())),
+        **of_terms(session.terms),
+        **totals(session.phases),
         "wall_s": perf_counter() - began,
         "main_process_cpu_s": process_time() - cpu,
         "peak_memory_mb": peak_memory_mb(),
-        "journal_bytes": session.journal_bytes,
-        "max_abs_error": None if asked.mode is Mode.VISIBLE else session.error,
+        "journal_bytes": sum(one.journal_bytes for one in session.played),
+        "max_abs_error": max(
+            (e for one in session.played if (e := one.max_abs_error) is not None), default=None
+        ),
         "accuracy": _accuracy(last),
         "clean_accuracy": _accuracy(beside.reports[-1]),
         "survivors": len(last.survivors),
@@ -204,86 +254,3 @@ def train(asked: Simulated, task: Trained, progress: ProgressCall = silent) -> d
 
 def _accuracy(report: RoundReport) -> float | None:
     return None if report.performance is None else float(report.performance["accuracy"])
-
-
-def run_session(asked: Simulated, task: Trained, made: Task, progress: ProgressCall, said: str) -> Session:
-    """Play all rounds of a session."""
-    session = open_session(asked, task, made)
-    for number in range(1, task.rounds + 1):
-        if session.kept.session.ended:
-            break
-        progress(said, number - 1, task.rounds)
-        machine = session.kept.open_round(number * 10**6 * SECOND)
-        if machine is None:
-            break
-        outcome = play_round(session, machine)
-        report = session.kept.close_round(outcome, now=machine.plan.ts_cut_off, judge=made.evaluate)
-        for name in machine.plan.by_id:
-            session.learners[name].settle(number, counted=name in outcome.survivors)
-        session.reports.append(report)
-        progress(said, number, task.rounds, report.failed)
-    return session
-
-
-def play_round(session: Session, machine: VisibleRound | SecureRound) -> RoundOutcome:
-    """Train, sum in secret or in the open, and return what came of it."""
-    plan, asked = machine.plan, session.asked
-    names = tuple(plan.by_id)
-    gone = who_drops(names, count_of(asked.dropout, len(names)), asked.seed, plan.number)
-    updates = _updates(session, plan)
-    if isinstance(machine, VisibleRound):
-        return play_visible(machine, (one for one, _ in updates.values()), gone, session.phase(VISIBLE))
-    integers = {
-        name: masked_input(update, within, plan, SeededEntropy(f"{asked.seed} {plan.number} {name}".encode()))
-        for name, (update, within) in updates.items()
-    }
-    effects = machine.start()
-    while True:
-        (effect,) = effects
-        if isinstance(effect, Closed):
-            return effect.outcome
-        assert isinstance(effect, StartAttempt)  # noqa: S101 - a secret round does nothing else
-        effects = machine.handle(_attempt(session, plan, effect, integers, gone))
-
-
-def _updates(session: Session, plan: RoundPlan) -> dict[str, tuple[Update, bool]]:
-    """Let every member train from the model of the round."""
-    kept, figures = session.kept, session.phase("train")
-    began, cpu = perf_counter(), process_time()
-    found = {
-        name: session.learners[name].update(
-            plan.number, kept.parameters, kept.version, kept.optimizer_state, clip=plan.clip
-        )
-        for name in plan.by_id
-    }
-    figures.update_cpu_s += process_time() - cpu
-    figures.wall_s += perf_counter() - began
-    figures.download_bytes += kept.parameters.nbytes * len(found)
-    return found
-
-
-def _attempt(
-    session: Session,
-    plan: RoundPlan,
-    start: StartAttempt,
-    integers: Mapping[str, NDArray[np.int64]],
-    gone: Sequence[str],
-) -> AttemptDone | AttemptFailed:
-    terms, played, error = play(
-        session.asked,
-        start.members,
-        Given({name: integers[name] for name in start.members}),
-        dimension=start.size,
-        dropped=[name for name in gone if name in start.members],
-        number=plan.number,
-        attempt=start.attempt,
-    )
-    session.book(played.phases)
-    session.terms, session.error = of_terms(terms), max(session.error, error)
-    session.journal_bytes += played.journal_bytes
-    out = {one["participant"]: one["reason"] for one in excluded(gone, played.troubles)}
-    if played.result is None:
-        return AttemptFailed(attempt=start.attempt, why=played.failed, released=played.released, excluded=out)
-    return AttemptDone(
-        attempt=start.attempt, total=played.result.total, survivors=played.result.survivors, excluded=out
-    )
