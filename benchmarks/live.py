@@ -86,7 +86,10 @@ def measured(models: Path, data: Path, counted: int, workers: int) -> dict[str, 
     warm_up = WARM_UP + max(place.served.window for place in loaded(models).values())
     data.mkdir()
     (data / "models").symlink_to(models.absolute())
-    settings = Settings(data_dir=data, live=Live(), serving=Serving(max_age_days=0.0, workers=workers))
+    # What they say is worth nothing here, whatever they learned from.
+    settings = Settings(
+        data_dir=data, live=Live(foresight=True), serving=Serving(max_age_days=0.0, workers=workers)
+    )
     system = assemble(settings)
     feed = PanelFeed(
         "bench", simulate(symbols=SYMBOLS, bars=2_000 + warm_up + counted, seed=1).series, speed=0.0

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from consilium.app.settings import Live, Serving, Settings
-from consilium.market.simulator import simulate
+from consilium.domain import HOUR_NS
+from consilium.market.simulator import START_TS, simulate
 from consilium.models import make_forecaster
 from consilium.training.dataset import build_dataset
 from consilium.training.labels import LabelSpec
@@ -14,6 +15,7 @@ from consilium.training.serving import make_serving
 from consilium.training.trainer import held_out, train_final
 
 TREES = ("xgboost", "lightgbm")
+BARS = 900
 FEED = "simulate:symbols=3,bars=1100,seed=5"
 
 
@@ -24,9 +26,13 @@ def store_models(
     features: str = "core14",
     horizon: int = 1,
     rounds: int = 12,
+    start_ts: int = START_TS,
 ) -> ModelRegistry:
-    """Train small models on a market with a signal, and store them as versions that are served."""
-    panel = simulate(symbols=2, bars=900, seed=3, signal_ic=0.3).series
+    """Train small models on a market with a signal, and store them as versions that are served.
+
+    They learn from bars before ``start_ts``, by default before the first one of a simulated feed.
+    """
+    panel = simulate(symbols=2, bars=BARS, seed=3, signal_ic=0.3, start_ts=start_ts - BARS * HOUR_NS).series
     dataset = build_dataset(panel, features, LabelSpec(horizon=horizon))
     registry = ModelRegistry(folder)
     for name in names:

@@ -140,23 +140,65 @@ def test_a_database_that_is_not_there_is_said(postgres_url: str) -> None:
         open_journal(f"{base}/there_is_none", read_only=True)
 
 
-def test_a_user_who_may_only_read_is_told_before_anything_is_concluded(fresh_postgres: str) -> None:
+ALL_TABLES = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {user}"
+
+
+@pytest.mark.parametrize(
+    ("rights", "lacks"),
+    [
+        (
+            ["GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}"],
+            "INSERT and DELETE on journal_events, INSERT and DELETE on journal_inbox, INSERT and DELETE on "
+            "journal_snapshots, INSERT on journal_segments, INSERT on journal_archived",
+        ),
+        ([ALL_TABLES, "REVOKE INSERT ON journal_inbox FROM {user}"], "INSERT on journal_inbox"),
+        ([ALL_TABLES, "REVOKE DELETE ON journal_snapshots FROM {user}"], "DELETE on journal_snapshots"),
+        ([ALL_TABLES, "REVOKE INSERT ON journal_archived FROM {user}"], "INSERT on journal_archived"),
+    ],
+    ids=["reader", "inbox", "snapshots", "archived"],
+)
+def test_a_user_who_may_not_write_a_table_is_told_before_anything_is_concluded(
+    fresh_postgres: str, rights: list[str], lacks: str
+) -> None:
     import psycopg
 
     open_journal(fresh_postgres).close()
     user = f"reader_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(fresh_postgres) as owner:
         owner.execute(f"CREATE ROLE {user} LOGIN".encode())
-        owner.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}".encode())
+        for right in rights:
+            owner.execute(right.format(user=user).encode())
     url = fresh_postgres.replace("//postgres@", f"//{user}@")
     try:
         for opened in (open_journal, inspect_journal):
-            with pytest.raises(OutputProblem, match="a user who may only read: grant INSERT") as error:
+            with pytest.raises(OutputProblem, match=f"a user without {lacks}: grant that") as error:
                 opened(url)
             one_line(error)
         reader = open_journal(url, read_only=True)
         assert reader.verify().rows == 0
         reader.close()
+    finally:
+        with psycopg.connect(fresh_postgres) as owner:
+            owner.execute(f"DROP OWNED BY {user}".encode())
+            owner.execute(f"DROP ROLE {user}".encode())
+
+
+def test_a_user_who_may_write_all_tables_and_owns_none_appends(fresh_postgres: str) -> None:
+    import psycopg
+
+    open_journal(fresh_postgres).close()
+    user = f"writer_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(fresh_postgres) as owner:
+        owner.execute(f"CREATE ROLE {user} LOGIN".encode())
+        owner.execute(ALL_TABLES.format(user=user).replace("UPDATE, ", "").encode())
+    try:
+        journal = open_journal(fresh_postgres.replace("//postgres@", f"//{user}@"))
+        journal.append([event(1)])
+        journal.append_once("worker", "e", [event(2)])
+        for offset in (1, 2):
+            journal.save_snapshot("s", offset, {"x": offset})
+            journal.save_snapshot("s", offset, {"x": offset})
+        journal.close()
     finally:
         with psycopg.connect(fresh_postgres) as owner:
             owner.execute(f"DROP OWNED BY {user}".encode())

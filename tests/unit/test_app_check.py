@@ -256,6 +256,48 @@ def test_tls_files_that_cannot_serve_are_told(
     assert told in fault.text
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "No such file or directory"),
+        ("", "ca.pem"),
+        ("no certificate\n", "ca.pem"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "ca.pem"),
+        ("folder", "ca.pem"),
+    ],
+)
+def test_authorities_that_cannot_be_read_are_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, told: str
+) -> None:
+    path = tmp_path / "ca.pem"
+    if content == "folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_text(content)
+    monkeypatch.setenv("CONSILIUM_API__TLS_CA", str(path))
+    (fault,) = _faults().values()
+    assert (fault.setting, fault.level) == ("api.tls_ca", "failed")
+    assert fault.text.startswith(f"api.tls_ca must be a file of PEM certificates; got {path} (")
+    assert told in fault.text
+    assert "\n" not in fault.text
+    done = CliRunner().invoke(app, ["serve"])
+    assert done.exit_code == 1
+    assert f"error: api.tls_ca: {fault.text}" in done.output
+
+
+def test_authorities_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, _ = write_certificate(tmp_path / "one")
+    two, _ = write_certificate(tmp_path / "two")
+    path = tmp_path / "ca.pem"
+    path.write_text(one.read_text() + two.read_text())
+    monkeypatch.setenv("CONSILIUM_API__TLS_CA", str(path))
+    assert _faults() == {}
+    told = {f.setting: f.text for f in inspect_settings(read_settings()[0])}
+    assert told["api.tls_ca"] == (
+        f"{path}, certificates that our own commands trust: 2; this service speaks plain HTTP"
+    )
+
+
 def test_the_table_as_json(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["check", "--json", str(tmp_path / "found.json")])
     assert done.exit_code == 0

@@ -200,12 +200,16 @@ class Live(_Section):
         Length of a candle, as in ``--bar``.
     speed
         Of a replay: bars of each symbol a second; 0 for as fast as it can.
+    foresight
+        Whether a model is asked about a close although it learned from what came after: for demonstrations
+        only, what it says there is no evidence.
     """
 
     feed: str = ""
     symbols: tuple[str, ...] = ()
     bar: str = "1h"
     speed: NotNegative = 1.0
+    foresight: bool = False
 
 
 class Api(_Section):

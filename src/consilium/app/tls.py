@@ -39,6 +39,28 @@ def _no_password() -> str:
     raise ValueError("the key has a password")
 
 
+def require_authorities(path: Path) -> int:
+    """Return how many certificates a file of those to trust has.
+
+    Raises
+    ------
+    UsageError
+        It cannot be read, or is no PEM file with a certificate.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(cafile=path)
+    except ssl.SSLError as error:
+        why = error.reason or "no certificate in it"
+    except OSError as error:
+        why = error.strerror or str(error)
+    else:
+        return context.cert_store_stats()["x509"]
+    raise UsageError(
+        "api.tls_ca must be a file of PEM certificates", f"{path} ({why})", "correct path or permissions"
+    )
+
+
 def trusting(verify: bool | str) -> bool | ssl.SSLContext:
     """Return what httpx asks for: a context where a file of authorities is named."""
     return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from consilium.app.check.finding import Finding
 from consilium.app.settings import Settings
-from consilium.app.tls import make_tls
+from consilium.app.tls import make_tls, require_authorities
 from consilium.domain import UsageError
 
 _CURE = "stop who holds it, or set CONSILIUM_HOST and CONSILIUM_PORT"
@@ -58,6 +58,23 @@ def check_tls(settings: Settings) -> Iterator[Finding]:
         yield Finding("api.tls", "ok", f"{certificate}, TLS 1.2 or newer")
     if key.stat().st_mode & 0o077:
         yield Finding("api.tls_key", "warning", f"others may read {key}: chmod 600")
+
+
+def check_authorities(settings: Settings) -> Iterator[Finding]:
+    """Look whether the file of authorities that our own commands trust, if one is named, has any."""
+    path = settings.api.tls_ca
+    if path is None:
+        return
+    try:
+        found = require_authorities(path)
+    except UsageError as error:
+        yield Finding("api.tls_ca", "failed", str(error))
+        return
+    told = f"{path}, certificates that our own commands trust: {found}"
+    if settings.api.tls_certificate is None:
+        yield Finding("api.tls_ca", "ok", f"{told}; this service speaks plain HTTP")
+    else:
+        yield Finding("api.tls_ca", "ok", told)
 
 
 def _trouble(server: ssl.SSLContext, certificate: Path) -> str:

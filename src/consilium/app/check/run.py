@@ -6,7 +6,7 @@ from pathlib import Path
 from consilium.app.check.candles import check_candles
 from consilium.app.check.finding import Finding
 from consilium.app.check.folders import check_data_dir, check_log, check_models
-from consilium.app.check.network import check_address, check_tls
+from consilium.app.check.network import check_address, check_authorities, check_tls
 from consilium.app.check.stores import check_journal, check_keys, check_redis
 from consilium.app.log import hide_text
 from consilium.app.settings import Settings
@@ -39,6 +39,9 @@ def check_feed(settings: Settings) -> Iterator[Finding]:
         yield Finding("live.feed", "failed", f"data to replay must exist; got {rest}: correct the path")
     else:
         yield Finding("live.feed", "ok", feed)
+    if settings.live.foresight:
+        told = "models may speak of closes that they learned from: for demonstrations, it is no evidence"
+        yield Finding("live.foresight", "warning", told)
 
 
 def check_alerts(settings: Settings) -> Iterator[Finding]:
@@ -64,6 +67,7 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "api_key": check_keys,
     "port": check_address,
     "api.tls": check_tls,
+    "api.tls_ca": check_authorities,
     "live.feed": check_feed,
     "ensemble": check_ensemble,
     "council.alerts": check_alerts,

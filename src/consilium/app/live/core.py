@@ -310,6 +310,8 @@ class Core(Governing):
             self._late = list(given)
             return
         self._candle_log.keep(ts, given)
+        if self.pipeline.market.admit(ts):
+            self._tell_pool()
         try:
             # no lock: a halt moves nothing that forecasts look at, and stands before the step
             observed = self.pipeline.observe(ts, given)
@@ -349,13 +351,15 @@ class Core(Governing):
 
     def _tell_pool(self) -> None:
         """Write down which models speak from now on, where that has changed."""
-        told = self._members.told(max(self.pipeline.ts, 0))
+        told = self.pipeline.market.speaking.told(max(self.pipeline.ts, 0))
         if views.same_pool(told, self.pipeline.change):
             return
         event = self._pool_event(told)
         offsets = self.journal.append([event])
         self.pipeline.change_pool(told)
         self._applied(offsets)
+        for name, why in told.missing.items():
+            log.warning("%s is not asked: %s", name, why)
 
     def _pool_event(self, told: PoolChanged) -> Event:
         """Return an event that is not in the journal: within one bar a pool may go and come back."""

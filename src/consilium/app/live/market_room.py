@@ -60,16 +60,21 @@ class MarketRoom:
         Label of the models until a pool says otherwise.
     runtime
         Workers that share the models of a decision.
+    foresight
+        Whether a model is asked about a close although it learned from what came after.
     """
 
-    def __init__(self, terms: Terms, spec: LabelSpec, runtime: Runtime) -> None:
+    def __init__(self, terms: Terms, spec: LabelSpec, runtime: Runtime, *, foresight: bool = False) -> None:
         self.terms = terms
         self.spec = spec
         self.counts: Counter[str] = Counter()
         self.coverage = "none"
         self.pool: ModelPool | None = None
+        self.speaking = Members()
+        """Those of the members that are asked; all others are missing there."""
         self._members = Members()
         self._runtime = runtime
+        self._foresight = foresight
         self._first_ts = -1
         self._fallback: Any = None
         self.followed = {
@@ -101,6 +106,25 @@ class MarketRoom:
         if not same:
             for followed in self.followed.values():
                 followed.read(members.feature_names, members.window)
+        self._speak(self._allowed(self.newest))
+
+    def admit(self, ts: int) -> bool:
+        """Let those speak of a close who may; return whether they are others than before.
+
+        A model that learned from what came after a close knows what it forecasts there. It is followed
+        meanwhile, so that its windows are full once its time has come.
+        """
+        allowed = self._allowed(ts)
+        if allowed.models.keys() == self.speaking.models.keys():
+            return False
+        self._speak(allowed)
+        return True
+
+    def _allowed(self, ts: int) -> Members:
+        return self._members if self._foresight or ts < 0 else self._members.at(ts)
+
+    def _speak(self, members: Members) -> None:
+        self.speaking = members
         missing = {name: why for name, why in members.missing.items() if name not in members.models}
         if not members.models and not missing:
             self.pool, self.coverage = None, "none"
@@ -110,16 +134,11 @@ class MarketRoom:
         self.pool = ModelPool(
             (member.served for member in members.models.values()),
             missing=missing,
-            feature_names=members.feature_names,
+            feature_names=self._members.feature_names,
             runtime=self._runtime,
             max_step_ns=LONGEST_GAP * self.terms.interval_ns or None,
         )
         self.fill_windows()
-
-    @property
-    def foreseeing(self) -> tuple[str, ...]:
-        """Models that learned from bars that are still to come here."""
-        return self._members.ahead_of(self.newest) if self.newest >= 0 else ()
 
     def fill_windows(self) -> None:
         """Give the pool the newest rows of each symbol."""

@@ -1,14 +1,14 @@
 """The models that serve: loaded from the registry, watched for promotions, kept when a file goes bad."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from consilium.domain import DAY_NS, ArtefactRefused, ConsiliumError, PoolChanged
+from consilium.domain import DAY_NS, ArtefactRefused, ConsiliumError, PoolChanged, to_iso
 from consilium.domain.time import length_text
 from consilium.market.book.rows import levels_in
 from consilium.market.features import of_books
@@ -65,7 +65,16 @@ class Members:
 
     def ahead_of(self, ts: int) -> tuple[str, ...]:
         """Return the models that learned from what came after an instant: they know what they forecast."""
-        return tuple(name for name, member in self.models.items() if member.learned_until > ts)
+        return foreseeing(((name, member.learned_until) for name, member in self.models.items()), ts)
+
+    def at(self, ts: int) -> Self:
+        """Return those that may speak of a close; one that learned from what came after it is missing."""
+        ahead = self.ahead_of(ts)
+        if not ahead:
+            return self
+        refused = {name: _too_early(self.models[name].learned_until) for name in ahead}
+        kept = {name: member for name, member in self.models.items() if name not in refused}
+        return replace(self, models=kept, missing={**self.missing, **refused})
 
     def told(self, ts_event: int) -> PoolChanged:
         """Return the message that says which models speak from now on."""
@@ -186,6 +195,25 @@ class Shelf:
                 "a feed of candles",
                 "train it with core14 or candle62",
             )
+
+
+def foreseeing(learned_until: Iterable[tuple[str, int]], ts: int) -> tuple[str, ...]:
+    """Return the models that learned from what came after an instant.
+
+    Examples
+    --------
+    >>> foreseeing([("xgboost", 7), ("lightgbm", 5)], 5)
+    ('xgboost',)
+    """
+    return tuple(name for name, until in learned_until if until > ts)
+
+
+def _too_early(learned_until: int) -> str:
+    """Say why a model may not speak of a close before the last one that it learned from."""
+    return (
+        f"it learned from bars up to {to_iso(learned_until)}, and may speak of none before: train it on "
+        "older bars, or set live.foresight for a demonstration"
+    )
 
 
 def _version(folder: Path, manifest: Mapping[str, Any]) -> str:

@@ -227,12 +227,14 @@ class MirrorSystem(CouncilMirror):
     def ready(self) -> dict[str, str]:
         """Return by part: nothing if it is ready, ``warn: ...``, or why not."""
         pool = self._newest(POOL_CHANGED)
+        step = self._newest(STEP_DONE)
         missing = [f"{name}: {why}" for name, why in pool.get("missing", {}).items()]
+        missing += views.foreseen(pool.get("learned_until", {}), step.get("ts_event", -1))
         return {
             "journal": self.journal.failed or views.warned([self._blind, *self.journal.warnings]),
             "migrations": "",
             "bus": views.warned([self.transport.healthy(), *self.transport.warnings()]),
-            "feed": views.warned([] if self._newest(STEP_DONE) else ["no step is done yet"]),
+            "feed": views.warned([] if step else ["no step is done yet"]),
             "models": views.warned(missing if pool.get("models") else [*missing, "no model is loaded"]),
             "engine": self._worker.trouble or ("" if self._worker.begun else "catching up with the journal"),
             "workers": views.warned(self._absent()),

@@ -77,7 +77,7 @@ class Pipeline:
         self.settings = settings
         self.room = room
         self.terms = terms
-        self.market = MarketRoom(terms, spec, runtime)
+        self.market = MarketRoom(terms, spec, runtime, foresight=settings.live.foresight)
         self.accounts = Accounts(
             settings, terms.symbols, terms.interval_ns, terms.bars_per_day, horizon=spec.horizon
         )

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from consilium import __version__
 from consilium.app.live.engine import EnsembleEngine
 from consilium.app.live.feeds import LiveFeed
+from consilium.app.live.members import foreseeing
 from consilium.app.live.pipeline import Pipeline
 from consilium.app.live.records import CONSENSUS_REACHED, PREDICTED
 from consilium.bus.journal import Journal
@@ -113,12 +114,16 @@ def _feed(system: Seen) -> str:
 def _models(system: Seen) -> str:
     change, trouble = system.pipeline.change, system.troubles.get("models", "")
     told = [trouble, *(f"{name}: {why}" for name, why in change.missing.items())]
-    told += [
-        f"{name}: it learned from bars that are still to come" for name in system.pipeline.market.foreseeing
-    ]
+    told += foreseen(change.learned_until, system.pipeline.ts)
     if not change.models:
         told.append("no model is loaded: coverage none, the fallback speaks")
     return warned(told)
+
+
+def foreseen(learned_until: Mapping[str, int], ts: int) -> list[str]:
+    """Return what is told of models that speak although they learned from bars that are still to come."""
+    ahead = foreseeing(learned_until.items(), ts) if ts >= 0 else ()
+    return [f"{name}: it learned from bars still to come, what it says is no evidence" for name in ahead]
 
 
 def same_pool(one: PoolChanged, other: PoolChanged) -> bool:

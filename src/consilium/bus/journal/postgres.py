@@ -17,9 +17,18 @@ _KNOWN = (
     'SELECT event_id, "offset" FROM journal_events WHERE event_id = ANY(%(ids)s) '
     'UNION ALL SELECT event_id, "offset" FROM journal_archived WHERE event_id = ANY(%(ids)s)'
 )
-_MAY_NOT_INSERT = (
-    "SELECT NOT has_table_privilege(to_regclass('journal_events'), 'INSERT') "
-    "WHERE to_regclass('journal_events') IS NOT NULL"
+_WRITES = {
+    "journal_events": ("INSERT", "DELETE"),
+    "journal_inbox": ("INSERT", "DELETE"),
+    "journal_snapshots": ("INSERT", "DELETE"),
+    "journal_segments": ("INSERT",),
+    "journal_archived": ("INSERT",),
+}
+"""What is done with each table beside reading it; rows of events and marks go when they are archived."""
+_MISSING = (
+    "SELECT given.name, given.privilege FROM unnest(CAST(:names AS text[]), CAST(:privileges AS text[])) "
+    "AS given(name, privilege) WHERE to_regclass(given.name) IS NOT NULL "
+    "AND NOT has_table_privilege(to_regclass(given.name), given.privilege)"
 )
 
 
@@ -67,7 +76,7 @@ class PostgresBackend:
         """Do nothing: a server's database is always one."""
 
     def require_writable(self, connection: Connection) -> None:
-        """Refuse a standby, and a user who may only read.
+        """Refuse a standby, and a user who may not write all tables that are there.
 
         Raises
         ------
@@ -77,10 +86,14 @@ class PostgresBackend:
         must = f"the journal {self.place} must be writable"
         if connection.execute(text("SELECT pg_is_in_recovery()")).scalar():
             raise OutputProblem(must, "a standby, which only follows", "name the server that it follows")
-        if connection.execute(text(_MAY_NOT_INSERT)).scalar():
-            raise OutputProblem(
-                must, "a user who may only read", "grant INSERT on its tables, or name another"
-            )
+        asked = [(name, done) for name, each in _WRITES.items() for done in ("SELECT", *each)]
+        lists = {"names": [name for name, _ in asked], "privileges": [done for _, done in asked]}
+        missing: dict[str, list[str]] = {}
+        for name, privilege in connection.execute(text(_MISSING), lists):
+            missing.setdefault(name, []).append(privilege)
+        if missing:
+            lacks = ", ".join(f"{' and '.join(each)} on {name}" for name, each in missing.items())
+            raise OutputProblem(must, f"a user without {lacks}", "grant that, or name another user")
 
     def is_empty(self, connection: Connection) -> bool:
         """Tell whether the schema has no table."""
