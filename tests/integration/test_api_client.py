@@ -1,17 +1,20 @@
 """The client against the OpenAPI document, and against a real server."""
 
+import ast
 import asyncio
 import inspect
 import threading
 import time
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from pydoc import plain, render_doc
+from typing import Any, get_type_hints
 from urllib.parse import unquote
 
 import httpx
 import pytest
 
+import client_stub
 from api_world import ADMIN, ADMIN_KEY, World
 from consilium.app.api.description import describe
 from consilium.app.api.federation import ModeRuled, RiskRuled, Waiting
@@ -250,11 +253,93 @@ def test_a_filter_of_topics_leaves_out_the_rest(world: World) -> None:
     assert event.payload["enabled"] is True
 
 
-def test_a_method_shows_what_its_call_says() -> None:
-    for client in (Client, AsyncClient):
-        for name, function in FUNCTIONS.items():
-            method = getattr(client, name)
-            assert method.__doc__ == function.__doc__
-            answer = inspect.signature(function).return_annotation.__args__[0]
-            assert inspect.signature(method).return_annotation == answer, name
-            assert inspect.iscoroutinefunction(method) == (client is AsyncClient)
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+def test_a_method_shows_what_its_call_says_as_one_that_was_written_in_its_class(client: type) -> None:
+    for name, function in FUNCTIONS.items():
+        method = getattr(client, name)
+        assert method.__doc__ == function.__doc__
+        answer = inspect.signature(function).return_annotation.__args__[0]
+        assert inspect.signature(method).return_annotation == answer, name
+        assert get_type_hints(method) == {**get_type_hints(function), "return": answer}, name
+        assert inspect.iscoroutinefunction(method) == (client is AsyncClient)
+        assert (method.__module__, method.__qualname__) == (client.__module__, f"{client.__name__}.{name}")
+        assert method.__name__ in vars(client)
+    told = plain(render_doc(client("http://127.0.0.1:9").weigh_model))
+    assert "weigh_model(model_type: str, weight: float) -> consilium.app.api.answers.Done method of" in told
+    assert "Set the share of a model before experience." in told
+
+
+@pytest.mark.parametrize("kind", client_stub.KINDS)
+def test_the_stub_of_a_client_is_what_its_calls_say(kind: str) -> None:
+    kept = ast.dump(ast.parse(client_stub.place(kind).read_text()))
+    assert kept == ast.dump(ast.parse(client_stub.page(kind))), "python tests/client_stub.py"
+
+
+@pytest.mark.parametrize("kind", client_stub.KINDS)
+def test_the_stub_of_a_client_is_what_the_document_says(kind: str, world: World) -> None:
+    document = describe(world.app)
+    stub = ast.parse(client_stub.place(kind).read_text()).body
+    (shown,) = [node for node in stub if isinstance(node, ast.ClassDef)]
+    methods = {
+        node.name: node for node in shown.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert set(methods) == set(FUNCTIONS)
+    for name, method in methods.items():
+        assert isinstance(method, ast.AsyncFunctionDef) == (kind == "Awaits")
+        operation = _operation(document, filled(name)[0])
+        assert method.returns is not None
+        assert set(ast.unparse(method.returns).split(" | ")) == _answers(operation), name
+        given = _given(document, operation)
+        for arg in (*method.args.args[1:], *method.args.kwonlyargs):
+            if arg.arg in given and arg.annotation is not None:
+                written = {JSON[part.partition("[")[0]] for part in ast.unparse(arg.annotation).split(" | ")}
+                # None leaves a parameter out, and a list of topics is sent as one text
+                written = {"string" if arg.arg == "topics" else said for said in written - {"null"}}
+                assert written == _kinds(document, given[arg.arg]) - {"null"}, (name, arg.arg)
+
+
+JSON = {
+    "str": "string", "int": "integer", "float": "number", "bool": "boolean", "None": "null",
+    "Sequence": "array", "Mapping": "object",
+}  # fmt: skip
+
+
+def _operation(document: dict[str, Any], call: Call[Any]) -> dict[str, Any]:
+    for path, operations in document["paths"].items():
+        if path.replace("{role}", "cro").replace("{source}", "backend") == unquote(call.path):
+            return dict(operations[call.method.lower()])
+    raise AssertionError(call.path)
+
+
+def _answers(operation: dict[str, Any]) -> set[str]:
+    """The models of all answers that are no problem, as they are written in Python."""
+    found = set()
+    for status, answer in operation["responses"].items():
+        for kind, content in answer.get("content", {}).items() if status.startswith("2") else ():
+            schema = content["schema"]
+            many = schema.get("type") == "array"
+            name = "str" if kind != "application/json" else _named(schema["items"] if many else schema)
+            # of a page the document says what its items are
+            name = "Page" if name.endswith("Page") else name
+            found.add(f"list[{name}]" if many else name)
+    return found
+
+
+def _given(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
+    found = {p["name"]: p["schema"] for p in operation.get("parameters", ()) if p["in"] in {"query", "path"}}
+    if "requestBody" in operation:
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        found |= document["components"]["schemas"][_named(schema)]["properties"]
+    return found
+
+
+def _kinds(document: dict[str, Any], schema: dict[str, Any]) -> set[str]:
+    if "$ref" in schema:
+        return _kinds(document, document["components"]["schemas"][_named(schema)])
+    parts = [part for key in ("anyOf", "oneOf") for part in schema.get(key, ())]
+    kinds = {kind for part in parts for kind in _kinds(document, part)}
+    return kinds | ({schema["type"]} if "type" in schema else set())
+
+
+def _named(schema: dict[str, Any]) -> str:
+    return str(schema["$ref"]).rsplit("/", 1)[1]

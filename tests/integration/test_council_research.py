@@ -19,7 +19,8 @@ from consilium.app.live.research import TRIALS
 from consilium.app.live.system import LiveSystem
 from consilium.app.settings import Live, Training
 from consilium.bus.codec import message_of
-from consilium.domain import TrainingEnded, TrainingStarted
+from consilium.domain import HOUR_NS, TrainingEnded, TrainingStarted
+from consilium.market.simulator import START_TS
 from consilium.training.registry import ModelRegistry
 from consilium.training.runs import RunTable
 from live_cases import settings_of, store_models
@@ -46,7 +47,8 @@ def begun(folder: Path, feed: str = FEED) -> LiveSystem:
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stored")
-    store_models(folder, ("xgboost",))
+    # up to three days before what is lived through: a model of a month would be trained again by itself
+    store_models(folder, ("xgboost",), start_ts=START_TS + 900 * HOUR_NS)
     return folder
 
 

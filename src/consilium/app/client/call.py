@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 from pydantic import TypeAdapter
 
@@ -35,6 +36,17 @@ class Call(Generic[T]):
         )
         found: T = value
         return found
+
+
+def part(text: str) -> str:
+    """Return a text as one part of a path.
+
+    Examples
+    --------
+    >>> part("a/b c")
+    'a%2Fb%20c'
+    """
+    return quote(text, safe="")
 
 
 def get(path: str, answer: Any, also: tuple[int, ...] = (), **params: Any) -> Call[Any]:

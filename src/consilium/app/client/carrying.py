@@ -1,5 +1,6 @@
 """What both clients do alike: headers, errors, and when a request is sent again."""
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -7,11 +8,15 @@ import httpx
 import orjson
 
 from consilium.app.client.call import Call
+from consilium.app.client.events import EventReader, params_of
+from consilium.app.tls import trusting
 
 T = TypeVar("T")
 
 TRIES = 4
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+STREAM_SILENT_S = 60.0
+"""A stream that says nothing for so long, no sign of life either, is begun anew."""
 AGAIN = frozenset({429, 502, 503, 504})
 """Statuses after which the same request may be sent again."""
 
@@ -39,9 +44,15 @@ class ApiError(Exception):
         super().__init__(f"{status}: {problem.get('detail') or 'no reason was told'}")
 
 
-def headers_of(key: str) -> dict[str, str]:
-    """Return what every request of a client carries."""
-    return {"X-API-Key": key} if key else {}
+def connection_of(url: str, key: str, timeout_s: float, verify: bool | str) -> dict[str, Any]:
+    """Return the arguments of both of httpx's clients; a proxy of the environment is not asked."""
+    return {
+        "base_url": url,
+        "headers": {"X-API-Key": key} if key else {},
+        "timeout": timeout_s,
+        "verify": trusting(verify),
+        "trust_env": False,
+    }
 
 
 def request_of(call: Call[Any]) -> dict[str, Any]:
@@ -66,6 +77,22 @@ def answer_of(call: Call[T], response: httpx.Response) -> T:
     if response.is_success or response.status_code in call.also:
         return call.read(response.content)
     raise error_of(response.status_code, response.content)
+
+
+def stream_of(reader: EventReader, topics: Sequence[str] | None) -> dict[str, Any]:
+    """Return the arguments of httpx for the stream of events, from where its reader is."""
+    return {
+        "method": "GET",
+        "url": "/api/events",
+        "params": params_of(topics),
+        "headers": reader.headers(),
+        "timeout": STREAM_SILENT_S,
+    }
+
+
+def stream_pause(failed: int) -> float:
+    """Return how long to wait before a stream that ended is taken up again, failed so often in a row."""
+    return min(LONGEST_PAUSE_S, 0.1 * 2.0 ** min(failed, 6))
 
 
 def error_of(status: int, content: bytes) -> ApiError:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import httpx
 
@@ -11,20 +11,26 @@ from consilium.app.client.call import Call
 from consilium.app.client.carrying import (
     TRIES,
     answer_of,
+    connection_of,
     error_of,
-    headers_of,
     pause_after,
     request_of,
+    stream_of,
+    stream_pause,
 )
-from consilium.app.client.events import EventReader, ServedEvent, params_of
-from consilium.app.client.methods import Calls, awaited
-from consilium.app.tls import trusting
+from consilium.app.client.events import EventReader, ServedEvent
+from consilium.app.client.methods import with_calls
+
+if TYPE_CHECKING:
+    from consilium.app.client.awaits import Awaits
+else:
+    Awaits = object
 
 T = TypeVar("T")
 
 
-@awaited
-class AsyncClient(Calls):
+@with_calls
+class AsyncClient(Awaits):
     """Asks the API, and awaits its answers; used in an ``async with`` block.
 
     A request whose connection fails, or that the service cannot take just now, is sent again; one that writes
@@ -52,13 +58,7 @@ class AsyncClient(Calls):
         self, url: str, *, key: str = "", timeout_s: float = 10.0, verify: bool | str = True
     ) -> None:
         self.url = url.rstrip("/")
-        self._http = httpx.AsyncClient(
-            base_url=self.url,
-            headers=headers_of(key),
-            timeout=timeout_s,
-            verify=trusting(verify),
-            trust_env=False,
-        )
+        self._http = httpx.AsyncClient(**connection_of(self.url, key, timeout_s, verify))
 
     async def __call__(self, call: Call[T]) -> T:
         """Carry out a call.
@@ -105,9 +105,7 @@ class AsyncClient(Calls):
         reader, failed = EventReader(after), 0
         while True:
             try:
-                async with self._http.stream(
-                    "GET", "/api/events", params=params_of(topics), headers=reader.headers(), timeout=60.0
-                ) as response:
+                async with self._http.stream(**stream_of(reader, topics)) as response:
                     if not response.is_success and response.status_code < 500:
                         raise error_of(response.status_code, await response.aread())
                     response.raise_for_status()
@@ -119,7 +117,7 @@ class AsyncClient(Calls):
                             yield event
             except (httpx.TransportError, httpx.HTTPStatusError):
                 failed += 1
-            await asyncio.sleep(min(5.0, 0.1 * 2.0 ** min(failed, 6)))
+            await asyncio.sleep(stream_pause(failed))
 
     async def aclose(self) -> None:
         """Let go of the connections."""

@@ -21,7 +21,7 @@ from consilium.app.api.federation import (
     UniverseRuled,
     Waiting,
 )
-from consilium.app.client.call import Call, get, post
+from consilium.app.client.call import Call, get, part, post
 
 PATH = "/api/federation"
 
@@ -60,7 +60,7 @@ def alerts() -> Call[Alerts]:
 
 def explain_decision(decision_id: str) -> Call[Explained]:
     """What led to a decision, and what would release what it holds."""
-    return get(f"{PATH}/explain/{_part(decision_id)}", Explained)
+    return get(f"{PATH}/explain/{part(decision_id)}", Explained)
 
 
 def change_mode(mode: str, reason: str, duration_minutes: int | None = None) -> Call[ModeRuled | Waiting]:
@@ -117,7 +117,7 @@ def change_allocation(
 
 def approve(approval_id: str, reason: str) -> Call[Ruled | Waiting]:
     """Complete a loosening that another person has asked for."""
-    return post(f"{PATH}/approvals/{_part(approval_id)}", Ruled | Waiting, {"reason": reason})
+    return post(f"{PATH}/approvals/{part(approval_id)}", Ruled | Waiting, {"reason": reason})
 
 
 def freeze(reason: str) -> Call[Ruled]:
@@ -137,24 +137,19 @@ def release_hold(hold_id: str, reason: str) -> Call[Noted | Waiting]:
 
 def retire_source(source: str, reason: str) -> Call[Noted]:
     """Count a source no more that is silent."""
-    return post(f"{PATH}/sources/{_part(source)}/retire", Noted, {"reason": reason})
+    return post(f"{PATH}/sources/{part(source)}/retire", Noted, {"reason": reason})
 
 
 def acknowledge(alert_id: str) -> Call[Noted]:
     """Say that an alert was seen."""
-    return post(f"{PATH}/alerts/{_part(alert_id)}/acknowledge", Noted)
+    return post(f"{PATH}/alerts/{part(alert_id)}/acknowledge", Noted)
 
 
 def enable_role(role: str) -> Call[RoleSwitched]:
     """Let a role sit."""
-    return post(f"{PATH}/roles/{_part(role)}/enable", RoleSwitched)
+    return post(f"{PATH}/roles/{part(role)}/enable", RoleSwitched)
 
 
 def disable_role(role: str) -> Call[RoleSwitched]:
     """Send a role out; what it holds stays."""
-    return post(f"{PATH}/roles/{_part(role)}/disable", RoleSwitched)
-
-
-def _part(text: str) -> str:
-    """Return a text as one part of a path."""
-    return quote(text, safe="")
+    return post(f"{PATH}/roles/{part(role)}/disable", RoleSwitched)

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from consilium.app.api.network import Reports, SessionAbout, Sessions, SessionStands
-from consilium.app.client.call import Call, get, post
+from consilium.app.client.call import Call, get, part, post
 
 _AT = "/api/network/sessions"
 
@@ -56,4 +55,4 @@ def cancel_session(session: str, reason: str) -> Call[SessionStands]:
 
 
 def _of(session: str) -> str:
-    return f"{_AT}/{quote(session, safe='')}"
+    return f"{_AT}/{part(session)}"

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import httpx
 
@@ -11,19 +11,26 @@ from consilium.app.client.call import Call
 from consilium.app.client.carrying import (
     TRIES,
     answer_of,
+    connection_of,
     error_of,
-    headers_of,
     pause_after,
     request_of,
+    stream_of,
+    stream_pause,
 )
-from consilium.app.client.events import EventReader, ServedEvent, params_of
-from consilium.app.client.methods import Calls
-from consilium.app.tls import trusting
+from consilium.app.client.events import EventReader, ServedEvent
+from consilium.app.client.methods import with_calls
+
+if TYPE_CHECKING:
+    from consilium.app.client.waits import Waits
+else:
+    Waits = object
 
 T = TypeVar("T")
 
 
-class Client(Calls):
+@with_calls
+class Client(Waits):
     """Asks the API, and waits for its answers; used in a ``with`` block.
 
     A request whose connection fails, or that the service cannot take just now, is sent again; one that writes
@@ -51,13 +58,7 @@ class Client(Calls):
         self, url: str, *, key: str = "", timeout_s: float = 10.0, verify: bool | str = True
     ) -> None:
         self.url = url.rstrip("/")
-        self._http = httpx.Client(
-            base_url=self.url,
-            headers=headers_of(key),
-            timeout=timeout_s,
-            verify=trusting(verify),
-            trust_env=False,
-        )
+        self._http = httpx.Client(**connection_of(self.url, key, timeout_s, verify))
 
     def __call__(self, call: Call[T]) -> T:
         """Carry out a call.
@@ -104,9 +105,7 @@ class Client(Calls):
         reader, failed = EventReader(after), 0
         while True:
             try:
-                with self._http.stream(
-                    "GET", "/api/events", params=params_of(topics), headers=reader.headers(), timeout=60.0
-                ) as response:
+                with self._http.stream(**stream_of(reader, topics)) as response:
                     if not response.is_success and response.status_code < 500:
                         raise error_of(response.status_code, response.read())
                     response.raise_for_status()
@@ -118,7 +117,7 @@ class Client(Calls):
                             yield event
             except (httpx.TransportError, httpx.HTTPStatusError):
                 failed += 1
-            time.sleep(min(5.0, 0.1 * 2.0 ** min(failed, 6)))
+            time.sleep(stream_pause(failed))
 
     def close(self) -> None:
         """Let go of the connections."""
