@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from consilium.domain import InvalidValue
+from consilium.domain import ConsiliumError, InvalidValue
 from consilium.federated.aggregators import make_aggregator
 from consilium.federated.buffer import Buffer
 from consilium.federated.clipping import next_clip
@@ -15,7 +15,7 @@ from consilium.federated.optimizers import make_optimizer
 from consilium.federated.owners import OwnerList
 from consilium.federated.parameters import degree_for, ring_for
 from consilium.federated.registration import Joined, Registration, Registry
-from consilium.federated.report import Participation, RoundReport
+from consilium.federated.report import NO_JUDGE, Participation, RoundReport
 from consilium.federated.rounds import Floats, Member, RoundOutcome, RoundPlan
 from consilium.federated.sampling import choose, sample_size, version_of
 from consilium.federated.secure_round import SecureRound
@@ -24,6 +24,7 @@ from consilium.federated.threats import statement
 from consilium.federated.visible_round import VisibleRound
 
 SECOND = 1_000_000_000
+Judging = Callable[[Floats], Mapping[str, float]]
 
 
 class SessionCoordinator:
@@ -152,9 +153,7 @@ class SessionCoordinator:
             self.round = SecureRound(plan, begun=self._begun)
         return self.round
 
-    def close_round(
-        self, outcome: RoundOutcome, *, now: int, judge: Callable[[Floats], Mapping[str, float]] | None = None
-    ) -> RoundReport:
+    def close_round(self, outcome: RoundOutcome, *, now: int, judge: Judging | None = None) -> RoundReport:
         """Take the outcome of the round that is on: move the model, and report.
 
         Parameters
@@ -164,7 +163,8 @@ class SessionCoordinator:
         now
             UTC nanoseconds.
         judge
-            Says how good parameters are, on rows that nobody learned from.
+            Says how good parameters are, on rows that nobody learned from; what it raises of ours is told in
+            the report.
 
         Raises
         ------
@@ -183,6 +183,7 @@ class SessionCoordinator:
             self.buffer.ended(None if failed else self.version)
         self.session = replace(self.session, done=number)
         eligible = self.registry.eligible(number)
+        performance, note = self._judged(judge)
         report = RoundReport(
             session=self.terms.session,
             number=number,
@@ -207,7 +208,8 @@ class SessionCoordinator:
             clip_enforced=self.terms.mode is Mode.VISIBLE,
             share_below=outcome.share_below,
             threats=statement(self.terms, len(outcome.plan.members)),
-            performance=None if judge is None else dict(judge(self.parameters)),
+            performance=performance,
+            performance_note=note,
             claimed=outcome.claimed,
             failed=failed,
         )
@@ -340,6 +342,15 @@ class SessionCoordinator:
         if outcome.share_below is not None:
             self.clip = next_clip(self.clip, outcome.share_below)
         return ""
+
+    def _judged(self, judge: Judging | None) -> tuple[dict[str, float] | None, str]:
+        """Return the judgement of the model as it is now, or why there is none."""
+        if judge is None:
+            return None, NO_JUDGE
+        try:
+            return dict(judge(self.parameters)), ""
+        except ConsiliumError as error:
+            return None, str(error)
 
     def _drop_round(self) -> None:
         if isinstance(self.round, SecureRound):

@@ -6,6 +6,7 @@ from typing import Any
 
 from consilium.federated.rounds import Excluded
 
+NO_JUDGE = "this coordinator has no rows of its own to judge a model on"
 NO_PRIVACY = "no noise is added, so no epsilon can be stated"
 
 
@@ -48,7 +49,8 @@ class RoundReport:
     base_version, version
         Of the model before and after; the same where the round failed.
     performance
-        The coordinator's own judgement of the new model, on rows that nobody learned from; None without any.
+        The coordinator's own judgement of the new model, on rows that nobody learned from; None without any,
+        and ``performance_note`` says why.
     claimed
         What participants said of themselves, by id: shown, never trusted, and no part of any weight.
     participation
@@ -92,6 +94,7 @@ class RoundReport:
     threats: tuple[str, ...]
     share_below: float | None = None
     performance: Mapping[str, float] | None = None
+    performance_note: str = ""
     claimed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     privacy: None = None
     privacy_note: str = NO_PRIVACY

@@ -63,6 +63,13 @@ class NewSession(BaseModel):
     owner_cap: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
     seed: Annotated[int, Field(ge=0, le=LARGEST_INTEGER), WHOLE] = 0
     options: Annotated[dict[str, Any], Field(max_length=32, description="Of the task.")] = {}
+    judge_data: Annotated[
+        str | None,
+        Field(
+            max_length=4096,
+            description="Candles on the coordinator's machine that models of the task candles are judged on.",
+        ),
+    ] = None
     owners: Annotated[
         str, Field(max_length=16_777_216, description="The signed owner list, as it was issued.")
     ]

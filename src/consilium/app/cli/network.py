@@ -139,6 +139,10 @@ def sessions_create(
     seed: Annotated[int, typer.Option("--seed", help="Of samples and first weights.")] = 0,
     data: Data = None,
     symbols: Symbols = None,
+    judge_data: Annotated[
+        str | None,
+        typer.Option("--judge-data", help="Candles on the service's machine that its models are judged on."),
+    ] = None,
     url: Url = None,
     json_file: options.JsonFile = None,
 ) -> None:
@@ -161,7 +165,8 @@ def sessions_create(
         "session": session, "task": task, "rounds": rounds, "optimizer": optimizer, "clip": clip,
         "gamma": gamma, "delta": delta, "cut_off_seconds": cut_off, "least_participants": least, "seed": seed,
         "local": {"epochs": epochs, "batch_size": batch, "learning_rate": rate},
-        "options": settled, "owners": owners.read_text(encoding="utf-8"), "admission_key": admission_key,
+        "options": settled, "judge_data": judge_data,
+        "owners": owners.read_text(encoding="utf-8"), "admission_key": admission_key,
         "parameters": base64.b64encode(here.initial().astype("<f8").tobytes()).decode(),
     }  # fmt: skip
     _tell(url, network_calls.create_session(body), json_file, show_moved)

@@ -64,12 +64,17 @@ def show_reports(found: Mapping[str, Any], console: Console) -> None:
         told = f"failed: {report['failed']}" if report["failed"] else f"model {report['version'][:16]}"
         console.print(
             f"round {report['number']}: {part['survivors']} of {part['chosen']} counted, "
-            f"{part['attempts']} attempts; {told}",
+            f"{part['attempts']} attempts; {told}{_judged(report)}",
             markup=False,
             highlight=False,
         )
         for one in report["excluded"]:
             console.print(f"  without {one['participant']}: {one['reason']}", markup=False, highlight=False)
+
+
+def _judged(report: Mapping[str, Any]) -> str:
+    figures = report.get("performance") or {}
+    return "".join(f"; {name} {value:.4f}" for name, value in sorted(figures.items()))
 
 
 def _now(one: Mapping[str, Any]) -> str:

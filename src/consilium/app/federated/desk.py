@@ -11,6 +11,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from consilium.app.federated.judging import Judge
+from consilium.app.federated.local_task import require_known
 from consilium.app.federated.session_desk import SessionDesk
 from consilium.app.federated.session_folder import STATE_FILE, SessionFolder
 from consilium.domain import Clock, ConsiliumError, DataProblem, InvalidValue, OutputProblem, UnknownName
@@ -146,6 +148,7 @@ class NetworkDesk:
         parameters: NDArray[np.float64],
         *,
         options: Mapping[str, Any] | None = None,
+        judge_data: str | None = None,
     ) -> dict[str, Any]:
         """Begin a session: it is open for those who were admitted.
 
@@ -159,12 +162,14 @@ class NetworkDesk:
             The first model, shape (d,).
         options
             Of the task.
+        judge_data
+            Candles on this machine, for the task candles: models are judged on them.
 
         Raises
         ------
-        InvalidValue, DataProblem
-            A name that is taken or unfit, an owner list that is not signed by the key, terms that this desk
-            cannot carry; nothing is begun then.
+        InvalidValue, DataProblem, UsageError
+            A name that is taken or unfit, an owner list that is not signed by the key, a task or terms that
+            this desk cannot carry, candles that no model can be judged on; nothing is begun then.
         """
         name = terms.session
         if not NAME.fullmatch(name):
@@ -173,7 +178,11 @@ class NetworkDesk:
                 repr(name),
                 "rename it",
             )
+        require_known(terms.task, options or {})
         owners = OwnerList.from_text(owners_text, admission_key)
+        judge = Judge(terms.task, options or {}, tuple(one.owner for one in owners.owners), data=judge_data)
+        if judge_data is not None:
+            judge(parameters)
         with self._lock:
             if name in self._desks or name in self.troubles:
                 raise InvalidValue("a session's name must be new", name, "choose another name")
@@ -188,6 +197,7 @@ class NetworkDesk:
                 self.hub,
                 owners_text=owners_text,
                 options=options,
+                judge=judge,
                 told=self._told,
             )
             desk.admission_key = admission_key

@@ -18,6 +18,32 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
 """What a session may settle of a task; nothing else of it comes from outside."""
 
 
+TREES = ("bagging", "trees", "xgboost", "lightgbm")
+"""What is united tree by tree, not averaged number by number."""
+
+
+def require_known(name: str, options: Mapping[str, Any]) -> None:
+    """Refuse a task that no session can carry, and options that none may settle.
+
+    Raises
+    ------
+    UsageError
+        With what can be done instead.
+    """
+    trees = name if name in TREES else options.get("model")
+    if trees in TREES:
+        raise UsageError(
+            "a session averages the numbers of one network; trees are bagged",
+            trees,
+            "train a network (candles, model=nhits), or unite trees in one process: federated.tasks.bagging",
+        )
+    strange = sorted(set(options) - set(ALLOWED.get(name, ())))
+    if name in ALLOWED and strange:
+        raise UsageError(
+            f"options of {name} must be of {', '.join(ALLOWED[name])}", ", ".join(strange), "leave them out"
+        )
+
+
 def local_task(
     name: str,
     options: Mapping[str, Any],
@@ -49,11 +75,7 @@ def local_task(
     UnknownName
         No such task.
     """
-    strange = sorted(set(options) - set(ALLOWED.get(name, ())))
-    if name in ALLOWED and strange:
-        raise UsageError(
-            f"options of {name} must be of {', '.join(ALLOWED[name])}", ", ".join(strange), "leave them out"
-        )
+    require_known(name, options)
     if name == SYNTHETIC:
         from consilium.federated.tasks.synthetic import Synthetic
 

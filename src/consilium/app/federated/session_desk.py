@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consilium.app.federated.agreeing import params_of
+from consilium.app.federated.judging import Judge
 from consilium.app.federated.session_folder import SessionFolder
 from consilium.app.federated.session_shown import agreed, owner_of, planned, stands
 from consilium.domain import InvalidValue
@@ -48,6 +49,8 @@ class SessionDesk:
         The signed owner list as it came.
     options
         Of the task: what each side makes it of, beside its own rows.
+    judge
+        Says how good a model is, on rows of the coordinator; nobody if not given.
     told
         Gets the report of each round, once it is kept.
     """
@@ -60,6 +63,7 @@ class SessionDesk:
         *,
         owners_text: str,
         options: Mapping[str, Any] | None = None,
+        judge: Judge | None = None,
         told: Callable[[RoundReport], None] | None = None,
     ) -> None:
         if kept.terms.mode is not Mode.SUM or kept.terms.buffering is not None:
@@ -70,7 +74,7 @@ class SessionDesk:
             )
         self.folder, self.kept, self.hub = folder, kept, hub
         self.owners_text, self.options = owners_text, dict(options or {})
-        self._told = told
+        self._judge, self._told = judge, told
         self._lock = RLock()
         self.changes = 0
         """Grows with whatever an outbox may show."""
@@ -111,7 +115,9 @@ class SessionDesk:
         state, about = folder.load()
         text = folder.owners()
         kept = SessionCoordinator.restore(state, owners(text, bytes.fromhex(about["admission_key"])))
-        desk = cls(folder, kept, hub, owners_text=text, options=about["options"], told=told)
+        names = tuple(one.owner for one in kept.owners.owners)
+        judge = Judge(kept.terms.task, about["options"], names, data=about.get("judge_data"))
+        desk = cls(folder, kept, hub, owners_text=text, options=about["options"], judge=judge, told=told)
         desk.admission_key = bytes.fromhex(about["admission_key"])
         desk._resume()
         return desk
@@ -243,7 +249,7 @@ class SessionDesk:
                 self._begin(effect, now)
             elif isinstance(effect, Closed):
                 self._sum = self._start = None
-                report = self.kept.close_round(effect.outcome, now=now)
+                report = self.kept.close_round(effect.outcome, now=now, judge=self._judge)
                 self.folder.add_report(report.as_dict())
                 self._save()
                 self._forget_round()
@@ -329,6 +335,7 @@ class SessionDesk:
         about = {
             "options": self.options,
             "admission_key": self.admission_key.hex(),
+            "judge_data": None if self._judge is None else self._judge.data,
         }
         self.folder.save(self.kept.state(), about)
 

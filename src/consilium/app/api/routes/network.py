@@ -19,7 +19,7 @@ from consilium.app.api.access import needs, router
 from consilium.app.api.cached import JsonBytes, as_json
 from consilium.app.api.problems import ApiProblem
 from consilium.app.api.schemas import SOURCE
-from consilium.domain import DataProblem, InvalidValue, UnknownName
+from consilium.domain import DataProblem, InvalidValue, UnknownName, UsageError
 
 routes = router("/api/network", "network")
 
@@ -46,7 +46,7 @@ async def _ask(request: Request, act: Callable[[Any], Any]) -> Any:
         return await run_in_threadpool(lambda: act(_holder(request).desk()))
     except UnknownName:
         raise
-    except (InvalidValue, DataProblem) as refused:
+    except (InvalidValue, DataProblem, UsageError) as refused:
         raise ApiProblem(409, str(refused)) from None
 
 
@@ -76,11 +76,17 @@ def _created(desk: Any, body: bodies.NewSession) -> dict[str, Any]:
     from consilium.federated.local import LocalPlan
     from consilium.federated.session import Terms
 
-    given = body.model_dump(exclude={"owners", "admission_key", "parameters", "options", "optimizer_options"})
+    beside = {"owners", "admission_key", "parameters", "options", "optimizer_options", "judge_data"}
+    given = body.model_dump(exclude=beside)
     given["local"] = LocalPlan(**given["local"])
     terms = Terms(**given, options=body.optimizer_options)
     found: dict[str, Any] = desk.create(
-        terms, body.owners, bytes.fromhex(body.admission_key), _floats(body.parameters), options=body.options
+        terms,
+        body.owners,
+        bytes.fromhex(body.admission_key),
+        _floats(body.parameters),
+        options=body.options,
+        judge_data=body.judge_data,
     )
     return found
 
