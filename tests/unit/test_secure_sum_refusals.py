@@ -80,7 +80,9 @@ def test_another_model_than_the_one_trained_from_is_refused() -> None:
     played = attempt()
     played.participants[VICTIM]._model_digest = b"m" * 32
     message = played.lie(Phase.ANNOUNCE, played.params.encode())
-    assert told(played, message).startswith("the model must be the one trained from; got 0000")
+    assert told(played, message).startswith(
+        "model, optimizer's state, terms, options, owner list and plan must have the digest 6d6d6d6d"
+    )
 
 
 def test_terms_that_the_header_does_not_name_are_refused() -> None:

@@ -13,7 +13,7 @@ from consilium.federated.clipping import next_clip
 from consilium.federated.groups import group_count
 from consilium.federated.optimizers import make_optimizer
 from consilium.federated.owners import OwnerList
-from consilium.federated.parameters import degree_for, ring_for
+from consilium.federated.parameters import count_of, degree_for, ring_for
 from consilium.federated.registration import Joined, Registration, Registry
 from consilium.federated.report import NO_JUDGE, Participation, RoundReport
 from consilium.federated.rounds import Floats, Member, RoundOutcome, RoundPlan
@@ -207,7 +207,7 @@ class SessionCoordinator:
             clip=outcome.plan.clip,
             clip_enforced=self.terms.mode is Mode.VISIBLE,
             share_below=outcome.share_below,
-            threats=statement(self.terms, len(outcome.plan.members)),
+            threats=statement(self.terms, len(outcome.plan.members), admitted=len(self.owners.owners)),
             performance=performance,
             performance_note=note,
             claimed=outcome.claimed,
@@ -268,7 +268,9 @@ class SessionCoordinator:
         if self.terms.mode is not Mode.VISIBLE:
             groups = self._groups(count)
             if groups == 1:
-                degree_for(count, self.terms.gamma, self.terms.delta)
+                # All who collude may be among those who are asked.
+                colluders = count_of(self.terms.gamma, len(self.owners.owners))
+                degree_for(count, self.terms.gamma, self.terms.delta, colluders=colluders)
             ring_for(count, self.terms.clip_int)
 
     def _groups(self, count: int) -> int:
@@ -293,11 +295,15 @@ class SessionCoordinator:
     def _weighted(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name for name in names if self.registry.weight(name, self.terms.owner_cap) > 0)
 
+    def _candidates(self) -> tuple[str, ...]:
+        """Return of whom a round is drawn; nobody where the first who are ready form it."""
+        return () if self.buffer is not None else self._weighted(self.registry.eligible(self.number))
+
     def _members(self) -> tuple[Member, ...] | None:
         weights = self.registry.weights(self.terms.owner_cap)
         if self.buffer is not None:
             return self.buffer.cohort(weights)
-        candidates = self._weighted(self.registry.eligible(self.number))
+        candidates = self._candidates()
         if not candidates:
             return ()
         count = sample_size(len(candidates), self.terms.sample_fraction, self.terms.least_participants)
@@ -323,6 +329,7 @@ class SessionCoordinator:
             attempts=terms.attempts,
             exponent=0.0 if terms.buffering is None else terms.buffering.exponent,
             groups=self._groups(len(members)),
+            eligible=self._candidates(),
             ts_opened=now,
             ts_cut_off=now + terms.cut_off_seconds * SECOND,
         )

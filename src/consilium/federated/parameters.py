@@ -49,7 +49,9 @@ def least_survivors(participants: int, delta: float) -> int:
 
 
 @lru_cache(maxsize=256)
-def degree_for(participants: int, gamma: float, delta: float, *, malicious: bool = True) -> Degree:
+def degree_for(
+    participants: int, gamma: float, delta: float, *, malicious: bool = True, colluders: int | None = None
+) -> Degree:
     """Return the least number of neighbours, then the least threshold, that keep secrecy and liveness.
 
     With c = floor(gamma N), r = floor(delta N) and k of N-1 neighbours drawn at random:
@@ -68,6 +70,8 @@ def degree_for(participants: int, gamma: float, delta: float, *, malicious: bool
         Share that may drop out, in [0, 1).
     malicious
         Whether the coordinator may lie about who is alive.
+    colluders
+        c, where these are drawn from more: a coordinator may bring all who collude with it into one draw.
 
     Raises
     ------
@@ -80,13 +84,16 @@ def degree_for(participants: int, gamma: float, delta: float, *, malicious: bool
     Degree(neighbours=62, threshold=46)
     >>> degree_for(50, 0.1, 0.05)
     Degree(neighbours=49, threshold=28)
+    >>> degree_for(20, 0.1, 0.05, colluders=5)  # all of the 5 among 50 who were admitted
+    Degree(neighbours=19, threshold=13)
 
     References
     ----------
     J. H. Bell et al., 2020, theorems 3.10 and 4.9.
     """
     check_shares(participants, gamma, delta)
-    colluders, dropouts = count_of(gamma, participants), count_of(delta, participants)
+    colluders = count_of(gamma, participants) if colluders is None else colluders
+    dropouts = count_of(delta, participants)
     complete = _complete(participants, colluders, dropouts, malicious=malicious)
     if participants <= COMPLETE:
         return complete

@@ -70,6 +70,8 @@ class RoundPlan:
         Random groups of which each has a sum of its own, >= 1; 1 but in mode grouped.
     ts_opened, ts_cut_off
         When it began, and when it goes on without stragglers; UTC nanoseconds.
+    eligible
+        Of whom the members were drawn, in the order of ids; empty where there is no draw.
     """
 
     session: str
@@ -86,6 +88,7 @@ class RoundPlan:
     ts_opened: int
     ts_cut_off: int
     groups: int = 1
+    eligible: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("number", "dimension", "clip_int", "least", "attempts", "groups"):
@@ -100,7 +103,8 @@ class RoundPlan:
     def as_dict(self) -> dict[str, Any]:
         """Return what JSON can hold."""
         plain = {part.name: getattr(self, part.name) for part in fields(self)}
-        return plain | {"mode": str(self.mode), "members": [asdict(one) for one in self.members]}
+        plain |= {"mode": str(self.mode), "eligible": list(self.eligible)}
+        return plain | {"members": [asdict(one) for one in self.members]}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "RoundPlan":
@@ -113,7 +117,8 @@ class RoundPlan:
         """
         try:
             members = tuple(Member(**one) for one in plain["members"])
-            return cls(**{**plain, "mode": Mode(plain["mode"]), "members": members})
+            eligible = tuple(plain.get("eligible", ()))
+            return cls(**{**plain, "mode": Mode(plain["mode"]), "members": members, "eligible": eligible})
         except (KeyError, TypeError) as error:
             raise InvalidValue(
                 "a plan must have the fields of a round", f"{error}", "restore a whole one"

@@ -29,7 +29,7 @@ LACKS: Mapping[Mode, str] = MappingProxyType(
 )
 
 
-def statement(terms: Terms, participants: int) -> tuple[str, ...]:
+def statement(terms: Terms, participants: int, *, admitted: int | None = None) -> tuple[str, ...]:
     """Return the words that go with every report of a session, one sentence or two in each.
 
     Parameters
@@ -38,6 +38,8 @@ def statement(terms: Terms, participants: int) -> tuple[str, ...]:
         Of the session.
     participants
         N of the round.
+    admitted
+        Owners of the list: gamma of them may collude, all in one round; ``participants`` if not given.
 
     Examples
     --------
@@ -51,7 +53,7 @@ def statement(terms: Terms, participants: int) -> tuple[str, ...]:
     mode = terms.mode
     lines = [f"Mode {mode}, {participants} participants. {GIVES[mode]}", LACKS[mode]]
     if mode is not Mode.VISIBLE:
-        lines += _secrecy(terms, participants)
+        lines += _secrecy(terms, participants, admitted or participants)
     return (
         *lines,
         "Admission must not be the coordinator's alone: one participant for each admitted owner, from an "
@@ -62,11 +64,11 @@ def statement(terms: Terms, participants: int) -> tuple[str, ...]:
     )
 
 
-def _secrecy(terms: Terms, participants: int) -> list[str]:
-    colluders = count_of(terms.gamma, participants)
+def _secrecy(terms: Terms, participants: int, admitted: int) -> list[str]:
+    grouped = terms.mode is Mode.GROUPED
+    colluders = count_of(terms.gamma, participants if grouped else admitted)
     if participants < LEAST_SECRET:
         return [f"With {participants} participants a sum hides nothing from the other one."]
-    grouped = terms.mode is Mode.GROUPED
     return [
         f"The coordinator may lie, equivocate or drop messages, and may collude with up to {colluders} "
         f"owners (gamma {terms.gamma:g}): they learn the sum of the others{' of each group' * grouped}, and "
@@ -82,7 +84,7 @@ def _least(terms: Terms, participants: int) -> str:
             "coordinator hides others of the group; with fewer nothing of the group is revealed, "
             "and where no number of groups promises that, the round is refused."
         )
-    alive = least_survivors(participants, terms.delta)
+    alive = max(terms.least_participants, least_survivors(participants, terms.delta))
     return (
         f"A sum is of at least {alive} participants (delta {terms.delta:g}); with fewer nothing is revealed."
     )

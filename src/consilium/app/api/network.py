@@ -164,6 +164,7 @@ class RoundPlanned(BaseModel):
     attempt: int
     groups: int
     members: list[PlannedMember]
+    eligible: list[str] = Field(description="Of whom the members were drawn: all who joined in time.")
     clip: float
     clip_int: int
     with_bit: bool

@@ -75,6 +75,8 @@ class HttpsCarrier:
             )
         if ca is not None and not ca.is_file():
             raise UsageError("--ca must be a file of certificates", ca, "correct the path")
+        self.session = session
+        """Its name."""
         self._at = f"/api/network/sessions/{quote(session, safe='')}"
         self._patience_s, self._told = patience_s, told
         verify: bool | str = True if ca is None else str(ca)

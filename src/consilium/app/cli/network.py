@@ -239,6 +239,17 @@ def participant(
     patience: Annotated[
         float, typer.Option("--patience", min=1.0, help="Seconds that the coordinator may be away.")
     ] = 300.0,
+    owners: Annotated[
+        Path | None,
+        typer.Option("--owners", help="Your copy of the signed owner list (default: the coordinator's)."),
+    ] = None,
+    least: Annotated[
+        int, typer.Option("--least", min=0, help="Fewest participants of a round, where the terms ask fewer.")
+    ] = 0,
+    gamma: Annotated[
+        float,
+        typer.Option("--gamma", min=0.0, help="Share of colluding owners that the terms must withstand."),
+    ] = 0.0,
     data: Data = None,
     symbols: Symbols = None,
 ) -> None:
@@ -247,11 +258,13 @@ def participant(
     The API key, of scope publish, is read from CONSILIUM_API_KEY. After a kill the same command goes on.
     """
     from consilium.app.carriers.https import HttpsCarrier
+    from consilium.app.federated.agreeing import OwnFloors
     from consilium.app.federated.key_files import public_key, read_key
     from consilium.app.federated.local_task import local_task
     from consilium.app.federated.member import NetworkMember
     from consilium.app.federated.secret_store import FileSecretStore
     from consilium.app.settings import load_settings
+    from consilium.federated.owners import read_owners
     from consilium.federated.secure_sum.memory import Identity
 
     settings = load_settings()
@@ -276,6 +289,8 @@ def participant(
                     name, settled, names, owner=owner, data=data, symbols=chosen
                 ),
                 told=told,
+                owners=None if owners is None else read_owners(owners, admission),
+                own=OwnFloors(least=least, gamma=gamma),
             )
             ended = member.run()
     finally:

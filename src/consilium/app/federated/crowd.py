@@ -81,6 +81,8 @@ class Cast:
         What each participant asks of the terms.
     vectors
         What each adds.
+    agreed
+        Digest of what the round is over, as participants hold it.
     times
         Round and attempt: other ones, other keys.
     """
@@ -91,6 +93,7 @@ class Cast:
     coordinator: tuple[str, Member]
     floors: Floors
     vectors: Vectors
+    agreed: bytes = bytes(32)
     times: tuple[int, int] = (1, 0)
 
 
@@ -234,5 +237,6 @@ class Crowd:
                 floors=cast.floors,
                 entropy=SeededEntropy(_seed(cast.seed, "keys {}.{}".format(*cast.times), owner)),
                 store=self._stores[owner],
+                model_digest=cast.agreed,
             )
         return self._machines[owner]

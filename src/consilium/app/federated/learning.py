@@ -13,6 +13,7 @@ from consilium.app.federated.agreeing import claims_of
 from consilium.app.federated.attempt import PhaseFigures
 from consilium.app.federated.summing import MemorySums, Seat, Summing
 from consilium.domain import InvalidValue, Update
+from consilium.federated.agreement import model_digest
 from consilium.federated.coordinator import SessionCoordinator
 from consilium.federated.entropy import Entropy, SystemEntropy
 from consilium.federated.learner import Learner, masked_input
@@ -247,7 +248,8 @@ class InProcess:
             for name in start.members
             if name in updates
         }
-        summed = self._summing(plan, start, self.kept.version, vectors)
+        model = model_digest(self.kept.parameters, self.kept.optimizer_state)
+        summed = self._summing(plan, start, model, vectors)
         for phase in summed.phases:
             self._phase(phase.phase).add(phase)
         self._written += summed.journal_bytes

@@ -1,20 +1,22 @@
 """A participant as a process: it trains on rows that stay, and takes part in sums until the session ends."""
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from consilium.app.carriers.https import HttpsCarrier, Outbox
-from consilium.app.federated.agreeing import floors_of
+from consilium.app.carriers.https import Outbox
+from consilium.app.federated.agreeing import OwnFloors, floors_of
+from consilium.app.federated.announced import asked_in, plan_of
+from consilium.app.federated.carrier import Carrier
+from consilium.app.federated.pinned import Pinned, agreed_of
 from consilium.app.federated.secret_store import FileSecretStore
 from consilium.domain import DataProblem, InvalidValue, Update, UsageError
-from consilium.domain.files import whole_file
+from consilium.federated.agreement import model_digest
 from consilium.federated.effects import Aborted, Effect, Finished, Persist, Refused, Send, Tick
 from consilium.federated.entropy import Entropy, SystemEntropy
 from consilium.federated.learner import Learner, masked_input
@@ -23,21 +25,42 @@ from consilium.federated.owners import OwnerList
 from consilium.federated.registration import Registration
 from consilium.federated.roster import Cohort
 from consilium.federated.roster import Member as Admitted
-from consilium.federated.rounds import Member, RoundPlan
+from consilium.federated.rounds import RoundPlan
 from consilium.federated.sampling import version_of
 from consilium.federated.secure_sum.memory import Identity
 from consilium.federated.secure_sum.participant import SumParticipant
-from consilium.federated.session import ENDED, Mode, Terms
+from consilium.federated.session import ENDED
 from consilium.federated.tasks.task import Task
 
 WAIT_S: Final = 5.0
 AGAIN_S: Final = 2.0
 """After which a message that is still there is answered again: the answer may be lost."""
-PINNED_FILE: Final = "session.json"
-MOST_CLIP: Final = 100.0
-"""Times the clip of the terms: a coordinator that scales further is refused."""
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trained:
+    """What was trained for a round, and from what.
+
+    Parameters
+    ----------
+    number, clip
+        For which round and clip.
+    base
+        Name of the model.
+    model
+        Digest of all that was trained from.
+    update, within
+        As `Learner.update` made them.
+    """
+
+    number: int
+    clip: float
+    base: str
+    model: str
+    update: Update
+    within: bool
 
 
 class NetworkMember:
@@ -59,6 +82,10 @@ class NetworkMember:
         Makes the task: name, options of the session, names of all owners.
     told
         Hears what happens, in lines.
+    owners
+        The signed owner list, where its owner has it from elsewhere than the coordinator.
+    own
+        What its owner asks beyond the terms.
     entropy
         Of keys; the operating system's.
 
@@ -70,13 +97,15 @@ class NetworkMember:
 
     def __init__(
         self,
-        carrier: HttpsCarrier,
+        carrier: Carrier,
         identity: Identity,
         admission_key: bytes,
         store: FileSecretStore,
         make_task: Callable[[str, Mapping[str, Any], tuple[str, ...]], Task],
         *,
         told: Callable[[str], None],
+        owners: OwnerList | None = None,
+        own: OwnFloors | None = None,
         entropy: Entropy | None = None,
     ) -> None:
         self._entropy = SystemEntropy() if entropy is None else entropy
@@ -85,18 +114,28 @@ class NetworkMember:
                 "keys must come from the operating system", "a seeded generator", "simulate instead"
             )
         self._carrier, self._identity, self._store, self._told = carrier, identity, store, told
+        self._own = OwnFloors() if own is None else own
         about = carrier.about()
-        self._terms = _terms_of(about)
-        self._coordinator = _pinned(store.folder, about)
-        self._owners = OwnerList.from_text(carrier.owners(), admission_key)
-        if self._owners.of(identity.owner).key != identity.signing.public:
-            raise InvalidValue(
-                f"the key of {identity.owner} must be the admitted one",
-                identity.signing.public.hex()[:16],
-                "give the key file whose public half is in the owner list",
-            )
+        if owners is None:
+            owners = OwnerList.from_text(carrier.owners(), admission_key)
+        self._agreed = agreed_of(about, owners)
+        self._terms, self._owners = self._agreed.terms, self._agreed.owners
+        self._require(carrier.session)
+        coordinator = about["coordinator"]
+        self._coordinator = str(coordinator["name"]), Admitted(self._agreed.coordinator)
+        self._pinned = Pinned(
+            store.folder,
+            {
+                "session": self._terms.session,
+                "coordinator": coordinator,
+                "terms": self._terms.as_dict(),
+                "options": self._agreed.options,
+                "owners": self._owners.digest(),
+                "admission_key": admission_key.hex(),
+            },
+        )
         names = tuple(one.owner for one in self._owners.owners)
-        self.task = make_task(self._terms.task, about["options"], names)
+        self.task = make_task(self._terms.task, self._agreed.options, names)
         if self.task.dimension != int(about["dimension"]):
             raise InvalidValue(
                 f"the task must have the {about['dimension']} numbers of the session's model",
@@ -104,15 +143,36 @@ class NetworkMember:
                 "use the session's options",
             )
         self._learner = Learner(identity.owner, self.task, self._terms)
-        self._update: tuple[int, str, tuple[Update, bool]] | None = None
+        self._trained: Trained | None = None
         self._spent: set[int] = set()
         """Rounds in which shares may be out: their update is not summed again."""
         self._done = 0
+
+    def _require(self, session: str) -> None:
+        """Refuse another session than was asked for, another key than the admitted one, and weak terms."""
+        if self._terms.session != session:
+            raise DataProblem(
+                f"the session must be {session}", self._terms.session, "ask the coordinator why"
+            )
+        identity = self._identity
+        if self._owners.of(identity.owner).key != identity.signing.public:
+            raise InvalidValue(
+                f"the key of {identity.owner} must be the admitted one",
+                identity.signing.public.hex()[:16],
+                "give the key file whose public half is in the owner list",
+            )
+        if self._terms.gamma < self._own.gamma:
+            raise InvalidValue(
+                f"gamma of the terms must be >= {self._own.gamma:g}, as --gamma asks",
+                f"{self._terms.gamma:g}",
+                "ask for terms that withstand more colluding owners, or lower --gamma",
+            )
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> str:
         """Take part until the session ends; return the state that it ended in."""
         first = self._carrier.register(self._registration().as_dict())
         self._told(f"joined {self._terms.session} as {self._identity.owner}: chosen from round {first} on")
+        self._told(f"agreed to terms {self._terms.digest()}, owner list {self._owners.digest()}")
         have = -1
         tried: set[tuple[int, int]] = set()
         while not stop():
@@ -151,35 +211,29 @@ class NetworkMember:
     # One attempt.
 
     def _take_part(self, on: Mapping[str, Any], stop: Callable[[], bool]) -> None:
-        plan = self._plan(on)
-        attempt = (self._terms.session, plan.number, int(on["attempt"]))
-        update, within = self._trained(plan)
-        cohort = Cohort(
-            {
-                row["owner"]: Admitted(self._owners.of(row["owner"]).key)
-                for row in on["members"]
-                if row["asked"]
-            }
+        plan = plan_of(
+            on, self._agreed, dimension=self.task.dimension, joined=self._pinned.joined, own=self._own
         )
+        asked = asked_in(on)
+        floors = floors_of(
+            self._agreed, participants=len(asked), dimension=plan.dimension + plan.with_bit, own=self._own
+        )
+        self._pinned.meet(plan.eligible)
+        attempt = (self._terms.session, plan.number, int(on["attempt"]))
+        made = self._update(plan)
         machine = SumParticipant(
             session=self._terms.session,
             identity=self._identity,
             coordinator=self._coordinator,
-            cohort=cohort,
-            floors=floors_of(
-                self._terms,
-                participants=len(cohort),
-                dimension=plan.dimension + plan.with_bit,
-                clip_int=self._terms.clip_int,
-                groups=1,
-            ),
+            cohort=Cohort({owner: Admitted(self._owners.of(owner).key) for owner in asked}),
+            floors=floors,
             entropy=self._entropy,
             store=self._store,
-            vector=masked_input(update, within, plan, self._entropy),
-            model_digest=bytes.fromhex(update.base_version),
+            vector=masked_input(made.update, made.within, plan, self._entropy),
+            model_digest=self._agreed.digest(plan, made.model),
         )
         machine.restore(self._store.records(attempt))
-        self._told(f"round {plan.number}, attempt {attempt[2]}: among {len(cohort)} participants")
+        self._told(f"round {plan.number}, attempt {attempt[2]}: among {len(asked)} participants")
         self._play(machine, attempt, stop)
 
     def _play(self, machine: SumParticipant, attempt: tuple[str, int, int], stop: Callable[[], bool]) -> None:
@@ -192,6 +246,9 @@ class NetworkMember:
             mine = [one for one in due if (one.header.round, one.header.attempt) == attempt[1:]]
             events: list[Signed | Tick] = [*mine, Tick(time.time_ns())]
             if any(self._do(machine.handle(one), attempt) for one in events):
+                return
+            if mine and machine.params is None:
+                # Its announcement was refused: another one of this attempt would be a second.
                 return
             # Nothing for this attempt, or something for another one: it may be over.
             if (len(mine) < len(due) or not box.messages) and self._over(attempt):
@@ -242,59 +299,12 @@ class NetworkMember:
 
     # Training.
 
-    def _plan(self, on: Mapping[str, Any]) -> RoundPlan:
-        """Return the plan of a round, checked against the terms and the owner list."""
-        weights = self._owners.weights(self._terms.owner_cap)
-        for row in on["members"]:
-            if row["weight"] != weights.get(row["owner"]):
-                raise InvalidValue(
-                    f"weight of {row['owner']} must be that of the owner list", row["weight"], "ask why"
-                )
-        asked = sum(1 for row in on["members"] if row["asked"])
-        if asked < self._terms.least_participants:
-            raise InvalidValue(
-                f"an attempt must be among >= {self._terms.least_participants}, as agreed",
-                asked,
-                "wait for more",
-            )
-        if not self._terms.adapt_clip and float(on["clip"]) != self._terms.clip:
-            raise InvalidValue(
-                f"clip must be the agreed {self._terms.clip:g}", on["clip"], "leave the session"
-            )
-        if not 0.0 < float(on["clip"]) <= MOST_CLIP * self._terms.clip:
-            raise InvalidValue(
-                f"clip must lie in (0, {MOST_CLIP * self._terms.clip:g}]", on["clip"], "leave the session"
-            )
-        terms = self._terms
-        return RoundPlan(
-            session=terms.session,
-            number=int(on["number"]),
-            mode=Mode.SUM,
-            members=tuple(
-                Member(
-                    participant=row["participant"],
-                    weight=int(row["weight"]),
-                    base_version=row["base_version"],
-                    staleness=int(row["staleness"]),
-                )
-                for row in on["members"]
-            ),
-            dimension=int(on["dimension"]),
-            clip=float(on["clip"]),
-            clip_int=terms.clip_int,
-            with_bit=terms.adapt_clip,
-            least=terms.least_participants,
-            attempts=terms.attempts,
-            exponent=0.0,
-            ts_opened=int(on["ts_opened"]),
-            ts_cut_off=int(on["ts_cut_off"]),
-        )
-
-    def _trained(self, plan: RoundPlan) -> tuple[Update, bool]:
+    def _update(self, plan: RoundPlan) -> Trained:
         """Train for a round, once: a second attempt sums the same update."""
         base = plan.member(self._identity.owner).base_version
-        if self._update is not None and self._update[:2] == (plan.number, base):
-            return self._update[2]
+        known = self._trained
+        if known is not None and (known.number, known.base, known.clip) == (plan.number, base, plan.clip):
+            return known
         arrays = self._carrier.model()
         parameters = arrays.pop("parameters", np.zeros(0))
         if version_of(parameters) != base:
@@ -305,9 +315,17 @@ class NetworkMember:
             )
         state = {name.removeprefix("optimizer/"): value for name, value in arrays.items()}
         began = time.monotonic()
-        made = self._learner.update(plan.number, parameters, base, state, clip=plan.clip)
+        update, within = self._learner.update(plan.number, parameters, base, state, clip=plan.clip)
         self._told(f"round {plan.number}: trained in {time.monotonic() - began:.1f} s")
-        self._update = (plan.number, base, made)
+        made = Trained(
+            number=plan.number,
+            clip=plan.clip,
+            base=base,
+            model=model_digest(parameters, state),
+            update=update,
+            within=within,
+        )
+        self._trained = made
         return made
 
     def _settle(self, done: int) -> None:
@@ -315,38 +333,13 @@ class NetworkMember:
         if done == self._done:
             return
         self._done = done
-        if self._update is None or self._update[0] > done:
+        if self._trained is None or self._trained.number > done:
             return
-        number = self._update[0]
+        number = self._trained.number
         reports = {report["number"]: report for report in self._carrier.reports()}
         report = reports.get(number)
         counted = report is not None and not report["failed"] and self._identity.owner in report["survivors"]
         self._learner.settle(number, counted=counted)
-        self._update = None
+        self._trained = None
         told = "counted" if counted else f"did not count ({'' if report is None else report['failed']})"
         self._told(f"round {number}: closed, own update {told}")
-
-
-def _terms_of(about: Mapping[str, Any]) -> Terms:
-    terms = Terms.from_dict(about["terms"])
-    if terms.digest() != about["terms_digest"]:
-        raise DataProblem("terms must have the hash they are announced with", terms.digest()[:16], "ask why")
-    return terms
-
-
-def _pinned(folder: Path, about: Mapping[str, Any]) -> tuple[str, Admitted]:
-    """Return the coordinator; the first one that is met is remembered, with the terms."""
-    met = {"coordinator": about["coordinator"], "terms": about["terms_digest"], "session": about["session"]}
-    path = folder / PINNED_FILE
-    if path.exists():
-        known = json.loads(path.read_text(encoding="utf-8"))
-        for name, value in met.items():
-            if known.get(name) != value:
-                raise DataProblem(
-                    f"the {name} must be the one met before", f"{value}"[:80], "use another --store for it"
-                )
-    else:
-        with whole_file(path) as file:
-            file.write(json.dumps(met).encode())
-    coordinator = about["coordinator"]
-    return str(coordinator["name"]), Admitted(bytes.fromhex(coordinator["key"]))

@@ -12,6 +12,7 @@ from consilium.app.federated.judging import Judge
 from consilium.app.federated.session_folder import SessionFolder
 from consilium.app.federated.session_shown import agreed, owner_of, planned, stands
 from consilium.domain import InvalidValue
+from consilium.federated.agreement import Agreement, model_digest
 from consilium.federated.coordinator import SessionCoordinator
 from consilium.federated.effects import Aborted, Effect, Finished, Persist, Refused, Tick
 from consilium.federated.messages import Signed
@@ -185,6 +186,13 @@ class SessionDesk:
     def register(self, registration: Registration) -> Joined:
         """Let a participant join; it has joined when this returns, whatever happens then."""
         with self._lock:
+            if registration.participant != registration.owner:
+                # Names are drawn by their hash: one that could be chosen would be drawn when its owner likes.
+                raise InvalidValue(
+                    f"a participant must go by the name of its owner, {registration.owner}",
+                    repr(registration.participant)[:80],
+                    "join under that name",
+                )
             joined = self.kept.register(registration)
             self._save()
             self.changes += 1
@@ -274,7 +282,14 @@ class SessionDesk:
         self._named = {owner_of(self.kept, name): name for name in start.members}
         keys = {owner: self.kept.owners.of(owner).key for owner in self._named}
         self._cohort = Cohort({owner: Member(key) for owner, key in keys.items()})
-        params = params_of(self.terms, self._plan(), start, self._cohort, version=self.kept.version)
+        agreement = Agreement(
+            terms=self.terms,
+            options=self.options,
+            owners=self.kept.owners,
+            coordinator=self.hub.signing.public,
+        )
+        model = model_digest(self.kept.parameters, self.kept.optimizer_state)
+        params = params_of(agreement, self._plan(), start, self._cohort, model=model)
         return SumCoordinator(params, self.hub, self._cohort)
 
     def _do(self, effects: Sequence[Effect]) -> None:

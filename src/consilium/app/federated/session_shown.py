@@ -53,7 +53,7 @@ def agreed(kept: SessionCoordinator, hub: Identity, options: Mapping[str, Any]) 
         "options": dict(options),
         "owners_digest": kept.owners.digest(),
         "coordinator": {"name": hub.owner, "key": hub.signing.public.hex()},
-        "threats": list(statement(kept.terms, max(1, len(kept.registry)))),
+        "threats": list(statement(kept.terms, max(1, len(kept.registry)), admitted=len(kept.owners.owners))),
     }
 
 
@@ -77,6 +77,7 @@ def planned(kept: SessionCoordinator, start: StartAttempt | None) -> dict[str, A
             }
             for one in plan.members
         ],
+        "eligible": list(plan.eligible),
         "clip": plan.clip,
         "clip_int": plan.clip_int,
         "with_bit": plan.with_bit,

@@ -115,7 +115,13 @@ def who_drops(owners: Sequence[str], count: int, seed: int, *times: int) -> tupl
 
 
 def terms_of(
-    request: Simulated, cohort: Cohort, *, dimension: int, number: int = 1, attempt: int = 0
+    request: Simulated,
+    cohort: Cohort,
+    *,
+    dimension: int,
+    number: int = 1,
+    attempt: int = 0,
+    agreed: bytes = bytes(32),
 ) -> SumParams:
     """Return the terms of an attempt, computed as for a real one.
 
@@ -138,8 +144,15 @@ def terms_of(
         gamma=request.gamma,
         delta=request.delta,
         groups=groups,
+        colluders=colluders_of(request, groups),
+        model_digest=agreed,
     )
     return terms if request.ring_bits is None else replace(terms, ring_bits=request.ring_bits)
+
+
+def colluders_of(request: Simulated, groups: int) -> int | None:
+    """Return how many may lie: of all, also where fewer are asked again; of a group, what a draw brings."""
+    return count_of(request.gamma, request.participants) if groups == 1 else None
 
 
 def play(
@@ -151,6 +164,7 @@ def play(
     dropped: Sequence[str],
     number: int = 1,
     attempt: int = 0,
+    agreed: bytes = bytes(32),
     progress: ProgressCall = silent,
 ) -> tuple[SumParams, Played, int]:
     """Play one attempt; return its terms, what came of it, and the largest error of the decoded sum.
@@ -163,15 +177,21 @@ def play(
     coordinator = identity_of(request.seed, COORDINATOR)
     members = {owner: Member(identity_of(request.seed, owner).signing.public) for owner in owners}
     cohort = Cohort(members)
-    terms = terms_of(request, cohort, dimension=dimension, number=number, attempt=attempt)
+    terms = terms_of(request, cohort, dimension=dimension, number=number, attempt=attempt, agreed=agreed)
     cast = Cast(
         session=SESSION,
         seed=request.seed,
         members=members,
         coordinator=(COORDINATOR, Member(coordinator.signing.public)),
         floors=Floors.of(
-            len(owners), request.gamma, request.delta, groups=terms.groups, clip_int=terms.clip_int
+            len(owners),
+            request.gamma,
+            request.delta,
+            groups=terms.groups,
+            colluders=colluders_of(request, terms.groups),
+            clip_int=terms.clip_int,
         ),
+        agreed=agreed,
         vectors=vectors,
         times=(number, attempt),
     )

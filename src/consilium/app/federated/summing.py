@@ -12,6 +12,7 @@ from consilium.app.carriers.memory import Carried, Lose, MemoryCarrier, Side
 from consilium.app.federated.agreeing import floors_of, params_of
 from consilium.app.federated.attempt import PhaseFigures
 from consilium.domain import InvalidValue
+from consilium.federated.agreement import Agreement
 from consilium.federated.coordinator import SessionCoordinator
 from consilium.federated.entropy import Entropy, SystemEntropy
 from consilium.federated.learner import Learner
@@ -23,6 +24,7 @@ from consilium.federated.secure_sum.memory import Identity
 from consilium.federated.secure_sum.participant import SumParticipant
 from consilium.federated.secure_sum.secrets import MemorySecretStore, SecretStore
 from consilium.federated.secure_sum.terms import SumParams
+from consilium.federated.session import Terms
 
 Whole = NDArray[np.int64]
 SUM = "sum"
@@ -77,7 +79,7 @@ class Summing(Protocol):
     """A way to play secret sums."""
 
     def __call__(
-        self, plan: RoundPlan, start: StartAttempt, version: str, vectors: Mapping[str, Whole]
+        self, plan: RoundPlan, start: StartAttempt, model: str, vectors: Mapping[str, Whole]
     ) -> Summed:
         """Play one attempt among those who are asked; who has no vector never answers.
 
@@ -85,8 +87,8 @@ class Summing(Protocol):
         ----------
         plan, start
             Of the round, and of the attempt.
-        version
-            Of the model.
+        model
+            As `consilium.federated.agreement.model_digest` names what was trained from.
         vectors
             Integers that participants mask, by id.
         """
@@ -123,7 +125,7 @@ class MemorySums:
         self._lose, self._clock = lose, clock
 
     def __call__(
-        self, plan: RoundPlan, start: StartAttempt, version: str, vectors: Mapping[str, Whole]
+        self, plan: RoundPlan, start: StartAttempt, model: str, vectors: Mapping[str, Whole]
     ) -> Summed:
         """Play one attempt."""
         began, cpu = perf_counter(), process_time()
@@ -135,10 +137,11 @@ class MemorySums:
             }
         )
         try:
-            params = params_of(self.kept.terms, plan, start, cohort, version=version)
+            params = params_of(self._held(self.kept.terms), plan, start, cohort, model=model)
         except InvalidValue as refused:
             return Summed(event=AttemptFailed(attempt=start.attempt, why=str(refused)))
-        carried = self._carry(params, cohort, {owner_of[name]: vectors[name] for name in vectors})
+        masked = {owner_of[name]: vectors[name] for name in vectors}
+        carried = self._carry(params, cohort, masked, plan=plan, model=model)
         cost = PhaseFigures(
             SUM,
             wall_s=perf_counter() - began,
@@ -149,29 +152,44 @@ class MemorySums:
         )
         return _told(start, {owner: name for name, owner in owner_of.items()}, vectors, carried, cost)
 
-    def _carry(self, params: SumParams, cohort: Cohort, vectors: Mapping[str, Whole]) -> Carried:
-        terms, hub = self.kept.terms, self.hub
-        floors = floors_of(
-            terms,
-            participants=params.participants,
-            dimension=params.dimension,
-            clip_int=params.clip_int,
-            groups=params.groups,
+    def _held(self, terms: Terms) -> Agreement:
+        """Return what a side holds of the session: the terms are its own copy."""
+        return Agreement(
+            terms=terms, options={}, owners=self.kept.owners, coordinator=self.hub.signing.public
         )
+
+    def _carry(
+        self,
+        params: SumParams,
+        cohort: Cohort,
+        vectors: Mapping[str, Whole],
+        *,
+        plan: RoundPlan,
+        model: str,
+    ) -> Carried:
+        terms, hub = self.kept.terms, self.hub
         by_owner = {seat.identity.owner: seat for seat in self.seats.values()}
+        held = {seat.learner.terms.digest(): self._held(seat.learner.terms) for seat in by_owner.values()}
+        digests = {name: agreed.digest(plan, model) for name, agreed in held.items()}
         sides = {}
         for owner, vector in vectors.items():
             seat = by_owner[owner]
+            own = seat.learner.terms.digest()
             machine = SumParticipant(
                 session=terms.session,
                 identity=seat.identity,
                 coordinator=(hub.owner, Member(hub.signing.public, hub.key_epoch)),
                 cohort=cohort,
-                floors=floors,
+                floors=floors_of(
+                    held[own],
+                    participants=len(cohort),
+                    dimension=plan.dimension + plan.with_bit,
+                    groups=params.groups,
+                ),
                 entropy=seat.entropy,
                 store=seat.store,
                 vector=vector,
-                model_digest=params.model_digest,
+                model_digest=digests[own],
             )
             sides[owner] = Side(machine=machine, store=seat.store)
         carrier = MemoryCarrier(

@@ -26,6 +26,7 @@ from consilium.app.federated.simulation import (
 from consilium.app.federated.summing import Summed
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import UsageError
+from consilium.federated.agreement import Agreement
 from consilium.federated.coordinator import SECOND
 from consilium.federated.entropy import SeededEntropy
 from consilium.federated.parameters import count_of
@@ -72,18 +73,19 @@ class SimulatedSums:
     ----------
     asked
         What is simulated.
+    held
+        What is agreed; all sides of a simulation hold the same.
     """
 
-    def __init__(self, asked: Simulated) -> None:
-        self._asked = asked
+    def __init__(self, asked: Simulated, held: Agreement) -> None:
+        self._asked, self._held = asked, held
         self.terms: SumParams | None = None
         """Of the last attempt."""
 
     def __call__(
-        self, plan: RoundPlan, start: StartAttempt, version: str, vectors: Mapping[str, NDArray[np.int64]]
+        self, plan: RoundPlan, start: StartAttempt, model: str, vectors: Mapping[str, NDArray[np.int64]]
     ) -> Summed:
         """Play one attempt; those who drop out fall silent after the shares."""
-        del version  # simulated terms name no model
         gone = silent_in(self._asked, tuple(plan.by_id), plan.number)
         self.terms, played, error = play(
             self._asked,
@@ -93,6 +95,7 @@ class SimulatedSums:
             dropped=[name for name in gone if name in start.members],
             number=plan.number,
             attempt=start.attempt,
+            agreed=self._held.digest(plan, model),
         )
         out = {one["participant"]: one["reason"] for one in excluded(gone, played.troubles)}
         event: AttemptDone | AttemptFailed
@@ -189,10 +192,13 @@ def run_session(asked: Simulated, task: Trained, made: Task, progress: ProgressC
         # In a secret round those who drop out share first: the sum sees to that.
         return asked.mode is Mode.VISIBLE and name in silent_in(asked, made.participants, number)
 
-    sums = SimulatedSums(asked)
+    hub = identity_of(asked.seed, COORDINATOR)
+    sums = SimulatedSums(
+        asked, Agreement(terms=terms, options={}, owners=kept.owners, coordinator=hub.signing.public)
+    )
     world = InProcess(
         kept,
-        identity_of(asked.seed, COORDINATOR),
+        hub,
         seats,
         judge=made.evaluate,
         absent=absent,

@@ -52,6 +52,45 @@ def check_fresh(params: SumParams, session: str, latest: tuple[int, int] | None)
         )
 
 
+def check_latest(identity: tuple[str, int, int], latest: tuple[int, int] | None) -> None:
+    """Refuse to go on in an attempt after a later one was begun: what it releases could open both sums."""
+    if latest is not None and identity[1:] < latest:
+        raise InvalidValue(
+            f"only the last attempt begun, {latest[0]}.{latest[1]}, may go on",
+            f"{identity[1]}.{identity[2]}",
+            "go on with that one, or begin the next round",
+        )
+
+
+def check_second(params: SumParams, earlier: SumParams, newcomers: int, floors: Floors) -> None:
+    """Refuse another sum of an update whose first sum could still be opened.
+
+    To open the sum before takes t neighbours of each of its owners. Who takes part here releases nothing
+    there any more: of M survivors here all but c liars and those who were not asked there. Where all are
+    neighbours fewer than t may be left; elsewhere x can hold t shares of each of M - c honest owners only if
+    ``x k >= t (M - c)``, but for those who were drawn more often than others: a quarter allows for that.
+
+    Parameters
+    ----------
+    params, earlier
+        Terms of this attempt, and of one of the same round in which a masked vector was sent.
+    newcomers
+        Who is asked in this one and was not in that one.
+    floors
+        Of this participant.
+    """
+    n, k, t = earlier.participants, earlier.neighbours, earlier.threshold
+    enough = t if k == n - 1 else 4 * t * (earlier.survivors - floors.colluders) // (5 * k)
+    bound = n - enough + 1 + floors.colluders + newcomers
+    if params.survivors < bound:
+        raise InvalidValue(
+            f"survivors M must be >= {bound} after attempt {earlier.round}.{earlier.attempt}, whose sum may "
+            "still come out",
+            params.survivors,
+            "begin the next round",
+        )
+
+
 def check_opening(header: Header, session: str, coordinator: str, member: Member) -> None:
     """Refuse what is not the announcement of this session by its coordinator."""
     if header.phase is not Phase.ANNOUNCE:

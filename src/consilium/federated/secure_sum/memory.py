@@ -35,6 +35,8 @@ class Memory:
     """Everything a participant knows of an attempt; most of it is secret, and none of it is in a repr."""
 
     params: SumParams | None = field(default=None, repr=False)
+    cohort: tuple[str, ...] = field(default=(), repr=False)
+    """Who is asked."""
     seal_key: KeyPair = field(default=KeyPair(b"", b""), repr=False)
     mask_key: KeyPair = field(default=KeyPair(b"", b""), repr=False)
     self_secret: bytes = field(default=b"", repr=False)
@@ -72,6 +74,11 @@ class Memory:
                 "an attempt must be announced first", "nothing announced", "wait for the terms"
             )
         return self.params
+
+    @property
+    def masked(self) -> bool:
+        """Whether a masked vector was made, and may be in a sum."""
+        return Phase.INBOX in self.answers
 
     @property
     def last(self) -> Signed | None:
@@ -131,7 +138,7 @@ class Memory:
         match message.header.phase:
             case Phase.ANNOUNCE:
                 keys = self.seal_key.private + self.mask_key.private + self.self_secret + self.number
-                return keys + bytes(message.body)
+                return keys + block("\0".join(self.cohort).encode()) + bytes(message.body)
             case Phase.LEAVES:
                 rows = [(j, self.mask_keys[j], self.owner_keys[j]) for j in self.neighbours]
                 return write_rows(_BESIDE, rows)
@@ -182,6 +189,7 @@ class Memory:
                 self.seal_key = KeyPair(seal, exchange_public(seal))
                 self.mask_key = KeyPair(mask, exchange_public(mask))
                 self.self_secret, self.number = reader.raw(32), reader.raw(32)
+                self.cohort = tuple(bytes(reader.block(_MOST)).decode().split("\0"))
                 self.params = SumParams.decode(reader.take(reader.left))
             case Phase.ROSTER:
                 roster = Roster.decode(reader.take(reader.left), self.terms.participants)

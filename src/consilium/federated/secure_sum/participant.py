@@ -111,10 +111,12 @@ class SumParticipant:
         ------
         InvalidValue
             Damaged records, or fewer than the SecretStore counts: then this is a copy, and the other went on.
+        Also a later attempt that was begun, and terms that are not what this participant asks of them now.
         """
         self._steps.memory = Memory.restored(records)
         if self._memory.params is not None:
             self._check_clone()
+            self._check_terms(self._memory.params)
         return self
 
     def provide(self, vector: NDArray[np.int64]) -> list[Effect]:
@@ -187,28 +189,37 @@ class SumParticipant:
             )
         checks.check_fresh(params, self._session, self._store.latest(self._session))
         self._check_unreleased(params)
-        checks.check_floors(params, self._floors)
-        checks.check_cohort(params, self._cohort)
-        if self._model_digest not in (None, params.model_digest):
-            raise InvalidValue(
-                "the model must be the one trained from",
-                params.model_digest.hex()[:16],
-                "fetch the model again",
-            )
+        self._check_terms(params)
         if self._steps.vector is not None:
             checks.check_vector(params, self._steps.vector)
         return self._steps.advertise(params)
 
+    def _check_terms(self, params: SumParams) -> None:
+        """Refuse terms that are not what this participant agreed to and holds."""
+        checks.check_floors(params, self._floors)
+        checks.check_cohort(params, self._cohort)
+        if self._model_digest not in (None, params.model_digest):
+            raise InvalidValue(
+                "model, optimizer's state, terms, options, owner list and plan must have the digest "
+                f"{(self._model_digest or b'').hex()[:16]}, as they are held here",
+                params.model_digest.hex()[:16],
+                "compare them with other owners: somebody was told something else",
+            )
+
     def _check_unreleased(self, params: SumParams) -> None:
-        """Refuse a round in which shares may be out: two sums of one update tell it by their difference."""
+        """Refuse a second sum of one update where the first may be out: their difference tells of it."""
         for attempt in range(params.attempt):
             records = self._store.records((params.session, params.round, attempt))
-            if records and Memory.restored(records).released:
+            earlier = Memory.restored(records)
+            if earlier.released:
                 raise InvalidValue(
                     f"an update must be in one sum; shares of attempt {params.round}.{attempt} are out",
                     f"attempt {params.attempt}",
                     "begin the next round",
                 )
+            if earlier.masked:
+                newcomers = len(set(self._cohort.owners) - set(earlier.cohort))
+                checks.check_second(params, earlier.terms, newcomers, self._floors)
 
     def _authenticate(self, message: Signed) -> None:
         """Refuse what the coordinator did not sign, or not for this attempt."""
@@ -254,8 +265,9 @@ class SumParticipant:
 
     def _check_clone(self) -> None:
         if self._memory.params is not None:
-            counted = self._store.counter(self._memory.params.identity)
-            checks.check_counter(self._memory.written, counted)
+            identity = self._memory.params.identity
+            checks.check_counter(self._memory.written, self._store.counter(identity))
+            checks.check_latest(identity, self._store.latest(identity[0]))
 
     def _signed(self, phase: Phase, body: bytes) -> Signed:
         root = NO_ROOT if phase is Phase.ADVERTISE else self._memory.root

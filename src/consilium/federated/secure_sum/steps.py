@@ -80,7 +80,7 @@ class Steps:
     def advertise(self, params: SumParams) -> bytes:
         """Draw the keys of this attempt."""
         memory = self.memory
-        memory.params = params
+        memory.params, memory.cohort = params, self.cohort.owners
         memory.seal_key, memory.mask_key = new_exchange_key(self.entropy), new_exchange_key(self.entropy)
         memory.self_secret, memory.number = draw_secret(self.entropy), self.entropy.token(32)
         return self._advertised().encode()

@@ -9,7 +9,7 @@ from consilium.domain.errors import InvalidValue
 from consilium.federated.encoding import Bytes, Reader, number, text
 from consilium.federated.groups import split_for
 from consilium.federated.messages import Phase
-from consilium.federated.parameters import Degree, Ring, degree_for, least_survivors, ring_for
+from consilium.federated.parameters import Degree, Ring, count_of, degree_for, least_survivors, ring_for
 
 MILLION: Final = 1_000_000
 MINUTE: Final = 60_000_000_000
@@ -113,9 +113,14 @@ class SumParams:
         gamma: float,
         delta: float,
         groups: int = 1,
+        colluders: int | None = None,
+        least: int = 1,
         **rest: object,
     ) -> "SumParams":
         """Return terms with k, t, M and the ring computed from N, gamma and delta.
+
+        ``colluders`` is c where the owners of this attempt are drawn from more than N, ``least`` the fewest
+        survivors that were agreed.
 
         Examples
         --------
@@ -125,7 +130,7 @@ class SumParams:
         (62, 46, 950, 32)
         """
         reach = int(rest.get("noise_reach", 0))  # type: ignore[call-overload]
-        degree, survivors = _inside(participants, groups, gamma, delta)
+        degree, survivors = _inside(participants, groups, gamma, delta, colluders)
         return cls(
             session=session,
             round=round,
@@ -137,7 +142,7 @@ class SumParams:
             clip_int=clip_int,
             neighbours=degree.neighbours,
             threshold=degree.threshold,
-            survivors=survivors,
+            survivors=max(least, survivors),
             gamma=_millionths(gamma),
             delta=_millionths(delta),
             groups=groups,
@@ -217,6 +222,8 @@ class Floors:
         The most.
     noise_variance
         The least.
+    colluders
+        c: so many of those who take part may lie for the coordinator.
     """
 
     participants: int
@@ -228,32 +235,47 @@ class Floors:
     dimension: int = MOST_DIMENSION
     groups: int = 1
     noise_variance: int = 0
+    colluders: int = 0
 
     @classmethod
-    def of(cls, participants: int, gamma: float, delta: float, *, groups: int = 1, **rest: int) -> "Floors":
-        """Return floors computed from the participant's own assumptions.
+    def of(
+        cls,
+        participants: int,
+        gamma: float,
+        delta: float,
+        *,
+        groups: int = 1,
+        colluders: int | None = None,
+        least: int = 1,
+        **rest: int,
+    ) -> "Floors":
+        """Return floors computed from the participant's own assumptions; see `SumParams.plan`.
 
         Examples
         --------
         >>> Floors.of(1000, 0.1, 0.05).margin
         30
         """
-        degree, survivors = _inside(participants, groups, gamma, delta)
+        degree, survivors = _inside(participants, groups, gamma, delta, colluders)
         return cls(
-            participants=participants,
-            survivors=survivors,
+            participants=max(least, participants),
+            survivors=max(least, survivors),
             neighbours=degree.neighbours,
             threshold=degree.threshold,
             margin=2 * degree.threshold - degree.neighbours,
             groups=groups,
+            colluders=count_of(gamma, participants) if colluders is None else colluders,
             **rest,
         )
 
 
-def _inside(participants: int, groups: int, gamma: float, delta: float) -> tuple[Degree, int]:
+def _inside(
+    participants: int, groups: int, gamma: float, delta: float, colluders: int | None
+) -> tuple[Degree, int]:
     """Return k and t, and M, of the whole or of each group."""
     if groups == 1:
-        return degree_for(participants, gamma, delta), least_survivors(participants, delta)
+        degree = degree_for(participants, gamma, delta, colluders=colluders)
+        return degree, least_survivors(participants, delta)
     split = split_for(participants, groups, gamma, delta)
     return split.degree, split.survivors
 
