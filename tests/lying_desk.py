@@ -162,15 +162,16 @@ class LyingDesk:
             time.sleep(0.005)
         if self.desk.kept.session.state != "running":
             self.desk.move("running", now=self.now)
-        changes = -1
+        changes: tuple[int, ...] = ()
         while self.desk.kept.session.done < rounds and not self.desk.kept.session.ended:
             assert time.monotonic() < end, self.told
             self.desk.tick(self.now)
             if self.desk.waiting:
                 return
             alive = [name for name, thread in members.items() if thread.is_alive()]
-            if self.desk.changes != changes:
-                changes = self.desk.changes
+            now = (*map(self.desk.bell.mark, self.names), *(len(self.sent[name]) for name in self.names))
+            if now != changes:
+                changes = now
                 self.idle.clear()
             elif all(self.idle[name] > 3 for name in alive):
                 self.now += CUT_OFF * SECOND // 20
@@ -212,6 +213,9 @@ class Ear:
         self._liar, self._owner = liar, owner
         self.session = "s1"
 
+    def expect(self, *, owners: int, dimension: int) -> None:
+        del owners, dimension
+
     def _bent(self, what: str, answer: Any) -> Any:
         lies = self._liar.lies
         bend = lies.get((self._owner, what)) or lies.get(("*", what))
@@ -229,7 +233,7 @@ class Ear:
 
     def round(self) -> dict[str, Any]:
         desk = self._liar.desk
-        with desk._lock:
+        with desk.guard.held():
             stands = {
                 "state": str(desk.kept.session.state),
                 "done": desk.kept.session.done,
@@ -239,8 +243,8 @@ class Ear:
             stands["round"] = self._bent("round", stands["round"])
         return stands
 
-    def reports(self) -> list[dict[str, Any]]:
-        return self._liar.desk.reports()
+    def reports(self, since: int = 1) -> list[dict[str, Any]]:
+        return self._liar.desk.reports(since)
 
     def model(self) -> dict[str, NDArray[np.float64]]:
         found: dict[str, NDArray[np.float64]] = self._bent("model", dict(self._liar.desk.model()[1]))
@@ -248,10 +252,11 @@ class Ear:
 
     def outbox(self, owner: str, *, have: int = -1, wait_s: float = 0.0) -> Outbox:
         del wait_s
-        if have == self._liar.desk.changes:
+        shown = self._liar.desk.outbox(owner)
+        if have == shown.change:
             self._liar.idle[owner] += 1
             time.sleep(0.005)
-        box = Outbox(change=self._liar.desk.changes, messages=tuple(self._liar.desk.outbox(owner)))
+        box = Outbox(change=shown.change, attempt=shown.attempt, messages=shown.messages)
         found: Outbox = self._bent("outbox", box)
         return found
 

@@ -113,11 +113,11 @@ def test_a_session_is_paused_resumed_and_cancelled(tmp_path: Path) -> None:
 
 
 def test_an_outbox_is_read_as_it_is_written() -> None:
-    from consilium.app.carriers.https import _parted
+    from consilium.app.carriers.answers import parted
     from consilium.domain import DataProblem
 
     whole = struct.pack("<I", 3) + b"one" + struct.pack("<I", 0)
-    assert _parted(whole) == [b"one", b""]
+    assert parted(whole) == [b"one", b""]
     for cut in (1, 5, len(whole) - 1):
         with pytest.raises(DataProblem, match="torn"):
-            _parted(whole[:cut])
+            parted(whole[:cut])

@@ -62,5 +62,24 @@ def require_authorities(path: Path) -> int:
 
 
 def trusting(verify: bool | str) -> bool | ssl.SSLContext:
-    """Return what httpx asks for: a context where a file of authorities is named."""
-    return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
+    """Return what httpx asks for: a context where a file of authorities is named.
+
+    Raises
+    ------
+    UsageError
+        A file that cannot be read, or has no certificate in PEM.
+    """
+    if not isinstance(verify, str):
+        return verify
+    try:
+        return ssl.create_default_context(cafile=verify)
+    except ssl.SSLError:
+        raise UsageError(
+            "certificates to trust must be in PEM", verify, "convert the file, or give the authority's own"
+        ) from None
+    except OSError as error:
+        raise UsageError(
+            "certificates to trust must be readable",
+            f"{verify}: {error.strerror or error}",
+            "correct path or permissions",
+        ) from None

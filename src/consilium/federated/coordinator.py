@@ -79,8 +79,20 @@ class SessionCoordinator:
         """The round that is on, or comes next; from 1."""
         return self.session.done + 1
 
-    def move(self, to: str, *, ts: int, reason: str = "") -> Session:
+    def move(self, to: str, *, ts: int, reason: str = "", keep_round: bool = False) -> Session:
         """Bring the session into another state; a round that is on is dropped when it ends or pauses.
+
+        Parameters
+        ----------
+        to
+            The state.
+        ts
+            UTC nanoseconds.
+        reason
+            In one line.
+        keep_round
+            Whether a pause lets the round that is on come to its end: its shares may be out, so that its
+            updates cannot be summed again.
 
         Raises
         ------
@@ -88,7 +100,8 @@ class SessionCoordinator:
             A move that is not allowed.
         """
         self.session = self.session.moved(to, ts=ts, reason=reason)
-        if self.session.state is not SessionState.RUNNING:
+        paused = self.session.state is SessionState.PAUSED
+        if self.session.state is not SessionState.RUNNING and not (paused and keep_round):
             self._drop_round()
         return self.session
 

@@ -76,10 +76,13 @@ class Refused:
         Whom its header names.
     why
         One line: bound, value, cure.
+    proven
+        Whether it is the sender's own, of this attempt: only then it may be held against it.
     """
 
     sender: str
     why: str
+    proven: bool = False
 
 
 Effect = Persist | Send | Finished | Aborted | Refused

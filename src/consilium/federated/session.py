@@ -44,7 +44,7 @@ MOVES: Mapping[SessionState, tuple[SessionState, ...]] = MappingProxyType(
         _S.PROPOSED: (_S.OPEN, _S.CANCELLED),
         _S.OPEN: (_S.RUNNING, _S.PAUSED, _S.CANCELLED, _S.FAILED),
         _S.RUNNING: (_S.PAUSED, _S.COMPLETED, _S.CANCELLED, _S.FAILED),
-        _S.PAUSED: (_S.OPEN, _S.RUNNING, _S.CANCELLED, _S.FAILED),
+        _S.PAUSED: (_S.OPEN, _S.RUNNING, _S.COMPLETED, _S.CANCELLED, _S.FAILED),
         _S.COMPLETED: (),
         _S.CANCELLED: (),
         _S.FAILED: (),

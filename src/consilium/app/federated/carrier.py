@@ -17,6 +17,10 @@ class Carrier(Protocol):
         """Name of the session."""
         ...
 
+    def expect(self, *, owners: int, dimension: int) -> None:
+        """Read answers no further than so many owners and numbers of a model ask for."""
+        ...
+
     def about(self) -> dict[str, Any]:
         """Return what is agreed."""
         ...
@@ -33,8 +37,8 @@ class Carrier(Protocol):
         """Return state, rounds done, and the round that is on."""
         ...
 
-    def reports(self) -> list[dict[str, Any]]:
-        """Return the reports of all rounds."""
+    def reports(self, since: int = 1) -> list[dict[str, Any]]:
+        """Return the reports of the rounds from one on."""
         ...
 
     def model(self) -> dict[str, NDArray[np.float64]]:

@@ -13,9 +13,19 @@ from numpy.typing import NDArray
 
 from consilium.app.federated.judging import Judge
 from consilium.app.federated.local_task import require_known
+from consilium.app.federated.reopening import reopened
 from consilium.app.federated.session_desk import SessionDesk
 from consilium.app.federated.session_folder import STATE_FILE, SessionFolder
-from consilium.domain import Clock, ConsiliumError, DataProblem, InvalidValue, OutputProblem, UnknownName
+from consilium.app.federated.set_aside import SetAside
+from consilium.domain import (
+    Clock,
+    ConsiliumError,
+    DataProblem,
+    InvalidValue,
+    OutputProblem,
+    UnknownName,
+    UsageError,
+)
 from consilium.domain.files import private_folder, whole_file
 from consilium.federated.coordinator import SessionCoordinator
 from consilium.federated.entropy import SystemEntropy
@@ -60,13 +70,17 @@ class NetworkDesk:
         self.folder, self._clock, self._tell = folder, clock, tell
         self._lock = threading.RLock()
         self._desks: dict[str, SessionDesk] = {}
-        self.troubles: dict[str, str] = {}
-        """Why a session cannot go on, by its name."""
+        self._aside = SetAside()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._hub: Identity | None = None
         for state in sorted(folder.glob(f"*/{STATE_FILE}")):
             self._open(state.parent.name)
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """Why a session cannot go on, by its name."""
+        return self._aside.why
 
     # Life.
 
@@ -81,8 +95,9 @@ class NetworkDesk:
         if self._thread is not None:
             self._thread.join(5.0)
         with self._lock:
-            for desk in self._desks.values():
-                desk.close()
+            desks = list(self._desks.values())
+        for desk in desks:
+            desk.close()
 
     def tick(self) -> None:
         """Let the time that the clock shows come to every session."""
@@ -90,10 +105,12 @@ class NetworkDesk:
             names = sorted({*self._desks, *self.troubles})
         for name in names:
             try:
-                if name in self.troubles:
+                if self._aside.due(name, self.folder / name):
                     self._open(name)
-                else:
+                elif name in self._desks:
                     self._guarded(name, lambda desk: desk.tick(self._clock.now_ns()))
+            except OutputProblem:
+                continue  # it was set aside, and that was said
             except ConsiliumError as error:
                 log.warning("a session waits", session=name, why=str(error))
             except Exception:  # whatever it was, the other sessions go on
@@ -117,7 +134,7 @@ class NetworkDesk:
         """Return how every session stands."""
         with self._lock:
             desks = dict(self._desks)
-        return [desks[name].summary() for name in sorted(desks)]
+        return [desks[name].summary() for name in sorted(desks) if not desks[name].guard.broken]
 
     def of(self, session: str) -> SessionDesk:
         """Return one session.
@@ -130,13 +147,16 @@ class NetworkDesk:
             It cannot go on: its disk does not take what it must keep.
         """
         with self._lock:
-            if session in self.troubles:
-                raise OutputProblem(
-                    f"session {session} must keep what it does", self.troubles[session], "mend its folder"
-                )
+            why = self.troubles.get(session)
+            if why is not None:
+                raise OutputProblem(f"session {session} must keep what it does", why, "mend its folder")
             if session not in self._desks:
                 raise UnknownName("session", session, self._desks)
-            return self._desks[session]
+            desk = self._desks[session]
+        if desk.guard.broken:
+            self._put_aside(session, desk)
+            desk.guard.require()
+        return desk
 
     # What can be done.
 
@@ -186,9 +206,12 @@ class NetworkDesk:
         with self._lock:
             if name in self._desks or name in self.troubles:
                 raise InvalidValue("a session's name must be new", name, "choose another name")
-            if len(self._desks) >= MOST_SESSIONS:
+            going = sum(not desk.kept.session.ended for desk in self._desks.values())
+            if going >= MOST_SESSIONS:
                 raise InvalidValue(
-                    f"a desk may keep {MOST_SESSIONS} sessions", len(self._desks) + 1, "move old ones away"
+                    f"a desk may have {MOST_SESSIONS} sessions that have not ended",
+                    going + 1,
+                    "cancel one, or wait until one ends",
                 )
             folder = SessionFolder(self.folder / name)
             desk = SessionDesk(
@@ -228,28 +251,34 @@ class NetworkDesk:
         desk = self.of(name)
         try:
             return act(desk)
-        except OutputProblem as error:
-            # What is in memory is ahead of the disk: only what the disk has counts.
-            log.warning("a session waits for its disk", session=name, why=str(error))
-            with self._lock:
-                self.troubles[name] = str(error.value)
-                self._desks.pop(name, None)
-            desk.close()
-            raise
+        finally:
+            if desk.guard.broken:
+                self._put_aside(name, desk)
+
+    def _put_aside(self, name: str, desk: SessionDesk) -> None:
+        """Drop what is in memory, which is ahead of the disk: only what the disk has counts."""
+        with self._lock:
+            if self._desks.get(name) is desk:
+                del self._desks[name]
+                self._set_aside(name, desk.guard.broken, damaged=False)
+
+    def _set_aside(self, name: str, why: str, *, damaged: bool) -> None:
+        news = self._aside.put(name, why, self.folder / name, damaged=damaged)
+        if news and not self._stop.is_set():
+            log.warning("a session waits", session=name, why=why)
 
     def _open(self, name: str) -> None:
-        """Read a session from its folder; where that fails it is tried again at every tick."""
+        """Read a session from its folder."""
+        folder = self.folder / name
         with self._lock:
             try:
-                desk = SessionDesk.restore(
-                    SessionFolder(self.folder / name), self.hub, OwnerList.from_text, self._told
-                )
+                desk = reopened(SessionFolder(folder), self.hub, self._told)
             except ConsiliumError as error:
-                if self.troubles.get(name) != str(error):
-                    log.warning("a session cannot be read", session=name, why=str(error))
-                self.troubles[name] = str(error)
+                # Files that another process has look as before when it lets go of them.
+                damaged = not isinstance(error, OutputProblem | UsageError)
+                self._set_aside(name, str(error), damaged=damaged)
                 return
-            self.troubles.pop(name, None)
+            self._aside.take_back(name)
             self._desks[name] = desk
 
     def _told(self, report: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from consilium.app.carriers.answers import KIB
 from consilium.app.carriers.https import Outbox
 from consilium.app.federated.agreeing import OwnFloors, floors_of
 from consilium.app.federated.announced import asked_in, plan_of
@@ -20,7 +21,7 @@ from consilium.federated.agreement import model_digest
 from consilium.federated.effects import Aborted, Effect, Finished, Persist, Refused, Send, Tick
 from consilium.federated.entropy import Entropy, SystemEntropy
 from consilium.federated.learner import Learner, masked_input
-from consilium.federated.messages import Signed
+from consilium.federated.messages import Phase, Signed
 from consilium.federated.owners import OwnerList
 from consilium.federated.registration import Registration
 from consilium.federated.roster import Cohort
@@ -29,12 +30,14 @@ from consilium.federated.rounds import RoundPlan
 from consilium.federated.sampling import version_of
 from consilium.federated.secure_sum.memory import Identity
 from consilium.federated.secure_sum.participant import SumParticipant
+from consilium.federated.secure_sum.terms import SumParams
 from consilium.federated.session import ENDED
 from consilium.federated.tasks.task import Task
 
 WAIT_S: Final = 5.0
 AGAIN_S: Final = 2.0
 """After which a message that is still there is answered again: the answer may be lost."""
+MOST_ANNOUNCED: Final = 64 * KIB
 
 Floats = NDArray[np.float64]
 
@@ -134,6 +137,7 @@ class NetworkMember:
                 "admission_key": admission_key.hex(),
             },
         )
+        carrier.expect(owners=len(self._owners.owners), dimension=about["dimension"])
         names = tuple(one.owner for one in self._owners.owners)
         self.task = make_task(self._terms.task, self._agreed.options, names)
         if self.task.dimension != int(about["dimension"]):
@@ -237,21 +241,26 @@ class NetworkMember:
         self._play(machine, attempt, stop)
 
     def _play(self, machine: SumParticipant, attempt: tuple[str, int, int], stop: Callable[[], bool]) -> None:
-        """Answer what comes until the attempt is over, here or at the coordinator."""
+        """Answer what comes until the attempt is over at the coordinator, or left here.
+
+        Who has released its shares stays too: a coordinator that is killed then asks for them once more.
+        """
         answered: dict[bytes, float] = {}
-        box = Outbox(change=-1, messages=())
+        box = Outbox(change=-1)
         while not stop():
-            box = self._carrier.outbox(self._identity.owner, have=box.change, wait_s=WAIT_S)
-            due = [Signed.decode(raw) for raw in box.messages if self._due(raw, answered)]
+            # What was answered and is still there may have to be answered again soon.
+            wait_s = AGAIN_S if box.messages else WAIT_S
+            box = self._carrier.outbox(self._identity.owner, have=box.change, wait_s=wait_s)
+            if box.attempt != attempt[1:]:
+                return
+            most = _most_of(machine.params)
+            due = [Signed.decode(raw, most) for raw in box.messages if self._due(raw, answered)]
             mine = [one for one in due if (one.header.round, one.header.attempt) == attempt[1:]]
             events: list[Signed | Tick] = [*mine, Tick(time.time_ns())]
             if any(self._do(machine.handle(one), attempt) for one in events):
                 return
             if mine and machine.params is None:
                 # Its announcement was refused: another one of this attempt would be a second.
-                return
-            # Nothing for this attempt, or something for another one: it may be over.
-            if (len(mine) < len(due) or not box.messages) and self._over(attempt):
                 return
 
     @staticmethod
@@ -263,12 +272,8 @@ class NetworkMember:
         answered[mark] = now
         return True
 
-    def _over(self, attempt: tuple[str, int, int]) -> bool:
-        on = self._carrier.round()["round"]
-        return on is None or (on["number"], on["attempt"]) != attempt[1:]
-
     def _do(self, effects: list[Effect], attempt: tuple[str, int, int]) -> bool:
-        """Do what the machine asks; True where it is at its end."""
+        """Do what the machine asks; True where it left the attempt."""
         for effect in effects:
             match effect:
                 case Persist(record, secret=True):
@@ -287,7 +292,6 @@ class NetworkMember:
                     return True
                 case Finished():
                     self._spent.add(attempt[1])
-                    return True
         return False
 
     def _send(self, message: Signed) -> None:
@@ -336,10 +340,15 @@ class NetworkMember:
         if self._trained is None or self._trained.number > done:
             return
         number = self._trained.number
-        reports = {report["number"]: report for report in self._carrier.reports()}
+        reports = {report["number"]: report for report in self._carrier.reports(since=number)}
         report = reports.get(number)
         counted = report is not None and not report["failed"] and self._identity.owner in report["survivors"]
         self._learner.settle(number, counted=counted)
         self._trained = None
         told = "counted" if counted else f"did not count ({'' if report is None else report['failed']})"
         self._told(f"round {number}: closed, own update {told}")
+
+
+def _most_of(params: SumParams | None) -> int:
+    """Return the bytes of an attempt's longest message; before its terms are known, of an announcement."""
+    return MOST_ANNOUNCED if params is None else max(params.most_bytes(phase) for phase in Phase) + KIB

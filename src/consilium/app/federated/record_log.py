@@ -3,6 +3,7 @@
 import fcntl
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ class RecordLog:
 
     A record is its length, its CRC-32 and its bytes. What a kill left half-written at the end is cut off when
     the file is opened; nobody was told of it. Damage before the end is an error: records behind it were told
-    of. One process has a file at a time.
+    of. One process has a file at a time. Many threads may wait in `sync`: one of them writes for all.
 
     Parameters
     ----------
@@ -52,6 +53,7 @@ class RecordLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._syncing = threading.Lock()
         try:
             private_folder(path.parent)
             private_file(path)
@@ -77,9 +79,13 @@ class RecordLog:
             if self._end < len(raw):
                 self._file.truncate(self._end)
             _keep_name(path)
+        except OSError as error:
+            self._file.close()
+            raise self._refused(error) from error
         except BaseException:
             self._file.close()
             raise
+        self._synced = self._end
 
     def __enter__(self) -> Self:
         return self
@@ -87,8 +93,15 @@ class RecordLog:
     def __exit__(self, *failure: object) -> None:
         self.close()
 
-    def append(self, record: bytes) -> None:
+    def append(self, record: bytes, *, durable: bool = True) -> None:
         """Write a record down; it is on the disk when this returns, or it is not in the file at all.
+
+        Parameters
+        ----------
+        record
+            The bytes.
+        durable
+            False where `sync` follows before anybody is told: several records then reach the disk at once.
 
         Raises
         ------
@@ -102,20 +115,48 @@ class RecordLog:
         written = HEAD.pack(len(record), zlib.crc32(record)) + record
         try:
             self._write(written)
-            os.fdatasync(self._file.fileno())
+            if durable:
+                os.fdatasync(self._file.fileno())
         except OSError as error:
             self._take_back()
-            raise OutputProblem(
-                f"a record must be kept in {self.path}",
-                error.strerror or error,
-                "free the disk or mend its permissions; nothing was sent that depends on it",
-            ) from error
+            raise self._refused(error) from error
         self._end += len(written)
         self.records.append(record)
+        if durable:
+            self._synced = self._end
+
+    def sync(self) -> None:
+        """Return when all that was appended before is on the disk, or the file was closed.
+
+        Raises
+        ------
+        OutputProblem
+            The disk does not take it: what is in the file is not certain, until it is opened again.
+        """
+        wanted = self._end
+        if self._synced >= wanted:
+            return
+        with self._syncing:
+            end = self._end
+            if self._synced >= wanted or self._file.closed:
+                return
+            try:
+                os.fdatasync(self._file.fileno())
+            except OSError as error:
+                raise self._refused(error) from error
+            self._synced = max(self._synced, end)
 
     def close(self) -> None:
         """Let go of the file."""
-        self._file.close()
+        with self._syncing:
+            self._file.close()
+
+    def _refused(self, error: OSError) -> OutputProblem:
+        return OutputProblem(
+            f"a record must be kept in {self.path}",
+            error.strerror or error,
+            "free the disk or mend its permissions; nothing was sent that depends on it",
+        )
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)

@@ -1,42 +1,45 @@
 """One session at its coordinator: rounds one after the other, each step on the disk before it is answered."""
 
 from collections.abc import Callable, Mapping, Sequence
-from threading import RLock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consilium.app.federated.agreeing import params_of
+from consilium.app.federated.bell import Bell
+from consilium.app.federated.guard import Guard
 from consilium.app.federated.judging import Judge
+from consilium.app.federated.reasons import Reasons
 from consilium.app.federated.session_folder import SessionFolder
-from consilium.app.federated.session_shown import agreed, owner_of, planned, stands
-from consilium.domain import InvalidValue
+from consilium.app.federated.session_shown import Shown, agreed, arrays_of, owner_of, planned, stands
+from consilium.domain import InvalidValue, OutputProblem, UnknownName
 from consilium.federated.agreement import Agreement, model_digest
 from consilium.federated.coordinator import SessionCoordinator
-from consilium.federated.effects import Aborted, Effect, Finished, Persist, Refused, Tick
+from consilium.federated.effects import EVERYONE, Aborted, Effect, Finished, Persist, Refused, Send, Tick
 from consilium.federated.messages import Signed
-from consilium.federated.owners import OwnerList
 from consilium.federated.registration import Joined, Registration
 from consilium.federated.report import RoundReport
 from consilium.federated.roster import Cohort, Member
 from consilium.federated.rounds import Closed, RoundEffect, RoundPlan, StartAttempt
 from consilium.federated.rounds import Tick as RoundTick
 from consilium.federated.secure_round import AttemptDone, AttemptFailed, SecureRound
-from consilium.federated.secure_sum.coordinator import SumCoordinator
+from consilium.federated.secure_sum.coordinator import Stage, SumCoordinator
 from consilium.federated.secure_sum.memory import Identity
 from consilium.federated.secure_sum.recovery import SumResult
 from consilium.federated.session import Mode, SessionState, Terms
 
 Floats = NDArray[np.float64]
-MOST_REASONS = 1000
+LEAST_BODY = 65_536
+"""Bytes of a message that are read while no attempt is on."""
 
 
 class SessionDesk:
     """Carries one session: messages and time in, answers out; thread-safe.
 
     Participants pull: `outbox` says what one of them should have now. Whatever is answered was written to the
-    folder before, so that a kill at any instant loses nothing that anybody was told.
+    folder before, so that a kill at any instant loses nothing that anybody was told. Where writing fails
+    this object answers nothing any more, and another one is made from the folder.
 
     Parameters
     ----------
@@ -70,58 +73,22 @@ class SessionDesk:
         if kept.terms.mode is not Mode.SUM or kept.terms.buffering is not None:
             raise InvalidValue(
                 "a session of several machines must be in mode sum, without a buffer",
-                f"mode {kept.terms.mode}",
-                "run visible, grouped and buffered sessions in one process",
+                *(f"mode {kept.terms.mode}", "run visible, grouped and buffered sessions in one process"),
             )
         self.folder, self.kept, self.hub = folder, kept, hub
         self.owners_text, self.options = owners_text, dict(options or {})
         self._judge, self._told = judge, told
-        self._lock = RLock()
-        self.changes = 0
-        """Grows with whatever an outbox may show."""
+        self.guard = Guard(f"session {kept.terms.session}", self._let_go)
+        self.bell = Bell()
+        """Rings for whom the outbox may show something else."""
+        self._away, self._now = False, 0
         self._sum: SumCoordinator | None = None
+        self._stage = Stage.START
         self._start: StartAttempt | None = None
         self._cohort = Cohort({})
-        self._named: dict[str, str] = {}
-        self._reasons: dict[str, str] = {}
+        self._named, self._reasons = dict[str, str](), Reasons({})
         self.waiting = ""
         """Why no round is on, where one should be."""
-
-    @classmethod
-    def restore(
-        cls,
-        folder: SessionFolder,
-        hub: Identity,
-        owners: Callable[[str, bytes], OwnerList],
-        told: Callable[[RoundReport], None] | None = None,
-    ) -> "SessionDesk":
-        """Return to where a folder's session stands, the attempt that is on included.
-
-        Parameters
-        ----------
-        folder
-            Of the session.
-        hub
-            As before.
-        owners
-            Reads the owner list: text, admission key.
-        told
-            As for the constructor.
-
-        Raises
-        ------
-        DataProblem
-            A damaged folder.
-        """
-        state, about = folder.load()
-        text = folder.owners()
-        kept = SessionCoordinator.restore(state, owners(text, bytes.fromhex(about["admission_key"])))
-        names = tuple(one.owner for one in kept.owners.owners)
-        judge = Judge(kept.terms.task, about["options"], names, data=about.get("judge_data"))
-        desk = cls(folder, kept, hub, owners_text=text, options=about["options"], judge=judge, told=told)
-        desk.admission_key = bytes.fromhex(about["admission_key"])
-        desk._resume()
-        return desk
 
     admission_key: bytes = b""
     """Public key with which the owner list is signed."""
@@ -135,36 +102,51 @@ class SessionDesk:
 
     def summary(self) -> dict[str, Any]:
         """Return how the session stands, for a list."""
-        with self._lock:
+        with self.guard.held():
             return stands(self.kept, self._start, self._sum, self.waiting)
 
     def about(self) -> dict[str, Any]:
         """Return all that a participant must know before it joins."""
-        with self._lock:
+        with self.guard.held():
             return self.summary() | agreed(self.kept, self.hub, self.options)
 
     def plan(self) -> dict[str, Any] | None:
         """Return the round that is on, as each participant checks it; None between rounds."""
-        with self._lock:
+        with self.guard.held():
             return planned(self.kept, self._start)
 
     def model(self) -> tuple[str, dict[str, Floats]]:
         """Return the version of the model, and its arrays: parameters and the optimizer's public state."""
-        with self._lock:
-            arrays = {f"optimizer/{name}": value for name, value in self.kept.optimizer_state.items()}
-            return self.kept.version, {"parameters": self.kept.parameters, **arrays}
+        with self.guard.held():
+            return self.kept.version, arrays_of(self.kept)
 
-    def outbox(self, owner: str) -> list[bytes]:
-        """Return what an owner should have now, as encoded messages."""
-        with self._lock:
-            if self._sum is None or owner not in self._cohort.members:
-                return []
-            return [message.encode() for message in self._sum.outbox(owner)]
+    def outbox(self, owner: str) -> Shown:
+        """Return what an owner should have now.
 
-    def reports(self) -> list[dict[str, Any]]:
-        """Return the reports of all rounds, the oldest first."""
-        with self._lock:
-            return self.folder.reports()
+        Raises
+        ------
+        UnknownName
+            It was not admitted.
+        """
+        self.kept.owners.of(owner)
+        with self.guard.held():
+            # Before the messages: what changes after it is shown once more.
+            change, number = self.bell.mark(owner), self._on
+            messages: list[Signed] = []
+            if self._sum is not None and owner in self._cohort.members:
+                messages = self._sum.outbox(owner)
+        self._written()
+        return Shown(change=change, attempt=number, messages=tuple(message.encode() for message in messages))
+
+    def reports(self, since: int = 1) -> list[dict[str, Any]]:
+        """Return the reports of the rounds from one on, the oldest first."""
+        with self.guard.held():
+            return [report for report in self.folder.reports() if report["number"] >= since]
+
+    def most_bytes(self) -> int:
+        """Return the bytes of the longest message that a participant may send now."""
+        with self.guard.held():
+            return LEAST_BODY if self._sum is None else self._sum.most_bytes()
 
     # What is done.
 
@@ -176,16 +158,17 @@ class SessionDesk:
         InvalidValue
             A move that is not allowed; nothing is changed.
         """
-        with self._lock:
-            self.kept.move(to, ts=now, reason=reason)
-            if self.kept.session.state is not SessionState.RUNNING:
+        with self.guard.changing(InvalidValue, UnknownName):
+            self._now = max(self._now, now)
+            self.kept.move(to, ts=now, reason=reason, keep_round=self._releasing)
+            if self.kept.round is None:
                 self._forget_round()
             self._save()
-            self.changes += 1
+            self.bell.ring_all()
 
     def register(self, registration: Registration) -> Joined:
         """Let a participant join; it has joined when this returns, whatever happens then."""
-        with self._lock:
+        with self.guard.changing(InvalidValue, UnknownName):
             if registration.participant != registration.owner:
                 # Names are drawn by their hash: one that could be chosen would be drawn when its owner likes.
                 raise InvalidValue(
@@ -195,8 +178,7 @@ class SessionDesk:
                 )
             joined = self.kept.register(registration)
             self._save()
-            self.changes += 1
-            return joined
+        return joined
 
     def take(self, message: Signed) -> None:
         """Take a participant's message of the attempt that is on.
@@ -206,37 +188,57 @@ class SessionDesk:
         InvalidValue
             It is refused, and why; the round goes on without it.
         """
-        with self._lock:
+        with self.guard.held():
             if self._sum is None:
                 raise InvalidValue(
                     "a message must belong to an attempt that is on",
                     f"{message.header.phase.name} of round {message.header.round}",
                     "look at the session first",
                 )
-            effects = self._sum.handle(message)
-            self._do(effects)
+            with self.guard.changing():
+                effects = self._sum.handle(message)
+                self._do(effects)
             refused = [effect for effect in effects if isinstance(effect, Refused)]
-            if refused:
-                self._note(message.header.sender, refused[0].why)
-                raise InvalidValue(refused[0].why, message.header.phase.name, "the round goes on without it")
+            if refused and refused[0].proven:
+                # What anybody may have sent in its name is not held against it.
+                self._reasons.note(message.header.sender, refused[0].why)
+        self._written()
+        if refused:
+            raise InvalidValue(refused[0].why, message.header.phase.name, "the round goes on without it")
 
     def tick(self, now: int) -> None:
         """Let time pass: deadlines, cut-offs, the next round."""
-        with self._lock:
-            if self.kept.session.state is not SessionState.RUNNING:
-                return
-            if self.kept.round is None:
-                self._open(now)
-            elif self._sum is not None:
-                self._note_silent(now)
+        with self.guard.changing():
+            self._now = max(self._now, now)
+            if self._sum is not None:
+                if self._away:
+                    self._sum.renew(now)
+                self._reasons.note_silent(self._sum, now)
                 self._do(self._sum.handle(Tick(now)))
-            if isinstance(self.kept.round, SecureRound):
+            elif self.kept.round is None and self.kept.session.state is SessionState.RUNNING:
+                self._open(now)
+            self._away = False
+            # Where shares may be out the updates are not summed again: that stage ends by its own deadline.
+            if isinstance(self.kept.round, SecureRound) and not self._releasing:
                 self._follow(self.kept.round.handle(RoundTick(now=now)), now)
+        self._written()
 
     def close(self) -> None:
-        """Let go of the files."""
-        with self._lock:
-            self.folder.end_attempt()
+        """Let go of the files; nothing is answered any more."""
+        self.guard.give_up("closed")
+
+    def _let_go(self) -> None:
+        self.folder.end_attempt()
+        self.bell.ring_all()
+
+    def _written(self) -> None:
+        """Return when all that was done so far is on the disk: many who wait share one write."""
+        try:
+            self.folder.sync()
+        except OutputProblem as error:
+            self.guard.give_up(str(error.value))
+            raise
+        self.guard.require()
 
     # Rounds.
 
@@ -247,7 +249,7 @@ class SessionDesk:
             self.waiting = str(waits)
             return
         assert isinstance(machine, SecureRound)  # noqa: S101 - other modes are refused above
-        self.waiting, self._reasons = "", {}
+        self.waiting = ""
         self._follow(machine.start(), now)
 
     def _follow(self, effects: Sequence[RoundEffect], now: int) -> None:
@@ -264,14 +266,14 @@ class SessionDesk:
                 if self._told is not None:
                     self._told(report)
         if effects:
-            self.changes += 1
+            self.bell.ring_all()
 
     def _begin(self, start: StartAttempt, now: int) -> None:
-        self._start, self._reasons = start, {}
+        self._start = start
         try:
             machine = self._machine(start)
         except InvalidValue as refused:
-            self._failed(AttemptFailed(attempt=start.attempt, why=str(refused)), now)
+            self._ended(AttemptFailed(attempt=start.attempt, why=str(refused)))
             return
         self._save()
         self.folder.begin_attempt(self._name(start))
@@ -280,6 +282,7 @@ class SessionDesk:
 
     def _machine(self, start: StartAttempt) -> SumCoordinator:
         self._named = {owner_of(self.kept, name): name for name in start.members}
+        self._reasons = Reasons(self._named)
         keys = {owner: self.kept.owners.of(owner).key for owner in self._named}
         self._cohort = Cohort({owner: Member(key) for owner, key in keys.items()})
         agreement = Agreement(
@@ -303,40 +306,44 @@ class SessionDesk:
                     self._finished(result)
                 case Aborted(why, released):
                     self._aborted(why, released)
-        if effects:
-            self.changes += 1
+                case Send(to, _) if to != EVERYONE:
+                    self.bell.ring(to)
+        if self._sum is not None and self._sum.stage is not self._stage:
+            self._stage = self._sum.stage
+            self.bell.ring_all()
 
     def _finished(self, result: SumResult) -> None:
         assert self._start is not None  # noqa: S101 - it belongs to an attempt
         survivors = tuple(self._named[owner] for owner in result.survivors)
-        reasons = {self._named[owner]: why for owner, why in self._reasons.items() if owner in self._named}
-        done = AttemptDone(
-            attempt=self._start.attempt,
-            total=result.total,
-            survivors=survivors,
-            excluded={name: why for name, why in reasons.items() if name not in survivors},
+        reasons = self._reasons.of_participants()
+        excluded = {name: why for name, why in reasons.items() if name not in survivors}
+        self._ended(
+            AttemptDone(
+                attempt=self._start.attempt, total=result.total, survivors=survivors, excluded=excluded
+            )
         )
-        self._sum = None
-        self.folder.end_attempt()
-        self._follow(self._secure().handle(done), self._plan().ts_opened)
 
     def _aborted(self, why: str, released: bool) -> None:
         assert self._start is not None  # noqa: S101 - it belongs to an attempt
-        reasons = {self._named[owner]: said for owner, said in self._reasons.items() if owner in self._named}
-        failed = AttemptFailed(attempt=self._start.attempt, why=why, released=released, excluded=reasons)
+        excluded = self._reasons.of_participants()
+        self._ended(AttemptFailed(attempt=self._start.attempt, why=why, released=released, excluded=excluded))
+
+    def _ended(self, event: AttemptDone | AttemptFailed) -> None:
         self._sum = None
         self.folder.end_attempt()
-        self._failed(failed, self._plan().ts_opened)
+        self._follow(self._secure().handle(event), self._ts())
 
-    def _failed(self, failed: AttemptFailed, now: int) -> None:
-        self._follow(self._secure().handle(failed), now)
+    def resume(self) -> None:
+        """Go on in the attempt that was on, once: after the session was read from its folder."""
+        with self.guard.changing():
+            self._away = True
+            self._resume()
 
     def _resume(self) -> None:
-        """Go on in the round that was on, and in its attempt."""
         if not isinstance(self.kept.round, SecureRound):
             return
         start, opened = self.kept.round.current, self._plan().ts_opened
-        self._start, self._reasons = start, {}
+        self._start = start
         self._sum = self._machine(start)
         records = self.folder.resume_attempt(self._name(start))
         if records:
@@ -360,6 +367,19 @@ class SessionDesk:
 
     # Small things.
 
+    @property
+    def _on(self) -> tuple[int, int] | None:
+        on = self._start
+        return None if on is None or self.kept.round is None else (self.kept.number, on.attempt)
+
+    @property
+    def _releasing(self) -> bool:
+        """Whether shares may be out, and the sum is not there yet."""
+        return self._sum is not None and self._sum.stage is Stage.RELEASE
+
+    def _ts(self) -> int:
+        return max(self._now, self._plan().ts_opened, self.kept.session.ts_changed)
+
     def _secure(self) -> SecureRound:
         if not isinstance(self.kept.round, SecureRound):
             raise InvalidValue("a round must be on", "none", "report this")
@@ -370,15 +390,3 @@ class SessionDesk:
 
     def _name(self, start: StartAttempt) -> str:
         return f"{self._plan().number}-{start.attempt}"
-
-    def _note(self, owner: str, why: str) -> None:
-        if owner in self._named and len(self._reasons) < MOST_REASONS:
-            self._reasons.setdefault(owner, why)
-
-    def _note_silent(self, now: int) -> None:
-        """Remember who is missing when a stage ends by its deadline."""
-        machine = self._sum
-        if machine is None or not machine.late(now):
-            return
-        for owner in machine.waits_for():
-            self._note(owner, f"nothing came in stage {machine.stage.name.lower()}")

@@ -132,17 +132,35 @@ class SessionFolder:
         return [*slots, *self._log.records]
 
     def keep(self, name: str, effect: Persist) -> None:
-        """Do what Persist asks: when this returns, the record is on the disk.
+        """Do what Persist asks; it is on the disk when `sync` returns, which comes before anybody is told.
+
+        Raises
+        ------
+        OutputProblem
+            The disk does not take it, or the attempt is over.
+        """
+        if effect.slot:
+            self._write(f"{ATTEMPT_FOLDER}-{name}/{effect.slot}.slot", effect.record)
+        elif self._log is None:
+            raise OutputProblem(
+                f"a record of attempt {name} must be kept in {self.path}",
+                "its log is closed",
+                "nothing was sent that depends on it; the session is read back from its folder",
+            )
+        else:
+            self._log.append(effect.record, durable=False)
+
+    def sync(self) -> None:
+        """Return when all that `keep` was given before is on the disk.
 
         Raises
         ------
         OutputProblem
             It is not.
         """
-        if effect.slot:
-            self._write(f"{ATTEMPT_FOLDER}-{name}/{effect.slot}.slot", effect.record)
-        elif self._log is not None:
-            self._log.append(effect.record)
+        log = self._log
+        if log is not None:
+            log.sync()
 
     def end_attempt(self) -> None:
         """Let go of the records of the attempt."""

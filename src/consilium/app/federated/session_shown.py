@@ -1,7 +1,11 @@
 """How a session is shown to those who ask: where it stands, what is agreed, which round is on."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from consilium.domain import UnknownName
 from consilium.federated.coordinator import SessionCoordinator
@@ -11,6 +15,25 @@ from consilium.federated.secure_sum.memory import Identity
 from consilium.federated.threats import statement
 
 MOST_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What one owner may see now.
+
+    Parameters
+    ----------
+    change
+        Mark of it: with another one something is new.
+    attempt
+        Round and attempt that are on; None between rounds.
+    messages
+        For it, encoded.
+    """
+
+    change: int
+    attempt: tuple[int, int] | None
+    messages: tuple[bytes, ...]
 
 
 def stands(
@@ -55,6 +78,12 @@ def agreed(kept: SessionCoordinator, hub: Identity, options: Mapping[str, Any]) 
         "coordinator": {"name": hub.owner, "key": hub.signing.public.hex()},
         "threats": list(statement(kept.terms, max(1, len(kept.registry)), admitted=len(kept.owners.owners))),
     }
+
+
+def arrays_of(kept: SessionCoordinator) -> dict[str, NDArray[np.float64]]:
+    """Return the model and what its optimizer keeps; public both."""
+    state = {f"optimizer/{name}": value for name, value in kept.optimizer_state.items()}
+    return {"parameters": kept.parameters, **state}
 
 
 def planned(kept: SessionCoordinator, start: StartAttempt | None) -> dict[str, Any] | None:

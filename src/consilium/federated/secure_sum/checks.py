@@ -125,6 +125,17 @@ def check_header(
         raise InvalidValue(f"{name} of a message must be {bound}", came, "send messages of this attempt only")
 
 
+def check_size(params: SumParams, message: Signed) -> None:
+    """Refuse a body that is longer than any honest one of its phase."""
+    most = params.most_bytes(message.header.phase)
+    if len(message.body) > most:
+        raise InvalidValue(
+            f"a body of {message.header.phase.name} must have at most {most} bytes",
+            len(message.body),
+            "send what the terms ask for",
+        )
+
+
 def check_signature(message: Signed, member: Member) -> None:
     """Refuse a body that is not the signed one, and a signature that is not the sender's."""
     if body_digest(message.body) != message.header.body:

@@ -1,5 +1,6 @@
 """The coordinator of one attempt: a pure machine that gathers, lists survivors, and takes the masks off."""
 
+from collections import Counter
 from collections.abc import Collection
 from enum import IntEnum
 from typing import Final
@@ -19,6 +20,10 @@ from consilium.federated.secure_sum.recovery import SumResult, unmask
 from consilium.federated.secure_sum.terms import SumParams
 
 SUM_SLOT: Final = "sum"
+MOST_HEADER: Final = 1024
+"""Bytes of a message beside its body."""
+MOST_EVIDENCE: Final = 4
+"""Pairs kept of one sender in an attempt: one proves it, and no sender fills the disk."""
 
 
 class Stage(IntEnum):
@@ -81,6 +86,8 @@ class SumCoordinator:
         self._aborted, self._released = "", False
         self._seen: dict[tuple[Phase, int], tuple[bytes, bytes]] = {}
         self._evidence: list[Evidence] = []
+        self._caught: Counter[int] = Counter()
+        """Pairs of evidence by index."""
         self._result: SumResult | None = None
 
     @property
@@ -107,6 +114,11 @@ class SumCoordinator:
         """Return the owners from whom a message is missing."""
         return tuple(self._cohort.owners[i] for i in sorted(self._expected().difference(self._got())))
 
+    def most_bytes(self) -> int:
+        """Return the bytes of the longest message of a participant, its header and signature among them."""
+        longest = max(self._params.most_bytes(phase) for taken in _TAKES.values() for phase in taken)
+        return longest + MOST_HEADER
+
     def late(self, now: int) -> bool:
         """Return whether a Tick at this time ends the stage by its deadline."""
         waits = self._stage not in (Stage.START, Stage.OVER)
@@ -119,6 +131,9 @@ class SumCoordinator:
         header = event.header
         try:
             index = self._authenticate(event)
+        except InvalidValue as problem:
+            return [Refused(header.sender, str(problem))]
+        try:
             known = self._seen.get((header.phase, index))
             if known is not None:
                 return self._again(known, event)
@@ -127,7 +142,7 @@ class SumCoordinator:
             seen = (header.body, event.signature)
             self._board.accept(header.phase, index, event.body, seen)
         except InvalidValue as problem:
-            return [Refused(header.sender, str(problem))]
+            return [Refused(header.sender, str(problem), proven=True)]
         self._seen[header.phase, index] = seen
         effects: list[Effect] = []
         if header.phase not in (Phase.MASKED, Phase.RELEASE):
@@ -173,6 +188,11 @@ class SumCoordinator:
             return [Aborted(self._aborted, self._released)]
         return self._stage_sends()
 
+    def renew(self, now: int) -> None:
+        """Give the stage that is on its whole time again: the coordinator was away, and none could answer."""
+        if self._stage not in (Stage.START, Stage.OVER):
+            self._now = self._began = max(self._now, now)
+
     def restore(self, records: list[bytes]) -> "SumCoordinator":
         """Return to where the records end; shares released before are asked for again.
 
@@ -206,11 +226,13 @@ class SumCoordinator:
         else:
             half = len(data) // 2
             self._evidence.append((data[:half], data[half:]))
+            self._caught[self._cohort.index_of(Header.read(Reader(data, "evidence")).sender)] += 1
 
     # Messages.
 
     def _authenticate(self, message: Signed) -> int:
         header, params = message.header, self._params
+        checks.check_size(params, message)
         index = self._cohort.index_of(header.sender)
         member = self._cohort.member(index)
         root = NO_ROOT if header.phase is Phase.ADVERTISE else self._board.root
@@ -226,14 +248,19 @@ class SumCoordinator:
             due = [m for m in self.outbox(header.sender) if m.header.phase > header.phase]
             return [Send(header.sender, message) for message in due]
         before = Header(**{name: getattr(header, name) for name in _NAMES} | {"body": known[0]})
-        pair = (before.encode() + known[1], header.encode() + message.signature)
-        self._evidence.append(pair)
         why = InvalidValue(
             f"{header.phase.name} must be sent once; it began with {known[0].hex()[:16]}",
             header.body.hex()[:16],
             "both signed headers are kept as evidence",
         )
-        return [Persist(_EVIDENCE + pair[0] + pair[1], secret=False), Refused(header.sender, str(why))]
+        refused = Refused(header.sender, str(why), proven=True)
+        index = self._cohort.index_of(header.sender)
+        if self._caught[index] >= MOST_EVIDENCE:
+            return [refused]
+        self._caught[index] += 1
+        pair = (before.encode() + known[1], header.encode() + message.signature)
+        self._evidence.append(pair)
+        return [Persist(_EVIDENCE + pair[0] + pair[1], secret=False), refused]
 
     def _signed(self, phase: Phase, body: bytes) -> Signed:
         params, identity = self._params, self._identity

@@ -4,11 +4,9 @@ import base64
 import binascii
 import io
 import struct
-import time
 from collections.abc import Callable
 from typing import Annotated, Any
 
-import anyio
 import numpy as np
 from fastapi import Path, Query, Request
 from starlette.concurrency import run_in_threadpool
@@ -24,7 +22,6 @@ from consilium.domain import DataProblem, InvalidValue, UnknownName, UsageError
 routes = router("/api/network", "network")
 
 OCTETS = "application/octet-stream"
-LOOK_S = 0.02
 MOST_WAIT_S = 20.0
 
 Session = Annotated[str, Path(pattern=SOURCE, description="Name of the session.", examples=["s-1"])]
@@ -33,6 +30,7 @@ Wait = Annotated[
     float, Query(ge=0.0, le=MOST_WAIT_S, description="Seconds to wait for something other than `have`.")
 ]
 Have = Annotated[int, Query(ge=-1, le=2**53, description="`X-Change` of the last answer; -1 for none.")]
+Since = Annotated[int, Query(ge=1, le=2**53, description="First round that is asked for.")]
 
 _BYTES: dict[str, Any] = {"content": {OCTETS: {"schema": {"type": "string", "format": "binary"}}}}
 
@@ -127,9 +125,10 @@ for _word, _to in (("start", "running"), ("pause", "paused"), ("resume", "runnin
 
 
 @routes.get("/sessions/{session}/reports", response_model=bodies.Reports, **needs("read"))
-async def reports(request: Request, session: Session) -> Response:
-    """Return the reports of all rounds, the oldest first."""
-    return JsonBytes(as_json({"reports": await _ask(request, lambda desk: desk.of(session).reports())}))
+async def reports(request: Request, session: Session, since: Since = 1) -> Response:
+    """Return the reports of the rounds from `since` on, the oldest first."""
+    found = await _ask(request, lambda desk: desk.of(session).reports(since))
+    return JsonBytes(as_json({"reports": found}))
 
 
 @routes.get(
@@ -151,6 +150,7 @@ async def register(request: Request, session: Session, body: bodies.Registration
 
     def join(desk: Any) -> Any:
         said = Registration.from_dict(body.model_dump())
+        _admitting(desk.of(session), said.owner)
         return desk.guarded(session, lambda kept: kept.register(said))
 
     joined = await _ask(request, join)
@@ -190,16 +190,29 @@ async def outbox(
 ) -> Response:
     """Return what an owner should have now: messages, each after its length in four bytes.
 
-    With `have` the answer waits until something changed.
+    With `have` the answer waits until there is something else for this owner. `X-Attempt` tells the round and
+    attempt that are on, such as `3.1`; it is absent between rounds.
     """
-    until = time.monotonic() + wait
-    kept = await _ask(request, lambda desk: desk.of(session))
-    while kept.changes == have and time.monotonic() < until:
-        await anyio.sleep(LOOK_S)
-    changes = kept.changes
-    messages = await run_in_threadpool(kept.outbox, owner)
-    content = b"".join(struct.pack("<I", len(one)) + one for one in messages)
-    return Response(content, media_type=OCTETS, headers={"X-Change": str(changes)})
+    kept = await _ask(request, lambda desk: _admitting(desk.of(session), owner))
+    if wait:
+        await kept.bell.changed(owner, have, wait)
+    shown = await _ask(request, lambda desk: desk.guarded(session, lambda now: now.outbox(owner)))
+    content = b"".join(struct.pack("<I", len(one)) + one for one in shown.messages)
+    headers = {"X-Change": str(shown.change)}
+    if shown.attempt is not None:
+        headers["X-Attempt"] = "{}.{}".format(*shown.attempt)
+    return Response(content, media_type=OCTETS, headers=headers)
+
+
+def _admitting(kept: Any, owner: str) -> Any:
+    """Return a session in which an owner may take part."""
+    if owner not in kept.kept.owners:
+        raise ApiProblem(
+            403,
+            f"an owner must be in the owner list of session {kept.terms.session}; got {owner[:64]!r}: "
+            "ask who signs the list to admit it",
+        )
+    return kept
 
 
 @routes.post(
@@ -214,6 +227,21 @@ async def take(request: Request, session: Session) -> Response:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != OCTETS:
         raise ApiProblem(415, f"the body must be {OCTETS}; got {kind[:80] or 'no type'!r}: send signed bytes")
-    raw = await request.body()
+    most = await _ask(request, lambda desk: desk.of(session).most_bytes())
+    raw = await _within(request, most)
     await _ask(request, lambda desk: desk.guarded(session, lambda kept: kept.take(Signed.decode(raw))))
     return JsonBytes(as_json({"success": True}))
+
+
+async def _within(request: Request, most: int) -> bytes:
+    """Read a body no further than its bound."""
+    length = request.headers.get("content-length", "0")
+    held = bytearray()
+    if length.isdigit() and int(length) <= most:
+        async for part in request.stream():
+            held += part
+            if len(held) > most:
+                break
+        else:
+            return bytes(held)
+    raise ApiProblem(413, f"a message must have at most {most} bytes now; got more: send what the round asks")

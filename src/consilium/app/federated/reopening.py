@@ -1,0 +1,43 @@
+"""A session of a folder, as it stands there: after a restart, and after its disk was full."""
+
+from collections.abc import Callable
+
+from consilium.app.federated.judging import Judge
+from consilium.app.federated.session_desk import SessionDesk
+from consilium.app.federated.session_folder import SessionFolder
+from consilium.federated.coordinator import SessionCoordinator
+from consilium.federated.owners import OwnerList
+from consilium.federated.report import RoundReport
+from consilium.federated.secure_sum.memory import Identity
+
+
+def reopened(
+    folder: SessionFolder, hub: Identity, told: Callable[[RoundReport], None] | None = None
+) -> SessionDesk:
+    """Return to where a folder's session stands, the attempt that is on included.
+
+    Parameters
+    ----------
+    folder
+        Of the session.
+    hub
+        The coordinator's name and signing key, as before.
+    told
+        Gets the report of each round, once it is kept.
+
+    Raises
+    ------
+    DataProblem
+        A damaged folder.
+    OutputProblem, UsageError
+        One that cannot be written, or that another process has.
+    """
+    state, about = folder.load()
+    text, admission_key = folder.owners(), bytes.fromhex(about["admission_key"])
+    kept = SessionCoordinator.restore(state, OwnerList.from_text(text, admission_key))
+    names = tuple(one.owner for one in kept.owners.owners)
+    judge = Judge(kept.terms.task, about["options"], names, data=about.get("judge_data"))
+    desk = SessionDesk(folder, kept, hub, owners_text=text, options=about["options"], judge=judge, told=told)
+    desk.admission_key = admission_key
+    desk.resume()
+    return desk
