@@ -36,6 +36,16 @@ def _shared(relative: str) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small trained models, once for all tests: copy it."""
+    from live_cases import store_models
+
+    folder = tmp_path_factory.mktemp("stored")
+    store_models(folder)
+    return folder
+
+
 @pytest.fixture
 def candles_1h() -> Path:
     """136 symbols of hourly candles; the test is skipped where they are absent."""

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import pytest
 
 from consilium.app.live.assembly import assemble
 from consilium.app.live.feeds import PanelFeed, Step
@@ -156,3 +157,23 @@ class Ward:
     def held(self) -> dict[str, Any]:
         positions: dict[str, Any] = self.system.trading_status()["positions"]
         return positions
+
+
+@pytest.fixture
+def ward(tmp_path: Path, models: Path) -> Iterator[Ward]:
+    """A system of this test's own."""
+    with Ward(tmp_path / "ward", models) as made:
+        yield made
+
+
+def with_an_entry(ward: Ward) -> Ward:
+    """Go on until an order that adds risk waits."""
+    while not resting(ward):
+        ward.go()
+    return ward
+
+
+def resting(ward: Ward) -> list[Any]:
+    """Return the orders that wait to open something."""
+    orders = ward.system.pipeline.accounts.trading.broker.open_orders()
+    return [order for order in orders.values() if not order.reduce_only]

@@ -1,6 +1,8 @@
 """Workers in processes of their own: they die with the block, whatever a test does to them."""
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from consilium.domain import DataProblem, Event
-from live_process import KEY, journal_of, told
+from live_process import KEY, journal_of, serving, told
 
 ENVIRONMENT = {
     "CONSILIUM_API_KEY": KEY,
@@ -44,10 +46,36 @@ def worker(room: str, folder: Path, redis: str, *arguments: str, **changes: str)
 
 
 @contextmanager
-def workers(rooms: Sequence[str], folder: Path, redis: str, **changes: str) -> Iterator[list[Process]]:
-    """Run several of them."""
+def workers(
+    rooms: Sequence[str | tuple[str, ...]], folder: Path, redis: str, **changes: str
+) -> Iterator[list[Process]]:
+    """Run several of them, each a room or a room with arguments."""
     with ExitStack() as stack:
-        yield [stack.enter_context(worker(room, folder, redis, **changes)) for room in rooms]
+        named = [(room,) if isinstance(room, str) else room for room in rooms]
+        yield [stack.enter_context(worker(room[0], folder, redis, *room[1:], **changes)) for room in named]
+
+
+def end(processes: Sequence[Process]) -> None:
+    """Ask them to end, and see that they do so in order."""
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    for process in processes:
+        assert process.wait(30.0) == 0
+
+
+def prepared(folder: Path, models: Path) -> Path:
+    """Return a data folder with models."""
+    folder.mkdir(exist_ok=True)
+    shutil.copytree(models, folder / "models")
+    return folder
+
+
+def served_alone(folder: Path, models: Path, *arguments: str, **changes: str) -> Path:
+    """Let one process do it all until the feed has ended; return its data folder."""
+    with serving(prepared(folder, models), *arguments, port=None, **changes) as service:
+        service.wait_until_ended()
+        assert service.stop() == 0
+    return folder
 
 
 def count(folder: Path, topic: str) -> int:

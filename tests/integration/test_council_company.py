@@ -28,6 +28,7 @@ RULED = (
     "trading.order_shadowed",
 )
 OBEYED = "trading.step_obeyed"
+HALTED = "supervisor/F0/mode"
 FEED = "simulate:symbols=4,bars=520,seed=5"
 STEPS = 40
 """Closes that are compared; more come."""
@@ -191,3 +192,29 @@ def test_a_freeze_outlives_every_worker_and_its_note(tmp_path: Path) -> None:
             api.govern(replace(asked("review", "ann", api.council_now(), what="freeze"), command_id="second"))
         assert api.council_status()["reviews"] == {"freeze": ["ann"]}
         assert desk.rooms["trading"].allowed.policy.mode == "FROZEN"
+
+
+@pytest.mark.promise("001", "a halt under another freeze is a halt of its own, with its note")
+def test_a_halt_among_workers_is_one_of_its_own_under_another_freeze(tmp_path: Path) -> None:
+    with company(tmp_path, **sections(speed=20.0)) as desk:
+        staffed(desk).market()
+        api = desk.api()
+        until(lambda: api.council_status()["mode"] == "LIVE", "not LIVE")
+        first = api.kill("a test", "ann")
+        until(lambda: HALTED in api.council.holds, "not frozen")
+        assert api.kill("again", "bob") == first
+        for person in ("ann", "bob"):
+            api.govern(asked("review", person, api.council_now(), what="freeze", note="seen"))
+        until(lambda: HALTED not in api.council.holds, "not over")
+        told: dict[str, Any] = {"source": "ops", "ts_event": desk.clock.now_ns(), "by": "ann"}
+        api.publish_outside(
+            "system.health_updated", sequence=1, payload={"system_status": "EMERGENCY"}, **told
+        )
+        until(lambda: api.council_status()["mode"] == "FROZEN", "not frozen by F5")
+        until(lambda: not path_of(tmp_path).exists(), "the first note is still there")
+        second = api.kill("smoke", "bob")
+        assert second != first
+        assert path_of(tmp_path).exists()
+        until(lambda: HALTED in api.council.holds, "the halt is not in force beside F5")
+        asks = [row.event.payload for row in desk.journal.read(0, 1_000, topics=["council.commanded"])]
+        assert [dict(ask)["command_id"] for ask in asks][-1] == second  # type: ignore[call-overload]

@@ -1,21 +1,14 @@
 """Each kind of decision in a running system: another order, another forecast, another split."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from consilium.domain import HOUR_NS, Mode, OrderStatus
-from council_cases import STEPS, Ward
-from live_cases import store_models
+from council_cases import STEPS, Ward, ward
 
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("stored")
-    store_models(folder)
-    return folder
+__all__ = ["ward"]
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +22,6 @@ def alone(models: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, l
             found.setdefault((order.ts_event - first) // HOUR_NS + 1, []).append(order.symbol)
     assert len(found) > 5, "a history without entries would prove nothing"
     return found
-
-
-@pytest.fixture
-def ward(tmp_path: Path, models: Path) -> Iterator[Ward]:
-    with Ward(tmp_path / "ward", models) as made:
-        yield made
 
 
 def before(alone: dict[int, list[str]], at_least: int = 1) -> int:

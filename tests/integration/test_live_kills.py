@@ -11,7 +11,7 @@ import pytest
 
 from consilium.app.live.assembly import assemble
 from consilium.domain import Event
-from live_cases import settings_of, store_models
+from live_cases import settings_of
 from live_process import concluded, journal_of, serving, steps_done, told
 
 FULL = os.environ.get("CONSILIUM_TEST_PROFILE") == "soak"
@@ -20,13 +20,6 @@ QUICK, PACED = ("--speed", "0"), ("--speed", "60")
 STEPS = 270
 LAST_KILL = 150
 """Steps before the last kill: at the pace set, a life is seconds from the end then."""
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("stored")
-    store_models(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,11 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event as Flag
@@ -27,91 +25,23 @@ from consilium.app.settings import Settings
 from consilium.bus.journal import open_journal
 from consilium.bus.state_store import open_state_store
 from consilium.bus.transport import MemoryTransport
-from consilium.domain import DataProblem, Event, FeatureWindow, PoolChanged, Prediction, RuleChanged, StepDone
+from consilium.domain import Event, FeatureWindow, PoolChanged, Prediction, RuleChanged, StepDone
 from consilium.ensemble.publishing import METRICS_KEY
 from consilium.training.labels import LabelSpec
-from live_cases import store_models
-from live_process import KEY, concluded, free_port, journal_of, serving, told
+from live_process import KEY, concluded, free_port
+from worker_process import by_topic, count, end, prepared, served_alone, until_counted, worker, workers
 
 FEED = ("--feed", "simulate:symbols=2,bars=520,seed=5")
 STEPS = 260
 LAST_KILL = 180
 """Steps before the last kill."""
-ENVIRONMENT = {
-    "CONSILIUM_API_KEY": KEY,
-    "CONSILIUM_COUNCIL__ENABLED": "false",
-    "CONSILIUM_LOG__LEVEL": "warning",
-    "CONSILIUM_SERVING__MAX_AGE_DAYS": "0",
-    "CONSILIUM_ENSEMBLE__GATES": "seed",
-    "CONSILIUM_ENSEMBLE__RULE": "weighted_voting",
-}
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("stored")
-    store_models(folder)
-    return folder
+UNGOVERNED = {"CONSILIUM_COUNCIL__ENABLED": "false"}
+TRADED = "portfolio.snapshot_updated"
 
 
 @pytest.fixture(scope="module")
 def in_one_process(models: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
-    folder = tmp_path_factory.mktemp("one")
-    shutil.copytree(models, folder / "models")
-    with serving(folder, *FEED, "--speed", "0") as service:
-        service.wait_until_ended()
-        assert service.stop() == 0
-    return concluded(folder)
-
-
-@contextmanager
-def working(room: str, folder: Path, redis: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CONSILIUM_")}
-    feed = FEED if room == "market" else ()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "consilium", "worker", room, "--data-dir", str(folder), *feed, *arguments],
-        cwd=folder,
-        env=kept | ENVIRONMENT | {"CONSILIUM_REDIS_URL": redis},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        if process.stderr is not None:
-            process.stderr.close()
-
-
-def snapshots(folder: Path) -> int:
-    try:
-        with journal_of(folder) as journal:
-            return len(journal.read(0, 1_000_000, topics=["portfolio.snapshot_updated"]))
-    except DataProblem:
-        return 0  # it is being made
-
-
-def until_done(
-    folder: Path, *processes: subprocess.Popen[str], steps: int = STEPS, seconds: float = 180.0
-) -> None:
-    end = time.monotonic() + seconds
-    while snapshots(folder) < steps:
-        for process in processes:
-            if process.poll() is not None:
-                assert process.stderr is not None
-                raise AssertionError(process.stderr.read())
-        assert time.monotonic() < end, f"{snapshots(folder)} of {steps} steps were traded"
-        time.sleep(0.05 if steps < STEPS else 0.2)
-
-
-def by_topic(events: list[Event]) -> dict[str, list[tuple[str, str, object]]]:
-    """Return events by topic: the order between topics is another when rooms work side by side."""
-    found: dict[str, list[tuple[str, str, object]]] = {}
-    for event in told(events):
-        found.setdefault(event[1], []).append(event)
-    return found
+    return concluded(served_alone(tmp_path_factory.mktemp("one"), models, *FEED, "--speed", "0"))
 
 
 @pytest.mark.long
@@ -121,16 +51,10 @@ def by_topic(events: list[Event]) -> dict[str, list[tuple[str, str, object]]]:
 def test_workers_conclude_what_one_process_does(
     tmp_path: Path, models: Path, in_one_process: list[Event], fresh_valkey: str
 ) -> None:
-    shutil.copytree(models, tmp_path / "models")
-    with (
-        working("market", tmp_path, fresh_valkey, "--speed", "0") as market,
-        working("ensemble", tmp_path, fresh_valkey) as ensemble,
-        working("trading", tmp_path, fresh_valkey) as trading,
-    ):
-        until_done(tmp_path, market, ensemble, trading)
-        for process in (market, ensemble, trading):
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(30.0) == 0
+    rooms = (("market", *FEED, "--speed", "0"), "ensemble", "trading")
+    with workers(rooms, prepared(tmp_path, models), fresh_valkey, **UNGOVERNED) as processes:
+        until_counted(tmp_path, TRADED, STEPS, processes)
+        end(processes)
     assert by_topic(concluded(tmp_path)) == by_topic(in_one_process)
 
 
@@ -138,26 +62,20 @@ def test_workers_conclude_what_one_process_does(
 def test_killed_workers_leave_every_effect_once(
     tmp_path: Path, models: Path, in_one_process: list[Event], fresh_valkey: str
 ) -> None:
-    shutil.copytree(models, tmp_path / "models")
-    rng = np.random.default_rng(11)
-    with working("market", tmp_path, fresh_valkey, "--speed", "12") as market:
+    rng, rooms = np.random.default_rng(11), ("ensemble", "trading")
+    folder = prepared(tmp_path, models)
+    with worker("market", folder, fresh_valkey, *FEED, "--speed", "12", **UNGOVERNED) as market:
         for target in sorted(rng.integers(1, LAST_KILL, 3).tolist()):
-            with (
-                working("ensemble", tmp_path, fresh_valkey) as ensemble,
-                working("trading", tmp_path, fresh_valkey) as trading,
-            ):
+            with workers(rooms, folder, fresh_valkey, **UNGOVERNED) as others:
                 # what is traded is waited for, not seconds: the kills fall on work on any machine
-                until_done(tmp_path, market, ensemble, trading, steps=max(target, snapshots(tmp_path) + 1))
+                until_counted(tmp_path, TRADED, max(target, count(tmp_path, TRADED) + 1), [market, *others])
                 time.sleep(float(rng.uniform(0.0, 0.1)))
-                for process in (ensemble, trading):
+                for process in others:
                     process.kill()
                     assert process.wait() == -signal.SIGKILL
-        assert snapshots(tmp_path) < STEPS
-        with (
-            working("ensemble", tmp_path, fresh_valkey) as ensemble,
-            working("trading", tmp_path, fresh_valkey) as trading,
-        ):
-            until_done(tmp_path, market, ensemble, trading)
+        assert count(tmp_path, TRADED) < STEPS
+        with workers(rooms, folder, fresh_valkey, **UNGOVERNED) as others:
+            until_counted(tmp_path, TRADED, STEPS, [market, *others])
     assert by_topic(concluded(tmp_path)) == by_topic(in_one_process)
 
 
@@ -167,16 +85,11 @@ def test_an_api_worker_shows_what_the_others_conclude_and_takes_commands(
 ) -> None:
     import httpx
 
-    shutil.copytree(models, tmp_path / "models")
     port = free_port()
     url, head = f"http://127.0.0.1:{port}", {"X-API-Key": KEY}
-    with (
-        working("market", tmp_path, fresh_valkey, "--speed", "0") as market,
-        working("ensemble", tmp_path, fresh_valkey) as ensemble,
-        working("trading", tmp_path, fresh_valkey) as trading,
-        working("api", tmp_path, fresh_valkey, "--port", str(port)) as api,
-    ):
-        until_done(tmp_path, market, ensemble, trading, api)
+    rooms = (("market", *FEED, "--speed", "0"), "ensemble", "trading", ("api", "--port", str(port)))
+    with workers(rooms, prepared(tmp_path, models), fresh_valkey, **UNGOVERNED) as processes:
+        until_counted(tmp_path, TRADED, STEPS, processes)
         status = httpx.get(f"{url}/api/market/status", headers=head, timeout=20.0).json()
         assert status["symbols"] == ["SIM00", "SIM01"]
         account = httpx.get(f"{url}/api/trading/status", headers=head, timeout=20.0).json()
@@ -201,11 +114,11 @@ def test_an_api_worker_shows_what_the_others_conclude_and_takes_commands(
         figures = httpx.get(f"{url}/metrics", headers=head, timeout=20.0).text
         assert 'consilium_coverage{level="full"} 1.0' in figures
         assert 'consilium_model_trust{model="xgb"}' in figures
-        workers = until_told(url, lambda why: "no sign of life" not in why)
-        assert workers == "warn: market: the feed has ended"
-        trading.kill()
-        workers = until_told(url, lambda why: "no sign of life" in why)
-        assert workers.endswith("no sign of life from trading: start consilium worker trading")
+        troubled = until_told(url, lambda why: "no sign of life" not in why)
+        assert troubled == "warn: market: the feed has ended"
+        processes[2].kill()
+        absent = until_told(url, lambda why: "no sign of life" in why)
+        assert absent.endswith("no sign of life from trading: start consilium worker trading")
         assert httpx.get(f"{url}/readyz", timeout=20.0).status_code == 200
 
 

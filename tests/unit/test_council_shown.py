@@ -44,6 +44,26 @@ def test_a_source_is_called_silent_after_300_s_or_five_of_its_intervals_and_not_
         }
 
 
+def test_each_source_is_silent_by_its_own_interval() -> None:
+    made = council(DAY_NS)  # the desk's own account speaks daily
+    for name, interval_ns in (("outside:fast", MINUTE_NS), ("outside:hourly", HOUR_NS)):
+        made.handle(
+            AccountReported(
+                source=name, sequence=1, ts_event=NOW, interval_ns=interval_ns, equity=1e4, drawdown=0.0,
+                exposure=0.0, positions=0,
+            )
+        )  # fmt: skip
+
+    def silent(age_s: int) -> set[str]:
+        sources = shown(made, NOW + age_s * SECOND_NS)["sources"]
+        return {source["source"] for source in sources if source["silent"]}
+
+    assert silent(299) == set()
+    assert silent(300) == {"outside:fast"}
+    assert silent(5 * 3_600) == {"outside:fast", "outside:hourly"}
+    assert silent(5 * 86_400) == {"outside:fast", "outside:hourly", "backend", "system"}
+
+
 def test_a_freeze_is_shown_with_its_beginning_its_reason_and_its_earliest_end() -> None:
     made = council()
     before = shown(made, NOW)

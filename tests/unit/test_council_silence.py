@@ -3,7 +3,7 @@
 import pytest
 
 from consilium.domain import ReportRefused
-from consilium.domain.time import HOUR_NS, MINUTE_NS, SECOND_NS
+from consilium.domain.time import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 from council_voices import Voices
 
 
@@ -23,6 +23,18 @@ def test_a_source_that_speaks_hourly_is_not_silent_after_five_minutes() -> None:
     desk.says(interval_ns=HOUR_NS, source="outside:a")
     desk.waits(5 * HOUR_NS - SECOND_NS)
     assert isinstance(desk.asks("retire", {"source": "outside:a"})[0], ReportRefused)
+    desk.waits(SECOND_NS)
+    desk.asks("retire", {"source": "outside:a"})
+    assert "outside:a" not in desk.council.sources
+
+
+def test_who_claims_to_speak_daily_is_retired_after_a_day_not_after_five() -> None:
+    desk = Voices()
+    desk.says(interval_ns=30 * DAY_NS, source="outside:a")
+    desk.waits(DAY_NS - SECOND_NS)
+    (refused,) = desk.asks("retire", {"source": "outside:a"})
+    assert isinstance(refused, ReportRefused)
+    assert "86400 s" in refused.reason
     desk.waits(SECOND_NS)
     desk.asks("retire", {"source": "outside:a"})
     assert "outside:a" not in desk.council.sources

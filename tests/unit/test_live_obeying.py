@@ -101,6 +101,56 @@ def test_one_that_lives_and_says_nothing_on_a_close_is_lost_too(tmp_path: Path, 
     assert room.listen() is True
 
 
+@pytest.mark.promise("001", "a council that a fast feed outran is heard again as soon as it says a word")
+def test_on_a_feed_that_is_faster_than_the_council_it_is_heard_again_by_any_word(
+    tmp_path: Path, watch: Watch
+) -> None:
+    room = obeying(tmp_path, watch)
+    room.hear(ruled(LIVE))
+    room.traded(100)
+    watch.now = 60.1
+    room.hear(row(COUNCIL_HEARD, heard=False))
+    for close in range(101, 110):  # another close before each word
+        assert room.listen() is None
+        room.traded(close)
+    room.hear(row(STEP_RULED, ts_event=105))
+    room.traded(110)
+    assert room.listen() is True
+    room.hear(row(COUNCIL_HEARD, heard=True))
+    assert (room.policy, room.waits) == (LIVE, True)  # and the next step waits for the word on 110
+    watch.now = 120.3
+    assert room.listen() is False
+    room.hear(row(COUNCIL_HEARD, heard=False))
+    assert room.listen() is None  # the old word does not count twice
+
+
+def halt_of(name: str) -> Event:
+    note = {"command_id": name, "reason": "smoke", "person": "ann"}
+    return Recorder(ts_recorded=1, trace_id="kill").event(command_of(note, 1))
+
+
+def test_a_halt_that_the_council_refuses_ends_with_its_answer(tmp_path: Path, watch: Watch) -> None:
+    room = obeying(tmp_path, watch)
+    room.hear(ruled(LIVE))
+    room.hear(halt_of("kill-1"))
+    assert room.policy.mode == "FROZEN"
+    room.hear(row(COMMAND_TAKEN, command_id="kill-1", refused="not as things stand"))
+    assert (room.policy, room.warning) == (LIVE, "")
+
+
+@pytest.mark.promise("001", "a halt of a known id is a halt again once its freeze is over")
+def test_the_same_halt_is_one_while_its_freeze_stands_and_another_later(tmp_path: Path, watch: Watch) -> None:
+    room = obeying(tmp_path, watch)
+    room.hear(halt_of("kill-1"))
+    room.hear(ruled(FROZEN))
+    room.hear(row(COMMAND_TAKEN, command_id="kill-1", refused=""))
+    room.hear(halt_of("kill-1"))
+    assert room.halt == ""
+    room.hear(ruled(LIVE))  # after two reviews
+    room.hear(halt_of("kill-1"))
+    assert (room.halt, room.policy.mode) == ("kill-1", "FROZEN")
+
+
 @pytest.mark.parametrize("mode", ["FROZEN", "EMERGENCY", "REDUCING"])
 def test_what_is_tighter_stays_where_the_council_is_lost(tmp_path: Path, watch: Watch, mode: str) -> None:
     room = obeying(tmp_path, watch)

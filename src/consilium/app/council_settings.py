@@ -96,7 +96,7 @@ class Council(BaseModel):
     start_profile: Annotated[Literal["MICRO", "LOW", "NORMAL"], BeforeValidator(_require_earned)] = "MICRO"
     trusted_sources: tuple[Source, ...] = ()
     one_person: bool = False
-    tick_s: Annotated[float, Field(gt=0.0, le=60.0, allow_inf_nan=False)] = 1.0
+    tick_s: Annotated[float, Field(gt=0.0, le=30.0, allow_inf_nan=False)] = 1.0
     lost_s: Annotated[float, Field(gt=0.0, le=3_600.0, allow_inf_nan=False)] = 60.0
     disk_gb: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1.0
     advice: bool = False

@@ -243,6 +243,18 @@ class Facts:
         account = self.accounts.get(source)
         return 0 if account is None else min(account.report.interval_ns, LONGEST_INTERVAL_NS)
 
+    def silent_after(self, source: str) -> int:
+        """Return the silence of a source, in ns, that is worth a call: when it is lost, 300 s at least."""
+        return max(int(self._rules.silent_s * SECOND_NS), self.bounds_of(source)[1])
+
+    def retired_after(self, source: str) -> int:
+        """Return the silence in ns after which one may be retired: five of its intervals, a day at most.
+
+        What it says of its own interval keeps nobody from doing without it for longer.
+        """
+        asked = min(5 * self.interval_of(source), LONGEST_INTERVAL_NS)
+        return max(int(self._rules.silent_s * SECOND_NS), asked)
+
     def bounds_of(self, source: str = "") -> tuple[int, int]:
         """Return the ages in ns beyond which a source is late, and lost; by default one without interval.
 

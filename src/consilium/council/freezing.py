@@ -9,6 +9,8 @@ from consilium.domain import Hold
 
 MANUAL_FREEZE = "F0"
 """Row of a freeze that an operator demands; it ends as the others do."""
+MANUAL_HOLD = f"supervisor/{MANUAL_FREEZE}/mode"
+"""Its hold."""
 SEVERITIES: Mapping[str, str] = MappingProxyType(
     {
         MANUAL_FREEZE: "HIGH",

@@ -197,11 +197,13 @@ class Permissions:
 
     def _check_retire(self, command: CouncilCommanded, now: int) -> None:
         source = text_of(command.payload, "source")
-        silent_s = (now - self._facts.last_heard(source)) / SECOND_NS
+        silent_ns = now - self._facts.last_heard(source)
         if source.startswith(OWN_ACCOUNTS) or source in OWN_SOURCES:
             raise PermissionRefused("the desk's own sources are never retired", source, "start them again")
-        bound = max(self._rules.silent_s, 5 * self._facts.interval_of(source) / SECOND_NS)
-        if silent_s < bound:
+        bound = self._facts.retired_after(source)
+        if silent_ns < bound:
             raise PermissionRefused(
-                f"a source must be silent for {bound:g} s to be retired", f"{silent_s:.0f} s", "wait"
+                f"a source must be silent for {bound / SECOND_NS:g} s to be retired",
+                f"{silent_ns / SECOND_NS:.0f} s",
+                "wait",
             )

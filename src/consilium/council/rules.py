@@ -24,7 +24,8 @@ class CouncilRules:
         five, of its own intervals count where they are longer, a day at most; of the desk's account where it
         says none.
     silent_s
-        Seconds of silence after which an operator may retire a source.
+        Seconds of silence after which a source is called silent, and an operator may retire it. Five of its
+        own intervals count where they are longer; for who wants to retire it a day at most.
     future_s
         Seconds that a report may lie in the future when it comes.
     trusted_sources

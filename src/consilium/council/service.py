@@ -42,7 +42,6 @@ from consilium.domain import (
     VolumesReported,
 )
 from consilium.domain.digest import digest
-from consilium.domain.time import SECOND_NS
 
 Report = AccountReported | HealthReported | ModelReported | VolumesReported
 Heard = Report | TimePassed | CouncilCommanded | Advice
@@ -130,10 +129,12 @@ class CouncilService:
         """Whether each officer is heard."""
         return {name: name not in self._operators.disabled for name in self._chamber.members}
 
-    @property
-    def silent_s(self) -> float:
-        """Seconds of silence that are worth a call; longer where accounts speak rarely."""
-        return max(self.rules.silent_s, self._facts.bounds_of()[1] / SECOND_NS)
+    def is_silent(self, source: str, now: int) -> bool:
+        """Whether a source has said nothing for 300 s, or five of its own intervals: that is worth a call.
+
+        One that says no interval has that of the desk's own account.
+        """
+        return now - self._facts.last_heard(source) >= self._facts.silent_after(source)
 
     @property
     def sources(self) -> dict[str, int]:
@@ -163,7 +164,10 @@ class CouncilService:
         return self.handle_all((message,), cause_id)
 
     def handle_all(self, messages: Sequence[Heard], cause_id: str = "") -> list[Answer]:
-        """Take messages of one instant and evaluate once; as `handle` for one. A command comes alone."""
+        """Take messages of one instant; as `handle` for one.
+
+        Reports and time are judged once, together, after each command among them was carried out.
+        """
         standing, before = self._standing, self._standing.policy
         standing.changed = self._changed = False
         heard, answers = self._hear(messages)

@@ -49,8 +49,6 @@ WIRE_RANKS: Mapping[str, int] = {name: rank for rank, name in enumerate(dict.fro
 """Modes on the wire, from the loosest to the tightest."""
 ONE_OFFICERS = frozenset((DecisionKind.OVERRIDE.value, DecisionKind.FREEZE.value))
 """Kinds of which several at once are no conflict."""
-
-
 BESIDE_THEIR_KINDS: Mapping[str, frozenset[str]] = {
     "cro": frozenset((DecisionKind.MODE_CHANGE.value, DecisionKind.CAPITAL_PROFILE.value))
 }

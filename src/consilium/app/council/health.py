@@ -93,7 +93,7 @@ class Assessment:
     Parameters
     ----------
     status
-        HEALTHY, DEGRADED, CRITICAL or EMERGENCY.
+        HEALTHY, DEGRADED, CRITICAL, EMERGENCY, or UNKNOWN where it could not be judged.
     detail
         Why, part by part; empty if healthy.
     faults
@@ -106,6 +106,22 @@ class Assessment:
     detail: str = ""
     faults: Mapping[str, str] = field(default_factory=dict)
     alerts: Mapping[str, str] = field(default_factory=dict)
+
+
+UNKNOWN = "UNKNOWN"
+"""Health that nobody could judge: for the council a required fact is unknown then."""
+
+
+def unjudged(error: Exception) -> Assessment:
+    """Return what is told where a look at the health failed: never what an earlier one saw.
+
+    Examples
+    --------
+    >>> unjudged(OSError("no such disk"))
+    Assessment(status='UNKNOWN', detail='it cannot be judged: no such disk', faults={}, alerts={})
+    """
+    why = " ".join(str(error).split()) or type(error).__name__
+    return Assessment(status=UNKNOWN, detail=f"it cannot be judged: {why}"[:500])
 
 
 class Trend:

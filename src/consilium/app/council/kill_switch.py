@@ -63,14 +63,18 @@ def write_note(data_dir: Path, note: Mapping[str, Any]) -> Path:
 
 def read_note(data_dir: Path) -> dict[str, Any] | None:
     """Return the note that is there; a torn or foreign one still means that somebody wanted a halt."""
-    path = path_of(data_dir)
+    return _read(path_of(data_dir))
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    written = 0
     try:
-        text = path.read_bytes()
         written = path.stat().st_mtime_ns
+        text = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
-        return _unreadable(str(error))
+        return _unreadable(str(error), f"-{written}" if written else "")
     try:
         note = orjson.loads(text)
         command_of(note, 0)
@@ -89,7 +93,14 @@ def _unreadable(why: str, mark: str = "") -> dict[str, Any]:
     }
 
 
-def drop_note(data_dir: Path) -> None:
-    """Forget the note: the freeze it asked for is in the journal, and over."""
+def drop_note(data_dir: Path, note: Mapping[str, Any]) -> None:
+    """Forget a note: the freeze it asked for is in the journal, and over. One left since then stays."""
+    path = path_of(data_dir)
+    aside = path.with_suffix(f".over-{os.getpid()}-{get_ident()}")
     with suppress(OSError):
-        path_of(data_dir).unlink(missing_ok=True)
+        path.rename(aside)
+        found = _read(aside)
+        if found is not None and found["command_id"] != note["command_id"]:
+            with suppress(FileExistsError):
+                os.link(aside, path)
+        aside.unlink(missing_ok=True)

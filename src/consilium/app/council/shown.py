@@ -8,7 +8,6 @@ from consilium.council.service import CouncilService
 from consilium.council.table import RULES, released_by
 from consilium.domain import Hold
 from consilium.domain.governance import PRIORITIES
-from consilium.domain.time import SECOND_NS
 
 
 def shown(service: CouncilService, now: int) -> dict[str, Any]:
@@ -20,7 +19,6 @@ def shown(service: CouncilService, now: int) -> dict[str, Any]:
         The council's time.
     """
     holds = [hold_body(hold) for _, hold in sorted(service.holds.items())]
-    silent_ns = int(service.silent_s * SECOND_NS)
     frozen = [hold for hold in service.holds.values() if hold.key == "mode" and hold.value == "FROZEN"]
     return {
         **service.status(),
@@ -30,7 +28,7 @@ def shown(service: CouncilService, now: int) -> dict[str, Any]:
         "holds": holds,
         "approvals": [approval.state() for _, approval in sorted(service.approvals.items())],
         "sources": [
-            {"source": name, "ts_event": ts, "silent": now - ts >= silent_ns}
+            {"source": name, "ts_event": ts, "silent": service.is_silent(name, now)}
             for name, ts in service.sources.items()
         ],
         "frozen_at": min((hold.ts_event for hold in frozen), default=0),

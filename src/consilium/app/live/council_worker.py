@@ -10,6 +10,7 @@ from consilium.app.council.health import Assessment
 from consilium.app.council.kill_switch import command_of, drop_note, read_note
 from consilium.app.live.close_reports import CloseTold
 from consilium.app.live.governing import HEALTH_EVERY_NS
+from consilium.app.live.halting import halt_stands
 from consilium.app.live.hearing import SYSTEM_SOURCE, Hearing
 from consilium.app.live.obeying import KILLS_KEPT
 from consilium.app.live.outside import OUTSIDE_TOPICS
@@ -18,6 +19,7 @@ from consilium.app.live.records import (
     COMMANDED,
     COUNCIL,
     HEALTH,
+    HEARD_AT,
     SHARES_CHANGED,
     STEP_RULED,
     STEP_TRADED,
@@ -30,6 +32,7 @@ from consilium.app.live.weighing import shares_told
 from consilium.app.settings import Settings
 from consilium.bus.codec import envelope, from_wire, message_of, to_wire
 from consilium.domain import (
+    SECOND_NS,
     Clock,
     CouncilCommanded,
     Decision,
@@ -42,6 +45,8 @@ from consilium.domain import (
 )
 
 ANSWERS_KEPT = 256
+AHEAD_NS = HEALTH_EVERY_NS + 5 * SECOND_NS
+"""A halt is dated no later than so long after our clock was written down last."""
 
 log = logging.getLogger("consilium.council")
 
@@ -50,7 +55,8 @@ class SittingRoom:
     """Turns what is told of closes, commands, outside reports, health and time into decisions and a policy.
 
     It says nothing on a close before it knows its own health. Whatever is asked for is answered with a row of
-    its own, `COMMAND_TAKEN`, also where nothing follows from it.
+    its own, `COMMAND_TAKEN`, also where nothing follows from it. What others date, in a venue's time, later
+    than our clock was written down last waits for a row that dates it (`HEARD_AT`): no other moves ours.
 
     Parameters
     ----------
@@ -70,7 +76,13 @@ class SittingRoom:
     outside = True
     """It takes what outside systems publish."""
 
-    topics: tuple[str, ...] = (STEP_TRADED, COMMANDED, TIME_PASSED, *sorted({HEALTH, *OUTSIDE_TOPICS}))
+    topics: tuple[str, ...] = (
+        STEP_TRADED,
+        COMMANDED,
+        HEARD_AT,
+        TIME_PASSED,
+        *sorted({HEALTH, *OUTSIDE_TOPICS}),
+    )
 
     def __init__(
         self,
@@ -87,7 +99,7 @@ class SittingRoom:
         self.assessed: Assessment | None = None
         """Our own health, as it was judged last."""
         self.answers: dict[str, tuple[tuple[Decision, ...], Any]] = {}
-        """By the event of a command: what was ruled, and the approval that it waits for."""
+        """Of a silent copy, by the event of a command: what was ruled, and the approval that it waits for."""
         self.ts = -1
         """The newest close that was ruled on."""
         self.torn = False
@@ -96,13 +108,23 @@ class SittingRoom:
         self._keep = keep
         self._silent = silent
         self._waiting: list[Event] = []
+        self._undated: list[Event] = []
+        self._clock_at = 0
         self._kills: list[str] = []
         self._told_at = 0
 
     def now(self) -> int:
         """Return the council's time: the machine's where the feed is a venue's, else the market's."""
-        known = self.hearing.terms is not None
-        return self._clock.now_ns() if known and self.hearing.wall_clock else max(self.ts, 0)
+        return self._clock.now_ns() if self._on_wall_clock else max(self.ts, 0)
+
+    @property
+    def _on_wall_clock(self) -> bool:
+        return self.hearing.terms is not None and self.hearing.wall_clock
+
+    @property
+    def halts(self) -> tuple[str, ...]:
+        """The ids of the newest halts."""
+        return tuple(self._kills)
 
     # what it hears
 
@@ -116,22 +138,59 @@ class SittingRoom:
 
     def _heard(self, event: Event) -> list[Event]:
         if event.stream.startswith(OUTSIDE):
-            if event.topic not in OUTSIDE_TOPICS:
-                return []
-            report = self.hearing.report(event, self.ts)
-            return [] if report is None else self._ruled(event, [report])
+            return self._brought(event) if event.topic in OUTSIDE_TOPICS else []
+        if event.topic == COMMANDED:
+            return self._brought(event)
         if event.topic == STEP_TRADED:
             if self.hearing.health is None:
                 self._waiting.append(event)
                 return []
             return self._closed(event)
-        if event.topic == COMMANDED:
-            return self._commanded(event)
+        of_health = (event.topic, event.stream) == (HEALTH, SYSTEM_SOURCE)
+        if event.topic not in (HEARD_AT, TIME_PASSED) and not of_health:
+            return []
+        self._clock_at = max(self._clock_at, event.ts_event)
+        if event.topic == HEARD_AT:
+            undated, self._undated = self._undated, []
+            return [effect for waiting in undated for effect in self._taken(waiting, event.ts_event)]
         if event.topic == TIME_PASSED:
             return self._ruled(event, [message_of(event)])
-        if (event.topic, event.stream) != (HEALTH, SYSTEM_SOURCE):
-            return []
-        effects = self._ruled(event, [HealthReported(**message_of(event))])
+        return self._healthy(event)
+
+    def _brought(self, event: Event) -> list[Event]:
+        """Take what others wrote down; what is ahead of our clock as it was told, once that has dated it."""
+        if not self._ahead(event):
+            return self._taken(event, None)
+        self._undated.append(event)
+        body = {"ts_event": self._clock.now_ns(), "first": event.event_id}
+        return [self._own(HEARD_AT, body, event)] if len(self._undated) == 1 else []
+
+    def _ahead(self, event: Event) -> bool:
+        if not self._on_wall_clock:
+            return False
+        if event.topic != COMMANDED:
+            dated = event.ts_recorded
+        elif _halts(message_of(event)):
+            return False  # it acts first
+        else:
+            dated = event.ts_event
+        return dated > self._clock_at + int(self.hearing.service.rules.future_s * SECOND_NS)
+
+    def _taken(self, event: Event, received_at: int | None) -> list[Event]:
+        if event.topic == COMMANDED:
+            return self._commanded(event, received_at)
+        report = self.hearing.report(event, self.ts, received_at)
+        return [] if report is None else self._ruled(event, [report])
+
+    def _healthy(self, event: Event) -> list[Event]:
+        """Hear our own health, and the closes that waited for it; one that came in between outdates none."""
+        report, told = HealthReported(**message_of(event)), self.hearing.health
+        report = replace(
+            report,
+            sequence=self.hearing.sequence + 1,
+            ts_event=report.ts_event if told is None else max(report.ts_event, told.ts_event),
+        )
+        effects = self._ruled(event, [report])
         waiting, self._waiting = self._waiting, []
         for step in waiting:
             effects += self._closed(step)
@@ -151,24 +210,19 @@ class SittingRoom:
         before = self.hearing.policy
         return self._written(event, self.hearing.hear(messages), before)
 
-    def _commanded(self, event: Event) -> list[Event]:
+    def _commanded(self, event: Event, received_at: int | None) -> list[Event]:
         command: CouncilCommanded = message_of(event)
-        if command.command_id in self._kills:
-            return []  # two have read one note
-        if _halts(command):
-            self._kills = [*self._kills, command.command_id][-KILLS_KEPT:]
-        if self.hearing.terms is None or not self.hearing.wall_clock:
-            command = replace(
-                command, ts_event=max(self.ts, 0)
-            )  # who wrote it may not know the market's time
         service = self.hearing.service
+        stands = _halts(command) and command.command_id in self._kills and halt_stands(service)
+        command = self._dated(command, received_at)
         waiting, before = set(service.approvals), self.hearing.policy
-        said = self.hearing.hear([command])
-        asked = [approval for key, approval in service.approvals.items() if key not in waiting]
-        decisions = tuple(message for message in said if isinstance(message, Decision))
-        self.answers[event.event_id] = decisions, asked[0] if asked else None
-        while len(self.answers) > ANSWERS_KEPT:
-            del self.answers[next(iter(self.answers))]
+        said = [] if stands else self.hearing.hear([command])  # two have read one note
+        if self._silent:
+            asked = [approval for key, approval in service.approvals.items() if key not in waiting]
+            decisions = tuple(message for message in said if isinstance(message, Decision))
+            self.answers[event.event_id] = decisions, asked[0] if asked else None
+            while len(self.answers) > ANSWERS_KEPT:
+                del self.answers[next(iter(self.answers))]
         refused = next((message.reason for message in said if isinstance(message, ReportRefused)), "")
         body = {
             "command_id": command.command_id,
@@ -177,6 +231,19 @@ class SittingRoom:
             "ts_event": command.ts_event,
         }
         return [*self._written(event, said, before), self._own(COMMAND_TAKEN, body, event)]
+
+    def _dated(self, command: CouncilCommanded, received_at: int | None) -> CouncilCommanded:
+        """Return a command in the council's time; a halt so that nothing beside it has it refused."""
+        if _halts(command):
+            known = [kill for kill in self._kills if kill != command.command_id]
+            self._kills = [*known, command.command_id][-KILLS_KEPT:]
+            latest = self._clock_at + AHEAD_NS if self._clock_at else command.ts_event
+            command = replace(
+                command, payload={"mode": Mode.FROZEN.value}, ts_event=min(command.ts_event, latest)
+            )
+        if not self._on_wall_clock:  # who wrote it may not know the market's time
+            return replace(command, ts_event=max(self.ts, 0))
+        return command if received_at is None else replace(command, received_at=received_at)
 
     @property
     def _mode(self) -> str:
@@ -252,8 +319,8 @@ class SittingRoom:
             return
         if note["command_id"] not in self._kills:
             self._write(command_of(note, self.now()), "kill")
-        elif self._mode != Mode.FROZEN:
-            drop_note(self._settings.data_dir)
+        elif not halt_stands(self.hearing.service):
+            drop_note(self._settings.data_dir, note)
 
     def _write(self, message: Any, trace_id: str) -> None:
         self._keep([Recorder(ts_recorded=self._clock.now_ns(), trace_id=trace_id).event(message)])
@@ -264,6 +331,8 @@ class SittingRoom:
             **self.hearing.state(),
             "ts": self.ts,
             "waiting": [to_wire(event) for event in self._waiting],
+            "undated": [to_wire(event) for event in self._undated],
+            "clock_at": self._clock_at,
             "kills": list(self._kills),
         }
 
@@ -274,6 +343,8 @@ class SittingRoom:
             self.hearing.restore(state)
             self.ts = int(state["ts"])
             self._waiting = [from_wire(wire) for wire in state["waiting"]]
+            self._undated = [from_wire(wire) for wire in state.get("undated", ())]
+            self._clock_at = int(state.get("clock_at", 0))
             self._kills = [str(kill) for kill in state["kills"]]
             self.torn = False
 

@@ -6,12 +6,13 @@ from dataclasses import asdict, dataclass
 from threading import RLock
 from typing import Any
 
-from consilium.app.council.health import Assessment, HealthWatch, signals_of
-from consilium.app.council.kill_switch import command_of, drop_note, note_of, read_note, write_note
+from consilium.app.council.health import UNKNOWN, Assessment, HealthWatch, signals_of, unjudged
+from consilium.app.council.kill_switch import command_of, drop_note, read_note, write_note
 from consilium.app.council.shown import shown
 from consilium.app.live import views
 from consilium.app.live.asked import Asked
 from consilium.app.live.council_room import SYSTEM_SOURCE, CouncilRoom
+from consilium.app.live.halting import Halting, halt_stands
 from consilium.app.live.records import ACCOUNT, COUNCIL, DECIDED, RESEARCH_ENDED, Recorder
 from consilium.app.log import follow
 from consilium.app.settings import Settings
@@ -27,10 +28,8 @@ from consilium.domain import (
     Decision,
     Event,
     HealthReported,
-    Mode,
     ModelConfigured,
     OutcomeUnknown,
-    OutputProblem,
     TimePassed,
     UsageError,
 )
@@ -53,7 +52,7 @@ class Governed:
     approval: Any = None
 
 
-class Governing(Asked):
+class Governing(Asked, Halting):
     """The council of a system, moved on the pipeline thread; a halt may come from any thread.
 
     Whatever moves the state of the rooms holds ``_moving``; what is concluded goes into ``_pending`` under
@@ -75,7 +74,7 @@ class Governing(Asked):
         self._watched = HealthWatch()
         self._assessed: Assessment | None = None
         self._killed = ""
-        self._unnoted: dict[str, Any] | None = None
+        self._unnoted: Mapping[str, Any] | None = None
         self._waited = False
         self.torn = False
 
@@ -213,7 +212,16 @@ class Governing(Asked):
         """After a recovery, before the first step: know our own health, and act on a halt that waits."""
         self._killed, self._assessed = "", None
         if self.pipeline.council.service is not None:
-            self._look(self._watched.look(signals_of(self)))
+            self._look(self._looked())
+
+    def _looked(self) -> Assessment:
+        """Judge our own health; where that fails it is unknown: time and halts are looked at all the same."""
+        try:
+            return self._watched.look(signals_of(self))
+        except Exception as error:
+            if self._assessed is None or self._assessed.status != UNKNOWN:
+                log.exception("our own health cannot be judged")
+            return unjudged(error)
 
     def _tick(self, assessed: Assessment) -> None:
         """Look at the clock, at our own health and for a halt from outside this process."""
@@ -300,42 +308,23 @@ class Governing(Asked):
 
     # the kill switch
 
-    def kill(self, reason: str, by: str, *, key_id: str = "") -> str:
-        """Stop trading now: freeze, cancel what adds risk, then write it down. From any thread.
+    def _halts_known(self) -> Sequence[str]:
+        return [self._killed] if self._killed else []
 
-        It needs no journal and no bus: it acts in memory and leaves a note on the disk that a later start
-        reads, and the journal has it as soon as it can. Where a step trades for longer than ``HALT_WAIT_S``
-        the note comes first.
+    def _halt_at_once(self, note: Mapping[str, Any]) -> bool:
+        """Freeze in memory, unless a step trades for longer than ``HALT_WAIT_S``: then the note is first."""
+        return "engine" not in self.troubles and self._carry_out_note(note, HALT_WAIT_S, ready=True)
 
-        Returns
-        -------
-        The id of the command; a second halt while the first stands gives the first one's.
-
-        Raises
-        ------
-        UsageError
-            The settings have no council.
-        OutputProblem
-            The service is not ready, and no note can be left either: nothing was done.
-        """
-        council = self.council
-        if self._killed and council.policy.mode == Mode.FROZEN:
-            return self._killed
-        note = note_of(reason, by, key_id)
-        able = "engine" not in self.troubles
-        acted = able and self._carry_out_note(note, HALT_WAIT_S, ready=True)
+    def _note_left(self, note: Mapping[str, Any]) -> str:
         self._unnoted = note
-        failed = self._leave_note()
-        if able and not acted:
-            acted = self._carry_out_note(note, ready=True)
-        if failed and not acted:
-            self._unnoted = None
-            self.troubles.pop("halt", None)
-            raise OutputProblem(
-                f"the note of a halt must be written: {failed}", "neither memory nor note", "stop it"
-            )
-        log.critical("frozen by %s: %s", by, reason)
-        return str(note["command_id"])
+        return self._leave_note()
+
+    def _halt(self, note: Mapping[str, Any]) -> bool:
+        return "engine" not in self.troubles and self._carry_out_note(note, ready=True)
+
+    def _halt_failed(self) -> None:
+        self._unnoted = None
+        self.troubles.pop("halt", None)
 
     def _leave_note(self) -> str:
         """Write the note that is still to be left; return why that fails, nothing if it does not."""
@@ -354,7 +343,7 @@ class Governing(Asked):
         self.troubles.pop("halt", None)
         return ""
 
-    def _carry_out_note(self, note: dict[str, Any], wait_s: float = -1.0, *, ready: bool = False) -> bool:
+    def _carry_out_note(self, note: Mapping[str, Any], wait_s: float = -1.0, *, ready: bool = False) -> bool:
         """Freeze, once for each note; False if a step was at work for all of the wait.
 
         With ``ready`` also where the journal is replayed meanwhile: whoever ends that looks for the note.
@@ -374,7 +363,7 @@ class Governing(Asked):
     def _look_for_note(self) -> None:
         """Act on a note that is not in the journal yet; forget one whose freeze is over."""
         if self._unnoted is not None:
-            if self._killed == self._unnoted["command_id"] and self.council.policy.mode != Mode.FROZEN:
+            if self._killed == self._unnoted["command_id"] and not halt_stands(self.council):
                 self._unnoted = None
                 self.troubles.pop("halt", None)
             self._leave_note()
@@ -384,9 +373,8 @@ class Governing(Asked):
         known = str(note["command_id"]) == self._killed or self._journaled(command_of(note, 0))
         if not known:
             self._carry_out_note(note)
-        elif not self._pending and self.council.policy.mode != Mode.FROZEN:
-            drop_note(self.settings.data_dir)
-            self._killed = ""  # under another freeze a new halt is a halt again
+        elif not self._pending and not halt_stands(self.council):
+            drop_note(self.settings.data_dir, note)
 
     def _journaled(self, command: CouncilCommanded) -> bool:
         before: int | None = None

@@ -91,7 +91,8 @@ class Hearing:
         if told.volumes is not None:
             reports.append(told.volumes)
         reports += [replace(model, sequence=self.sequence) for model in told.models]
-        if self.health is not None:
+        if self.health is not None and not self.wall_clock:
+            # a market's time goes faster than anybody looks; on the machine's clock what is told grows old
             self.health = replace(self.health, sequence=self.sequence, ts_event=ts)
             reports.append(self.health)
         reports.append(replace(told.account, sequence=self.sequence))
@@ -136,7 +137,7 @@ class Hearing:
             if command_id_of("decision", command.command_id) in standing
         ]
 
-    def report(self, event: Event, ts: int) -> Any:
+    def report(self, event: Event, ts: int, received_at: int | None = None) -> Any:
         """Return what an outside event tells the council; None where it tells it nothing.
 
         Parameters
@@ -145,8 +146,12 @@ class Hearing:
             Of a stream ``outside:NAME``.
         ts
             The newest close.
+        received_at
+            When it was heard, where the clock of who wrote it down may be another; None for his word.
         """
         now = event.ts_recorded if self.wall_clock else max(ts, 0)
+        if received_at is not None:
+            now = min(now, received_at)
         return report_of(event, now, wall_clock=self.wall_clock)
 
     def advice(self) -> dict[str, Any] | None:

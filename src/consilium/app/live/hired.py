@@ -1,5 +1,6 @@
 """A worker at work: it leaves signs of life, keeps what it holds, and closes everything at its end."""
 
+import logging
 from collections.abc import Callable
 from threading import Event as Flag
 from threading import Thread
@@ -10,9 +11,12 @@ from consilium.bus.journal import Journal
 from consilium.bus.journal.alone import Held
 from consilium.bus.signs import LASTS_S, Signs
 from consilium.bus.transport import Transport
+from consilium.domain import OutputProblem
 
 FIGURES = "consilium:figures:"
 """Before the name of a room, in the key of the figures that it shows to others."""
+
+log = logging.getLogger("consilium.worker")
 
 
 def show_life(
@@ -22,13 +26,22 @@ def show_life(
     stop: Flag,
     figures: Callable[[], str] | None = None,
 ) -> None:
-    """Leave a sign of life now and then until told to stop, and figures for who must know them."""
+    """Leave a sign of life now and then until told to stop, and figures for who must know them.
+
+    One that fails is told and counted, and tried again; where none succeeds others see no life: they fail
+    closed.
+    """
     signs, more = Signs(settings.redis_url), Signs(settings.redis_url, prefix=FIGURES)
+    failed = 0
     try:
         while True:
-            signs.give(room, trouble())
-            if figures is not None:
-                more.give(room, figures())
+            try:
+                signs.give(room, trouble())
+                if figures is not None:
+                    more.give(room, figures())
+            except Exception:
+                failed += 1
+                log.exception("no sign of life of %s, %d times by now", room, failed)
             if stop.wait(LASTS_S / 4.0):
                 return
     finally:
@@ -81,7 +94,8 @@ class Hired:
         Raises
         ------
         OutputProblem
-            Another process has taken the room, as while the server of the journal restarted.
+            Another process has taken the room, as while the journal's server restarted; or what shows the
+            worker's life has ended, so that nobody would know of it.
         """
         ended = Flag()  # also where the work ends by a fault: then there is no life to show
         room = self._worker.room.name
@@ -92,11 +106,19 @@ class Hired:
             if taken is not None:
                 lost.append(taken)
                 stop.set()
-            return self._worker.trouble or str(taken or "") or self._warning()
+            return self._worker.worry or str(taken or "") or self._warning()
 
-        living = Thread(
-            target=show_life, args=(self._settings, room, trouble, ended), name="consilium-life", daemon=True
-        )
+        def live() -> None:
+            try:
+                show_life(self._settings, room, trouble, ended)
+            finally:
+                if not ended.is_set():
+                    lost.append(
+                        OutputProblem("a worker must show its life", "that has ended", "start it again")
+                    )
+                    stop.set()
+
+        living = Thread(target=live, name="consilium-life", daemon=True)
         living.start()
         try:
             self._work(stop)

@@ -1,16 +1,17 @@
 """The council as an API worker sees it: a copy that follows the journal, and commands written there."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
-from threading import Event as Flag
-from threading import Lock
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from consilium.app.council.kill_switch import command_of, note_of, write_note
 from consilium.app.council.shown import shown
 from consilium.app.live.council_worker import SittingRoom
 from consilium.app.live.engine import EnsembleEngine
 from consilium.app.live.governing import Governed
+from consilium.app.live.halting import Halting
 from consilium.app.live.outside import OUTSIDE
 from consilium.app.live.records import COMMAND_TAKEN, Recorder
 from consilium.app.live.rooms import EnsembleRoom
@@ -27,17 +28,20 @@ from consilium.domain import (
     CouncilCommanded,
     DataProblem,
     Event,
-    Mode,
     ModelConfigured,
     OutcomeUnknown,
-    OutputProblem,
     UsageError,
 )
+
+if TYPE_CHECKING:
+    from threading import Event as Flag
 
 ANSWER_S = 10.0
 """How long the council's worker may take to answer a command."""
 
 LOOK_S = 0.05
+
+log = logging.getLogger("consilium.council")
 
 
 class Copies:
@@ -87,7 +91,7 @@ class Copies:
         self.torn = False
 
 
-class CouncilMirror:
+class CouncilMirror(Halting):
     """What the routes ask of a council, where that sits in a worker of its own."""
 
     settings: Settings
@@ -98,8 +102,6 @@ class CouncilMirror:
 
     def _mirror_council(self, sitting: SittingRoom | None) -> None:
         self._sitting = sitting
-        self._killed = ""
-        self._halting = Lock()
 
     @property
     def council(self) -> CouncilService:
@@ -220,40 +222,31 @@ class CouncilMirror:
             "look at /readyz: it counts as soon as it is taken",
         )
 
-    def kill(self, reason: str, by: str, *, key_id: str = "") -> str:
-        """Stop trading now: a note on the disk, then a row of the journal; from any thread.
+    # the kill switch: a note on the disk and a row; the trading worker freezes by whichever it sees first
 
-        The trading worker freezes by whichever it sees first, whether a council lives or not.
+    def _halts_known(self) -> Sequence[str]:
+        return self._copy.halts
 
-        Returns
-        -------
-        The id of the command; a second halt while the first stands gives the first one's.
+    def _stands_on(self, standing: str, reason: str, by: str, key_id: str) -> bool:
+        """Ask for the same halt again: this copy may lag behind a council for which it is over."""
+        note = note_of(reason, by, key_id) | {"command_id": standing}
+        return not self._note_left(note) and self._halt(note, self.clock.now_ns())
 
-        Raises
-        ------
-        UsageError
-            The settings have no council.
-        OutputProblem
-            Neither note nor row could be written: nothing was done.
-        """
-        copy = self._copy
-        with self._halting:
-            if self._killed and copy.hearing.policy.mode == Mode.FROZEN:
-                return self._killed
-            note, failed = note_of(reason, by, key_id), ""
-            try:
-                write_note(self.settings.data_dir, note)
-            except OSError as error:
-                failed = str(error.strerror or error)
-            try:
-                self._write(command_of(note, copy.now()), "kill")
-            except ConsiliumError as error:
-                if failed:
-                    raise OutputProblem(
-                        f"the note of a halt must be written: {failed}", "neither note nor journal", "stop it"
-                    ) from error
-            self._killed = str(note["command_id"])
-            return self._killed
+    def _note_left(self, note: Mapping[str, Any]) -> str:
+        try:
+            write_note(self.settings.data_dir, note)
+        except OSError as error:
+            return str(error.strerror or error)
+        return ""
+
+    def _halt(self, note: Mapping[str, Any], asked_at: int = 0) -> bool:
+        command = replace(command_of(note, self._copy.now()), authenticated_at=asked_at)
+        try:
+            self._write(command, "kill")
+        except ConsiliumError as error:
+            log.warning("a halt is not in the journal yet: %s", error)
+            return False
+        return True
 
     def _require_heard(self, event: Event) -> None:
         """Refuse an outside event that the council would not hear; it leaves no trace then.

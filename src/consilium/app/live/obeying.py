@@ -58,6 +58,7 @@ class Obeying:
         self._ruled = _closed(make_council(settings).policy)
         self._kills: list[str] = []
         self._since = clock()
+        self._spoke = False
         self.halt = ""
         """The id of a command that stopped trading, and that the council has not taken yet."""
         self.lost = False
@@ -96,12 +97,14 @@ class Obeying:
         """Return whether the council is heard from now on, where that is another than it was.
 
         It is lost where it gave no sign of life for ``council.lost_s``, or was silent on a close for so long.
+        It is heard again where it lives and owes no word, or has said one since: on a feed that is faster it
+        would always owe one. The next step waits for the word on the last one then.
         """
         now, alive = self._clock(), self._alive()
         if alive and (self.due is None or self.lost):
             self._since = now
         if self.lost:
-            return True if alive and self.due is None else None
+            return True if alive and (self.due is None or self._spoke) else None
         return False if now - self._since > self._settings.council.lost_s else None
 
     def hear(self, event: Event) -> None:
@@ -112,21 +115,26 @@ class Obeying:
         elif event.topic == COMMANDED:
             self._commanded(message)
         elif event.topic == STEP_RULED:
+            self._spoke = True
             if self.due is not None and message["ts_event"] >= self.due:
                 self.due, self._since = None, self._clock()
         elif event.topic == COMMAND_TAKEN:
-            if message["command_id"] == self.halt and self._ruled.mode == Mode.FROZEN:
+            frozen = self._ruled.mode == Mode.FROZEN
+            if message["command_id"] == self.halt and (frozen or message["refused"]):
                 self.halt = ""
         elif event.topic == COUNCIL_HEARD:
-            self.lost, self._since = not message["heard"], self._clock()
+            self.lost, self._since, self._spoke = not message["heard"], self._clock(), False
             log.warning("%s", self.silence or "the council is heard again")
 
     def _commanded(self, command: CouncilCommanded) -> None:
-        halts = command.action == "mode" and command.payload.get("mode") == Mode.FROZEN
-        if halts and command.command_id not in self._kills:
-            self._kills = [*self._kills, command.command_id][-KILLS_KEPT:]
-            self.halt = command.command_id
-            log.critical("frozen by %s: %s", command.person, command.reason)
+        if command.action != "mode" or command.payload.get("mode") != Mode.FROZEN:
+            return
+        if command.command_id in self._kills and self._ruled.mode == Mode.FROZEN:
+            return  # two have read one note; where its freeze is over it is a halt again
+        known = [kill for kill in self._kills if kill != command.command_id]
+        self._kills = [*known, command.command_id][-KILLS_KEPT:]
+        self.halt = command.command_id
+        log.critical("frozen by %s: %s", command.person, command.reason)
 
     def traded(self, ts: int) -> None:
         """Know that the council is told of a close; its word on it is waited for."""
@@ -149,7 +157,7 @@ class Obeying:
         self._ruled = decode(Policy, state["ruled"])
         self._kills = [str(kill) for kill in state["kills"]]
         self.halt, self.lost, self.due = str(state["halt"]), bool(state["lost"]), state["due"]
-        self._since = self._clock()
+        self._since, self._spoke = self._clock(), False
 
 
 def _closed(policy: Policy) -> Policy:

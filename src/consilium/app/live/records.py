@@ -54,6 +54,8 @@ COUNCIL_HEARD = "trading.council_heard"
 """Among workers: whether the trading worker hears the council."""
 COMMAND_TAKEN = "council.command_taken"
 """Among workers: what became of an operator's command."""
+HEARD_AT = "council.heard_at"
+"""Among workers: when, by the council's own clock, it heard what others had written down."""
 SHARES_CHANGED = "council.shares_changed"
 """Among workers: what the ensemble is to weigh models by."""
 STEP_TRACE = "step-"
@@ -67,7 +69,7 @@ register(POOL_CHANGED, PoolChanged, 2)
 UPCASTERS[POOL_CHANGED, 1] = lambda old: {**old, "learned_until": {}}
 register(STEP_DECIDED, dict, 1)
 register(RESEARCH_ENDED, dict, 1)
-for _topic in (STEP_TRADED, STEP_RULED, STEP_OBEYED, COUNCIL_HEARD, COMMAND_TAKEN, SHARES_CHANGED):
+for _topic in (STEP_TRADED, STEP_RULED, STEP_OBEYED, COUNCIL_HEARD, COMMAND_TAKEN, HEARD_AT, SHARES_CHANGED):
     register(_topic, dict, 1)
 
 

@@ -6,6 +6,7 @@ the next row is taken; a worker that was killed does the row again and finds its
 """
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import Event as Flag
 from threading import Lock, Thread
@@ -23,6 +24,8 @@ SNAPSHOT_EVENTS = 5_000
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
+LATE_S = 30.0
+"""How long a cycle may be late before that is told."""
 
 log = logging.getLogger("consilium.worker")
 
@@ -73,6 +76,8 @@ class RoomWorker:
         self.room = room
         self.trouble = ""
         """Why it does not go on now; empty if it does."""
+        self.blind = ""
+        """Why it does not see what it looks at before a cycle; empty if it does."""
         self._journal = journal
         self._transport = transport
         self._stop = Flag()
@@ -83,6 +88,13 @@ class RoomWorker:
         """Whether it has caught up with the journal."""
         self._reached = 0
         self._since = 0
+        self._due: float | None = None
+
+    @property
+    def worry(self) -> str:
+        """Return what troubles it; empty if nothing does."""
+        late = 0.0 if self._due is None else time.monotonic() - self._due
+        return self.trouble or self.blind or (f"a cycle is late by {late:.0f} s" if late > LATE_S else "")
 
     @property
     def group(self) -> str:
@@ -114,18 +126,26 @@ class RoomWorker:
         pump.join(10.0)
 
     def beat(
-        self, room: BeatingRoom, period_s: float, stop: Flag, before: Callable[[], None] = lambda: None
+        self,
+        room: BeatingRoom,
+        period_s: float,
+        stop: Flag,
+        before: Callable[[], None] = lambda: None,
+        unseen: Callable[[Exception], None] = lambda _: None,
     ) -> None:
         """Let the room do its cycle every so often, once it has caught up, until told to stop.
 
-        ``before`` is called before each cycle and may take long: rows are taken meanwhile.
+        ``before`` is called before each cycle and may take long: rows are taken meanwhile. Where it fails
+        ``unseen`` is called, so that nothing counts that was seen before, and the cycle is done all the same.
         """
         pause = FIRST_PAUSE_S
         for _ in beats(stop, period_s):
             try:
                 if self.begun:
-                    before()
+                    self._due = time.monotonic()
+                    self._look(before, unseen)
                     self.cycle(room)
+                    self._due = time.monotonic() + period_s
                 pause = FIRST_PAUSE_S
             except _Stopped:
                 return
@@ -134,6 +154,18 @@ class RoomWorker:
                 self.trouble = _told(error)
                 stop.wait(pause)
                 pause = min(2.0 * pause, LONGEST_PAUSE_S)
+
+    def _look(self, before: Callable[[], None], unseen: Callable[[Exception], None]) -> None:
+        try:
+            before()
+        except Exception as error:
+            told = f"it does not see: {_told(error)}"
+            if told != self.blind:
+                log.exception("a look of %s failed", self.room.name)
+            self.blind = told
+            unseen(error)
+        else:
+            self.blind = ""
 
     def cycle(self, room: BeatingRoom) -> None:
         """Do one cycle of the room, between two rows of the journal."""

@@ -10,7 +10,6 @@ from threading import Lock, Thread
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from consilium.app.council.health import signals_of
 from consilium.app.live import views
 from consilium.app.live.beat import beats
 from consilium.app.live.core import Core, Parts
@@ -277,7 +276,7 @@ class LiveSystem(Core):
         """Look at the clock and at our own health, and let the council know."""
         while not self._stop.wait(self.settings.council.tick_s):
             try:
-                assessed = self._watched.look(signals_of(self))
+                assessed = self._looked()
                 self._run(lambda seen=assessed: self._tick(seen))  # type: ignore[misc]
                 self.troubles.pop("council", None)
             except Exception as error:  # noqa: BLE001 - the next look may work

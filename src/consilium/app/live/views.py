@@ -82,7 +82,10 @@ def ready(system: Seen) -> dict[str, str]:
         "models": _models(system),
         "engine": system.troubles.get("engine", "")
         or warned(
-            [system.troubles.get("halt", ""), system.troubles.get("cycle", ""), _differing(system.differing)]
+            [
+                *(system.troubles.get(part, "") for part in ("halt", "cycle", "council")),
+                _differing(system.differing),
+            ]
         ),
     }
 

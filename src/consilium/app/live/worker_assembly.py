@@ -1,6 +1,7 @@
 """The same rooms in processes of their own, over Redis Streams and one journal."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from threading import Event as Flag
 from threading import Thread
 from typing import Any, ClassVar
@@ -8,7 +9,7 @@ from typing import Any, ClassVar
 import orjson
 
 from consilium.app.bootstrap import SystemClock
-from consilium.app.council.health import HealthWatch, signals_of_workers
+from consilium.app.council.health import HealthWatch, signals_of_workers, unjudged
 from consilium.app.live.alone import hold
 from consilium.app.live.assembly import shelf_of
 from consilium.app.live.candle_log import CandleLog, CandleReader
@@ -21,7 +22,7 @@ from consilium.app.live.hired import FIGURES, Hired
 from consilium.app.live.mirror import MirrorSystem
 from consilium.app.live.question import question_of
 from consilium.app.live.records import Recorder
-from consilium.app.live.room_worker import RoomWorker
+from consilium.app.live.room_worker import BeatingRoom, RoomWorker
 from consilium.app.live.rooms import EnsembleRoom
 from consilium.app.live.terms import Terms
 from consilium.app.live.trading_room import TradingRoom
@@ -123,19 +124,8 @@ def ensemble_worker(settings: Settings) -> Hired:
     room = EnsembleRoom(settings, engine, clock, begun=_candles_of(settings).terms)
     worker = RoomWorker(room, journal, transport)
 
-    def work(stop: Flag) -> None:
-        beating = Thread(
-            target=worker.beat,
-            args=(room, settings.engine.period_s, stop),
-            name="consilium-cycles",
-            daemon=True,
-        )
-        beating.start()
-        worker.run(stop)
-        beating.join(10.0)
-        store.close()
-
-    return Hired(settings, worker, journal, transport, work, held)
+    beat = Beat("cycles", settings.engine.period_s)
+    return Hired(settings, worker, journal, transport, working(worker, room, beat, store.close), held)
 
 
 def trading_worker(settings: Settings) -> Hired:
@@ -151,18 +141,11 @@ def trading_worker(settings: Settings) -> Hired:
         found = signs.seen(["council"]) if settings.council.enabled else None
         seen[0] = found is not None and found["council"] == ""
 
-    def work(stop: Flag) -> None:
-        looking = Thread(
-            target=worker.beat,
-            args=(room, settings.council.tick_s, stop, look),
-            name="consilium-halt",
-            daemon=True,
-        )
-        looking.start()
-        worker.run(stop)
-        looking.join(10.0)
-        signs.close()
+    def unseen(_: Exception) -> None:
+        seen[0] = False
 
+    beat = Beat("halt", settings.council.tick_s, look, unseen)
+    work = working(worker, room, beat, signs.close)
     return Hired(settings, worker, journal, transport, work, held, lambda: room.allowed.warning)
 
 
@@ -200,27 +183,56 @@ def council_worker(settings: Settings) -> Hired:
             )
         )
 
-    def work(stop: Flag) -> None:
-        sitting = Thread(
-            target=worker.beat,
-            args=(room, settings.council.tick_s, stop, look),
-            name="consilium-sitting",
-            daemon=True,
-        )
-        sitting.start()
-        worker.run(stop)
-        sitting.join(10.0)
-        figures.close()
+    def unseen(error: Exception) -> None:
+        room.assessed = unjudged(error)
 
+    beat = Beat("sitting", settings.council.tick_s, look, unseen)
     return Hired(
         settings,
         worker,
         journal,
         transport,
-        work,
+        working(worker, room, beat, figures.close),
         held,
         lambda: "" if worker.begun else "catching up with the journal",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a worker does every so often beside its rows; see `RoomWorker.beat`."""
+
+    name: str
+    period_s: float
+    before: Callable[[], None] = lambda: None
+    unseen: Callable[[Exception], None] = lambda _: None
+
+
+def working(
+    worker: RoomWorker, room: BeatingRoom, beat: Beat, close: Callable[[], None]
+) -> Callable[[Flag], None]:
+    """Return what lets a worker take rows and beat beside that until told to stop, and closes then.
+
+    A beat that has ended before that stops the worker too: half of one is none.
+    """
+
+    def work(stop: Flag) -> None:
+        def go_on() -> None:
+            try:
+                worker.beat(room, beat.period_s, stop, beat.before, beat.unseen)
+            finally:
+                stop.set()
+
+        beating = Thread(target=go_on, name=f"consilium-{beat.name}", daemon=True)
+        beating.start()
+        try:
+            worker.run(stop)
+        finally:
+            stop.set()
+            beating.join(10.0)
+            close()
+
+    return work
 
 
 def mirror(settings: Settings) -> MirrorSystem:
