@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from consilium.app.carriers.https import Outbox
 from consilium.app.federated.agreeing import OwnFloors
-from consilium.app.federated.local_task import local_task
 from consilium.app.federated.member import NetworkMember
 from consilium.app.federated.secret_store import FileSecretStore
 from consilium.app.federated.session_desk import SessionDesk
@@ -30,6 +29,7 @@ from consilium.federated.registration import Registration
 from consilium.federated.secure_sum.memory import Identity
 from consilium.federated.secure_sum.terms import SumParams
 from consilium.federated.session import Mode, Terms
+from consilium.federated.tasks.synthetic import Synthetic
 
 SECOND = 1_000_000_000
 CUT_OFF = 40
@@ -57,7 +57,7 @@ class LyingDesk:
     folder: Path
     admitted: int = 5
     joined: int | None = None
-    options: dict[str, Any] = field(default_factory=lambda: {"dimension": 20})
+    options: dict[str, Any] = field(default_factory=lambda: {"dimension": 20, "features": "core14"})
     terms: dict[str, Any] = field(default_factory=dict)
     stakes: dict[str, int] = field(default_factory=dict)
     own: dict[str, OwnFloors] = field(default_factory=dict)
@@ -119,7 +119,7 @@ class LyingDesk:
             Identity(owner, self.keys[owner]),
             self.admission.public,
             store,
-            lambda name, settled, names: local_task(name, settled, names, owner=owner),
+            lambda _, settled, names: Synthetic(names, dimension=settled["dimension"]),
             told=self.told[owner].append,
             own=self.own.get(owner),
             **given,

@@ -53,6 +53,7 @@ class SessionCoordinator:
             raise InvalidValue(
                 "the first model must be flat, finite and not empty", parameters.shape, "flatten it"
             )
+        owners.require_for(terms.session)
         self.session = Session(terms=terms)
         self.owners = owners
         self.registry = Registry(terms.session, owners, needs=(terms.task, str(terms.mode)))

@@ -1,7 +1,8 @@
 """The owner list: who may take part, signed by the admission key, which is not the coordinator's.
 
 A JSON file until the dao keeps it: ``{"format": "consilium owners", "version": 1, "ts_issued": ...,
-"owners": [{"owner": "desk-1", "key": "<64 hex>", "stake": 100}, ...], "signature": "<128 hex>"}``.
+"owners": [{"owner": "desk-1", "key": "<64 hex>", "stake": 100}, ...], "signature": "<128 hex>"}``; with
+``"session"`` where it is for one session only.
 """
 
 import json
@@ -60,6 +61,8 @@ class OwnerList:
         In the order of names; names and keys differ.
     ts_issued
         UTC nanoseconds.
+    session
+        The one session that it is for; empty for any.
 
     Examples
     --------
@@ -70,6 +73,7 @@ class OwnerList:
 
     owners: tuple[Owner, ...]
     ts_issued: int = 0
+    session: str = ""
     _by_name: Mapping[str, Owner] = field(init=False, repr=False, compare=False)
     _whole: int = field(init=False, repr=False, compare=False)
 
@@ -118,6 +122,21 @@ class OwnerList:
         """Return the weight of one owner; see `weights`."""
         return min(self.of(owner).stake, max(1, int(cap * self._whole)))
 
+    def require_for(self, session: str) -> None:
+        """Refuse a list that was issued for another session.
+
+        Raises
+        ------
+        DataProblem
+            It names another one.
+        """
+        if self.session not in ("", session):
+            raise DataProblem(
+                f"the owner list must be for session {session}",
+                self.session,
+                "ask those who admit owners for a list of this session",
+            )
+
     def digest(self) -> str:
         """Return the hash that reports carry, so that all can compare which list was used."""
         return digest(self._content())
@@ -132,7 +151,8 @@ class OwnerList:
 
     def _content(self) -> dict[str, Any]:
         owners = [{"owner": one.owner, "key": one.key.hex(), "stake": one.stake} for one in self.owners]
-        return {"format": FORMAT, "version": VERSION, "ts_issued": self.ts_issued, "owners": owners}
+        content = {"format": FORMAT, "version": VERSION, "ts_issued": self.ts_issued, "owners": owners}
+        return content | ({"session": self.session} if self.session else {})
 
     @classmethod
     def from_text(cls, text: str, admission_key: bytes, *, where: str = "the owner list") -> Self:
@@ -166,7 +186,8 @@ class OwnerList:
                 Owner(owner=str(row["owner"]), key=_hex(row["key"]), stake=row.get("stake", 1))
                 for row in content["owners"]
             )
-            return cls(owners=owners, ts_issued=int(content["ts_issued"]))
+            session = str(content.get("session", ""))
+            return cls(owners=owners, ts_issued=int(content["ts_issued"]), session=session)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise DataProblem(f"{where} must name owners with keys", f"{error}", "issue it again") from None
 

@@ -45,6 +45,9 @@ def owners_sign(
     ],
     key: Annotated[Path, typer.Option("--key", help="Private key of who admits.")],
     out: Annotated[Path, typer.Option("--out", help="File of the list.")],
+    session: Annotated[
+        str, typer.Option("--session", help="The one session that the list is for (default: any).")
+    ] = "",
 ) -> None:
     """Issue the signed list of owners: one participant an owner, weighed by public stake."""
     import time
@@ -53,7 +56,9 @@ def owners_sign(
     from consilium.federated.owners import OwnerList, write_owners
 
     signing = read_key(key)
-    admitted = OwnerList(owners=tuple(_owner(text) for text in owners), ts_issued=time.time_ns())
+    admitted = OwnerList(
+        owners=tuple(_owner(text) for text in owners), ts_issued=time.time_ns(), session=session
+    )
     write_owners(out, admitted, signing.private)
     typer.echo(f"{len(admitted.owners)} owners in {out}; admission key {signing.public.hex()}")
 

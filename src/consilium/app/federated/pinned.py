@@ -101,6 +101,7 @@ def agreed_of(about: Mapping[str, Any], owners: OwnerList) -> Agreement:
     terms = Terms.from_dict(about["terms"])
     if terms.digest() != about["terms_digest"]:
         raise DataProblem("terms must have the hash they are announced with", terms.digest()[:16], "ask why")
+    owners.require_for(terms.session)
     if owners.digest() != about["owners_digest"]:
         raise DataProblem(
             f"the owner list must be the session's, {about['owners_digest'][:16]}",
