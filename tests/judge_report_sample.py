@@ -753,7 +753,7 @@ def bare_judge_report() -> dict[str, Any]:
                 "trials": 1,
                 "splits": 0,
                 "loss": None,
-                "reason": "not applicable: 1 trials, 10 are needed",
+                "reason": "not applicable: 1 trial, 10 are needed",
             },
             "capacity": {"rows": [], "largest": None, "text": None},
             "books": {"xgboost": account},

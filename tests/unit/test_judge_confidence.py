@@ -208,6 +208,8 @@ def test_seven_copies_are_one_model_and_silent_models_are_none() -> None:
         "2 of 7 models say more than climatology. When these agree, their errors are those of 1.0 model."
     )
     assert with_silent.mean_correlation == pytest.approx(-1.0)
+    alone = effective_models(np.column_stack([one, np.zeros((300, 6))]))
+    assert alone.remark(7) == "1 of 7 models says more than climatology: there is nobody to agree with."
     nobody = effective_models(np.zeros((300, 3)))
     assert nobody.effective is None
     assert nobody.remark(3) == (

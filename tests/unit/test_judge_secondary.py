@@ -156,7 +156,18 @@ def test_where_all_say_climatology_nothing_is_told_apart(world: World) -> None:
     assert {row["difference"] for row in found["rows"]} == {0.0}
     assert found["tests"] == 0
     assert found["text"].startswith("Nothing could be tested")
+    assert found["text"].endswith("No model was better than climatology, not even in hindsight.")
+    assert (found["oracle"]["name"], found["oracle"]["alike"]) == (None, ["one", "two"])
     assert found["recalibration"]["slope"]["reason"] == "constant confidence"
+
+
+def test_models_that_are_the_best_alike_are_named_together(world: World) -> None:
+    judged = world.judged(world.knows, one=world.knows, two=world.knows, three=world.prior, prior=world.prior)
+    found = section(world, judged, pool_models=("one", "two", "three"))
+    assert found["oracle"]["alike"] == ["one", "two"]
+    assert found["text"].endswith(
+        "one and two were alike the best models in hindsight: shown, but no comparator, for none could know."
+    )
 
 
 def test_a_comparator_that_is_not_there_is_named_with_its_error(world: World) -> None:

@@ -385,7 +385,7 @@ def test_a_report_in_which_nothing_could_be_computed_tells_why() -> None:
         TOO_FEW,
         "identical forecasts",
         "fewer than 30 days",
-        "not applicable: 1 trials",
+        "not applicable: 1 trial",
         "no timestamp has 5 symbols",
         "fewer times than the embargo needs",
         "none of them says more than climatology",

@@ -114,7 +114,7 @@ def test_what_a_sceptic_asks_is_there(lines: list[str]) -> None:
 def test_a_test_of_luck_without_a_figure_says_why() -> None:
     (line,) = (line for line in printed(bare_judge_report()) if line.startswith("Luck"))
     assert "deflated Sharpe – (needs > 0.95; fewer than 30 days)" in line
-    assert "PBO – (needs < 0.2; not applicable: 1 trials, 10 are needed)" in line
+    assert "PBO – (needs < 0.2; not applicable: 1 trial, 10 are needed)" in line
     assert "permutation p – (needs < 0.05; too short)" in line
     silent = printed({"schema": "consilium.judge/1", "economics": {"permutation": {"p_value": 0.2}}})
     (line,) = (line for line in silent if line.startswith("Luck"))

@@ -22,6 +22,7 @@ from consilium.app.settings import Settings, Training
 from consilium.app.stages import ProgressCall, silent
 from consilium.app.stored_models import Desk, graphs_of, require_young, served_folder
 from consilium.domain import ArtefactRefused, ConsiliumError, UnknownName, UsageError, digest
+from consilium.domain.wording import counted
 from consilium.ensemble import coverage
 from consilium.training.artefacts import Artefact, load_artefact
 from consilium.training.dataset import Dataset
@@ -188,7 +189,7 @@ def train(
 def _rows(training: Training, observed: Observed, features: str, horizon: int) -> tuple[Observed, Dataset]:
     """Build what is learned from, and refuse a history that is too short for the folds asked for."""
     cut = partial(cut_folds, folds=training.folds, first_fraction=training.first_fraction)
-    what = f"a training in {training.folds} fold{'' if training.folds == 1 else 's'}"
+    what = f"a training in {counted(training.folds, 'fold')}"
     with measured(observed.panel, features, horizon, cut, what):
         observed, spec = labelled(training, observed, horizon)
         dataset = observed.dataset(features, spec)

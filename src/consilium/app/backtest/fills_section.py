@@ -10,6 +10,7 @@ from consilium.app.backtest.request import BacktestRequest
 from consilium.app.bootstrap import make_costs
 from consilium.app.observe import Observed
 from consilium.domain import Instrument
+from consilium.domain.wording import counted
 from consilium.trading.backtest import BacktestResult
 from consilium.trading.book.figures import ended_without_fill, fill_figures
 from consilium.trading.signals import SignalSeries
@@ -45,7 +46,7 @@ def filled_by_books(
     )
     notes = notes_on_fills(books)
     if gone:
-        notes.append(f"{gone:,} signals outside the time of the books were left out.")
+        notes.append(f"{counted(gone, 'signal')} outside the time of the books left out.")
     return {"fills": section}, notes
 
 

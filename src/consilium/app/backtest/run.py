@@ -34,6 +34,7 @@ from consilium.app.observe import Observed
 from consilium.app.openings import open_outcomes
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import ConsiliumError, DataProblem
+from consilium.domain.wording import counted
 from consilium.ensemble import PRESETS
 from consilium.trading.backtest import BacktestResult
 from consilium.training.dataset import Dataset
@@ -123,7 +124,7 @@ def _dataset(request: BacktestRequest, observed: Observed, features: str, progre
     progress("features and labels", 0, 1)
     training = request.settings.training
     cut = partial(cut_folds, folds=training.folds, first_fraction=training.first_fraction)
-    what = f"a backtest in {training.folds} fold{'' if training.folds == 1 else 's'}"
+    what = f"a backtest in {counted(training.folds, 'fold')}"
     with measured(observed.panel, features, request.horizon, cut, what):
         _, spec = labelled(training, observed, request.horizon)
         dataset = observed.dataset(features, spec)
@@ -226,7 +227,7 @@ def forecast(request: BacktestRequest, dataset: Dataset, progress: ProgressCall 
     if len(np.unique(known)) < 2:
         raise DataProblem(
             "the test part needs outcomes of two directions at least",
-            f"{len(known)} outcomes, all alike" if len(known) else "no outcome",
+            f"{counted(len(known), 'outcome')}, all alike" if len(known) else "no outcome",
             "give a longer history of prices that move",
         )
     return forecasts

@@ -8,6 +8,7 @@ import typer
 from consilium.app.cli import options
 from consilium.app.cli.guard import guarded
 from consilium.domain import UsageError
+from consilium.domain.wording import counted
 
 
 @guarded
@@ -75,7 +76,10 @@ def download_data(
     aside = json_file is not None and is_standard_output(json_file)
     for finding in done.findings:
         typer.echo(str(finding), err=aside)
-    typer.echo(f"{done.bars:,} bars of {len(done.plan.pairs)} symbols are in {done.folder}", err=aside)
+    typer.echo(
+        f"{counted(done.bars, 'bar')} of {counted(len(done.plan.pairs), 'symbol')} are in {done.folder}",
+        err=aside,
+    )
 
 
 @guarded
@@ -114,7 +118,9 @@ def check(
     broken = [finding for finding in found.findings if finding.fatal]
     bars = sum(len(series) for series in found.series.values())
     typer.echo(
-        f"{len(found.series)} symbols with {bars:,} bars can be used; {len(broken)} faults remain", err=aside
+        f"{counted(len(found.series), 'symbol')} with {counted(bars, 'bar')} can be used; "
+        f"faults left: {len(broken)}",
+        err=aside,
     )
     if out is not None:
         typer.echo(f"Written: {out}", err=aside)

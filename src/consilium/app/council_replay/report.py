@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from consilium.app import files
+from consilium.domain.wording import counted
 
 HEAD = ("", "return", "drawdown", "halted", "frozen", "fills", "return with it", "drawdown with it", "says")
 ALONE = "default-src 'none'; style-src 'unsafe-inline'"
@@ -105,7 +106,8 @@ def heading(report: Mapping[str, Any]) -> str:
     made = "trained for this" if data["trained"] else "stored"
     run = f"run {data['run']}, {made}" if data["run"] else "signals of a file"
     return (
-        f"{data['source']}: {len(data['symbols'])} symbols, {data['closes']} closes, {data['days']:.0f} days "
+        f"{data['source']}: {counted(len(data['symbols']), 'symbol')}, {counted(data['closes'], 'close')}, "
+        f"{counted(round(data['days']), 'day')} "
         f"from {data['first']}; {run}"
     )
 

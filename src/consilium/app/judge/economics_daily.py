@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from consilium.app.backtest.economics import account_daily
 from consilium.domain import InvalidValue
+from consilium.domain.wording import counted
 from consilium.market.candles import CandleSeries
 from consilium.trading.backtest import BacktestResult
 from consilium.trading.metrics import FEWEST_DAYS, YEAR_DAYS
@@ -70,7 +71,7 @@ def daily_difference(
     if not np.array_equal(day_a, day_b):
         raise InvalidValue(
             "both accounts must run over the same days",
-            f"{len(day_a)} and {len(day_b)} days",
+            f"{len(day_a)} and {counted(len(day_b), 'day')}",
             "run them over one panel from one close on",
         )
     return difference_of(a - b, seed=seed, horizon_days=horizon_days, draws=draws)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from consilium.app.backtest.economics import Economics
 from consilium.domain import InvalidValue
+from consilium.domain.wording import counted
 from consilium.trading.positions import asked_positions, mean_impact
 from consilium.trading.signals import SignalSeries
 from consilium.training.judge.pbo import BLOCKS, NOT_APPLICABLE, SAME, distinct, overfitting_probability
@@ -190,6 +191,6 @@ def overfitting(day: Days, trials: Trials) -> dict[str, Any]:
             "trials": distinct(trials.daily).shape[1],
             "splits": 0,
             "loss": None,
-            "reason": f"{NOT_APPLICABLE}: {len(day)} days, {2 * BLOCKS} are needed",
+            "reason": f"{NOT_APPLICABLE}: {counted(len(day), 'day')}, {2 * BLOCKS} are needed",
         }
     return asdict(overfitting_probability(on_days(day, trials.day, trials.daily)))

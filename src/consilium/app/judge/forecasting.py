@@ -11,6 +11,7 @@ from consilium.app.bootstrap import factories, teaching_of
 from consilium.app.judge.split import Split
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import ConsiliumError, DataProblem, half_brier, log_loss
+from consilium.domain.wording import counted
 from consilium.training.dataset import Dataset
 from consilium.training.forecasts import Forecasts
 from consilium.training.judge import mean_by_timestamp
@@ -147,7 +148,7 @@ def _walk(
     if len(np.unique(known)) < 2:
         raise DataProblem(
             "each part needs outcomes of two directions at least",
-            f"{len(known)} outcomes, all alike" if len(known) else "no outcome",
+            f"{counted(len(known), 'outcome')}, all alike" if len(known) else "no outcome",
             "give a longer history of prices that move",
         )
     return forecasts

@@ -14,6 +14,7 @@ from consilium.app.backtest.request import BacktestRequest
 from consilium.app.judge.economics_daily import daily_difference, days_of
 from consilium.app.stages import ProgressCall, silent
 from consilium.domain import Direction, half_brier
+from consilium.domain.wording import counted, listed
 from consilium.ensemble.rules.smart_vote import SmartVote
 from consilium.training.cross_validation import CrossValidated
 from consilium.training.dataset import Dataset
@@ -249,19 +250,15 @@ def _ablation_text(forecast: list[dict[str, Any]], trading: list[dict[str, Any]]
     ):
         parts = [row["part"].removeprefix("without ") for row in tested if row["word"] == word]
         if parts:
-            told.append(f"{_listed(parts)} {one if len(parts) == 1 else many}")
+            told.append(f"{listed(parts)} {one if len(parts) == 1 else many}")
     said = f"Of the parts, {'; '.join(told)}." if told else "No part could be told from nothing."
     shown = [row for row in trading if row["low"] is not None and not row["low"] <= 0.0 <= row["high"]]
     money = [f"{row['part']} {'earned' if row['difference'] > 0 else 'cost'} something" for row in shown]
     return (
         f"{said} In the account "
-        f"{_listed(money) if money else 'no part made a difference whose interval leaves out 0'}. "
+        f"{listed(money) if money else 'no part made a difference whose interval leaves out 0'}. "
         "A part that is not distinguishable may be left out without a loss that could be seen."
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def diversity_section(dataset: Dataset, judged: Judged, pool_models: Sequence[str]) -> dict[str, Any]:
@@ -345,7 +342,7 @@ def _paths_text(found: CrossValidated, interval_ns: int) -> str:
     if found.skipped:
         text += (
             f" {len(found.skipped)} of {found.splits} splits left too little to learn from beside the "
-            f"embargo of {bars:,} bars; the paths lack the groups that these would have forecast."
+            f"embargo of {counted(bars, 'bar')}; the paths lack the groups that these would have forecast."
         )
     return (
         text + " The paths share their data: they show whether a result hangs on one period, and are no test."

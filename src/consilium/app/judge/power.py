@@ -19,6 +19,7 @@ from consilium.app.judge.controls import (
     run_control,
     shifted,
 )
+from consilium.domain.wording import counted
 from consilium.training.judge import Rate, rejection_rate
 from consilium.training.judge.comparison import BETTER, WORSE
 from consilium.training.judge.verdict import CLIMATOLOGY
@@ -51,7 +52,7 @@ LARGER: dict[str, Callable[[int], World]] = {
 def size_of(kind: str) -> str:
     """Name the size of a kind of world."""
     symbols, bars = LARGE if kind in LARGER else (SYMBOLS, BARS)
-    return f"{symbols} symbols x {bars:,} hours"
+    return f"{counted(symbols, 'symbol')} x {counted(bars, 'hour')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from consilium.app.backtest.assessment import Judged
 from consilium.domain import half_brier, log_loss, stated_directions
+from consilium.domain.wording import listed
 from consilium.training.dataset import Dataset
 from consilium.training.forecasts import Forecasts
 from consilium.training.judge.abstention import coverage_against_accuracy
@@ -158,19 +159,27 @@ class _Seen:
             return None
         losses = {name: self._mean(half_brier(p, self.y)) for name, p in said.items()}
         best = min(losses, key=lambda name: losses[name])
+        alike = [name for name in losses if losses[name] - losses[best] <= NOTHING_LESS]
+        nothing = self._mean(half_brier(self.judged.climatology, self.y)) - losses[best] <= NOTHING_LESS
         return {
-            "name": best,
+            "name": None if nothing else best,
+            "alike": alike,
             "half_brier": losses[best],
             "consensus": self._mean(half_brier(self.p, self.y)),
-            "text": f"{_told_of_best(best, losses)}: shown, but no comparator, for none could know.",
+            "text": _told_of_best(alike, nothing=nothing),
         }
 
 
-def _told_of_best(best: str, losses: Mapping[str, float]) -> str:
-    """Name the best model, and who was as good: all that say climatology are."""
-    alike = [name for name in losses if name != best and losses[name] - losses[best] <= 1e-12]
-    told = f", {' and '.join(alike)} alike" if alike else ""
-    return f"{best} was the best model in hindsight{told}"
+NOTHING_LESS = 1e-12
+"""Two mean losses closer than this are one: the forecasts are the same."""
+
+
+def _told_of_best(alike: Sequence[str], *, nothing: bool) -> str:
+    """Name the best models; where the best is climatology nobody was better than another."""
+    if nothing:
+        return "No model was better than climatology, not even in hindsight."
+    are = "was the best model" if len(alike) == 1 else "were alike the best models"
+    return f"{listed(alike)} {are} in hindsight: shown, but no comparator, for none could know."
 
 
 def _row(

@@ -8,7 +8,8 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from consilium.app.report.markup import Markup, html
-from consilium.app.report.numbers import duration, number
+from consilium.app.report.numbers import count_told, duration
+from consilium.domain.wording import counted
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
@@ -67,8 +68,8 @@ def heading(title: str, data: Mapping[str, Any], links: Mapping[str, str]) -> Ma
     symbols = data.get("symbols") or []
     what = [
         str(data.get("source") or ""),
-        f"{len(symbols)} symbol{'' if len(symbols) == 1 else 's'}",
-        f"{number('bars', data.get('bars'))} bars of {duration(data.get('interval_ns') or 0)}",
+        f"{counted(len(symbols), 'symbol')}",
+        f"{count_told(data.get('bars'), 'bar')} of {duration(data.get('interval_ns') or 0)}",
         f"{data.get('first') or ''} to {data.get('last') or ''}",
     ]
     items = "".join(f'<li><a href="#{html(anchor)}">{html(name)}</a></li>' for anchor, name in links.items())

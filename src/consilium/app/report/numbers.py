@@ -3,6 +3,7 @@
 from typing import Any
 
 from consilium.domain.time import length_text
+from consilium.domain.wording import counted
 
 NOTHING = "–"
 FIGURE_TITLES = {
@@ -63,6 +64,17 @@ def number(name: str, value: Any) -> str:
     if name in FIGURE_TITLES:
         return f"{value:.4f}"
     return f"{value:,.2f}"
+
+
+def count_told(value: Any, noun: str) -> str:
+    """Write a count with its noun, also where it is not known.
+
+    Examples
+    --------
+    >>> count_told(1, "trade"), count_told(None, "trade")
+    ('1 trade', '– trades')
+    """
+    return f"{NOTHING} {noun}s" if value is None else counted(value, noun)
 
 
 def duration(interval_ns: int) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from consilium.app.report.markup import Markup, chart_place, html, paragraph, section, table
 from consilium.app.report.numbers import FIGURE_TITLES, NOTHING, after_label, number, percent
 from consilium.app.report.sets import sets_table
+from consilium.domain.wording import counted
 
 Report = Mapping[str, Any]
 CONSENSUS = "consensus"
@@ -64,13 +65,14 @@ def figures_section(report: Report) -> Markup:
         rows.append((Markup(f"{html(name)} <small>{html(_kind(kind, figures, folds))}</small>"), *cells))
     heads = ["Forecaster", *(f"{title}\u00a0{arrow}".strip() for title, arrow in FIGURE_TITLES.values())]
     outcomes = report.get("consensus", {}).get("log_loss", {}).get("n")
-    counted = f"{outcomes:,} outcomes none of them knew" if outcomes else "outcomes none of them knew"
+    known = counted(outcomes, "outcome") if outcomes else "outcomes"
     notes = "".join(f"<li>{html(reason)}</li>" for reason in reasons)
     return section(
         "forecasts",
         "Forecasts",
         paragraph(
-            f"On {counted}. ↓ lower is better, ↑ higher is better; in brackets the 95\u00a0% interval. "
+            f"On {known} none of them knew. ↓ lower is better, ↑ higher is better; in brackets the 95\u00a0% "
+            "interval. "
             "MCC and rank IC of 0.02 to 0.08 are normal in markets; a result that looks too good is a bug "
             "until shown otherwise.",
             "soft",

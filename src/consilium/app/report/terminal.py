@@ -11,10 +11,19 @@ from consilium.app.report.account import trading_rows
 from consilium.app.report.fills import fills_lines, fills_tables
 from consilium.app.report.judge import terminal as judge
 from consilium.app.report.judge.verdicts import which_way
-from consilium.app.report.numbers import NOTHING, TRADING_TITLES, after_label, duration, number, percent
+from consilium.app.report.numbers import (
+    NOTHING,
+    TRADING_TITLES,
+    after_label,
+    count_told,
+    duration,
+    number,
+    percent,
+)
 from consilium.app.report.plain import JUDGE_SCHEMA, checked
 from consilium.app.report.sections import forecasters
 from consilium.app.report.sets import sets_line
+from consilium.domain.wording import counted
 
 _FIGURES = {
     "log_loss": "log-loss",
@@ -79,8 +88,8 @@ def _plain(console: Console, line: str) -> None:
 def _heading(data: Mapping[str, Any]) -> str:
     symbols = data.get("symbols") or []
     return (
-        f"{data.get('source', '')}: {len(symbols)} symbol{'' if len(symbols) == 1 else 's'}, "
-        f"{number('bars', data.get('bars'))} bars of {duration(data.get('interval_ns') or 0)}, "
+        f"{data.get('source', '')}: {counted(len(symbols), 'symbol')}, "
+        f"{count_told(data.get('bars'), 'bar')} of {duration(data.get('interval_ns') or 0)}, "
         f"{data.get('first', '')} to {data.get('last', '')}"
     )
 

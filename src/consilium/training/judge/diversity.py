@@ -40,6 +40,8 @@ class Diversity:
         if self.models == 1:
             return "One model only: there is nobody to agree with."
         counted = f"When {agreeing} of {self.models} agree"
+        if self.speaking == 1:
+            return f"1 of {self.models} models says more than climatology: there is nobody to agree with."
         if 0 < self.speaking < self.models:
             counted = f"{self.speaking} of {self.models} models say more than climatology. When these agree"
         if self.effective is None:

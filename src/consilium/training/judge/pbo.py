@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from consilium.domain import InvalidValue
+from consilium.domain.wording import counted
 
 BLOCKS = 16
 FEWEST_TRIALS = 10
@@ -90,7 +91,7 @@ def overfitting_probability(strategy_returns: ArrayLike, *, blocks: int = BLOCKS
     x = distinct(x)
     trials = x.shape[1]
     if trials < FEWEST_TRIALS:
-        reason = f"{NOT_APPLICABLE}: {trials} trials, {FEWEST_TRIALS} are needed"
+        reason = f"{NOT_APPLICABLE}: {counted(trials, 'trial')}, {FEWEST_TRIALS} are needed"
         return Overfitting(probability=None, trials=trials, splits=0, loss=None, reason=reason)
     if len(x) < 2 * blocks:
         raise InvalidValue(f"{blocks} blocks need >= {2 * blocks} times", len(x), "give a longer history")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from consilium.domain import DAY_NS, HOUR_NS, MINUTE_NS
+from consilium.domain.wording import counted
 from consilium.training.judge.bootstrap import DRAWS, FEWEST_INDEPENDENT, TOO_FEW
 from consilium.training.judge.comparison import BETTER, SAME, WORSE, Comparison, compare_half_brier
 from consilium.training.judge.diebold_mariano import IDENTICAL
@@ -204,7 +205,7 @@ def _why(c: Comparison, span: _Span) -> str:
         )
     if c.reason == TOO_FEW:
         return (
-            f"{TOO_FEW} ({span} at a horizon of {span.horizon_bars} bars are "
+            f"{TOO_FEW} ({span} at a horizon of {counted(span.horizon_bars, 'bar')} are "
             f"{span.timestamps // span.horizon_bars:,}; {FEWEST_INDEPENDENT} are needed)"
         )
     if c.smallest_visible is None:

@@ -7,6 +7,7 @@ from consilium.app.report.judge.strips import Scale, strip
 from consilium.app.report.markup import Markup, html, paragraph, section, table
 from consilium.app.report.numbers import NOTHING
 from consilium.app.report.reading import Footnotes, Report, gap, part, real, reals, written
+from consilium.domain.wording import counted
 
 
 def development_section(report: Report) -> Markup:
@@ -95,7 +96,7 @@ def _path_line(
     name: str, row: Mapping[str, Any], differences: list[float], scale: Scale, notes: Footnotes
 ) -> tuple[object, ...]:
     mean, worst, best = (real(row.get(key)) for key in ("mean", "worst", "best"))
-    text = f"{len(differences)} paths, mean {gap(mean)}, from {gap(best)} to {gap(worst)}"
+    text = f"{counted(len(differences), 'path')}, mean {gap(mean)}, from {gap(best)} to {gap(worst)}"
     return (
         name,
         strip(scale, mean, best, worst, kind=_steady(best, worst), text=text, ticks=differences),

@@ -174,10 +174,11 @@ def _permutation(found: Mapping[str, Any]) -> Markup:
 
 
 def _orders(found: Mapping[str, Any]) -> str:
-    told = f"{written('permutations', found.get('permutations'))} orders"
+    told = f"{written('permutations', found.get('permutations'))} order{_ending(found.get('permutations'))}"
     block = real(found.get("block"))
-    ways = {"blocks": "blocks of {} bars or more", "rotation": "rotated"}
-    way = ways.get(str(found.get("way")), "").format(NOTHING if block is None else f"{block:,.0f}")
+    ways = {"blocks": "blocks of {} bar{s} or more", "rotation": "rotated"}
+    length = NOTHING if block is None else f"{block:,.0f}"
+    way = ways.get(str(found.get("way")), "").format(length, s=_ending(block))
     return f"{told}, {way}" if way else told
 
 
@@ -186,16 +187,16 @@ _FROM = {
         "sharpe": "Sharpe {} a day",
         "by_luck": "{} a day by luck for the best of all",
         "probabilistic": "above 0 with chance {} if nothing else had been tried",
-        "trials": "{} trials",
+        "trials": "{} trial{s}",
         "independent": "{} of them independent",
-        "variants": "{} variants of this run",
-        "earlier": "{} earlier runs",
+        "variants": "{} variant{s} of this run",
+        "earlier": "{} earlier run{s}",
         "without_returns": "{} more that left no returns",
-        "days": "{} days",
+        "days": "{} day{s}",
     },
     "overfitting": {
-        "trials": "{} trials",
-        "splits": "{} splits",
+        "trials": "{} trial{s}",
+        "splits": "{} split{s}",
         "loss": "the winner loses money outside in {}",
     },
 }
@@ -223,7 +224,7 @@ def _tests(found: Mapping[str, Any]) -> Markup:
         (
             "Minimum track record",
             notes.missing(days, NOTHING if days is None else f"{days:,.0f}\u00a0days", why),
-            _facts(luck, {"days": "there are {} days"}),
+            _facts(luck, {"days": "{} day{s} of returns"}),
             "How long such returns would have to last before a Sharpe above 0 is shown.",
         ),
     ]
@@ -243,8 +244,14 @@ def _facts(found: Mapping[str, Any], texts: Mapping[str, str]) -> str:
     for key, text in texts.items():
         value = real(found.get(key))
         if value is not None:
-            told.append(text.format(percent(value) if key == "loss" else written(key, value)))
+            shown = percent(value) if key == "loss" else written(key, value)
+            told.append(text.format(shown, s=_ending(value)))
     return "; ".join(told) or NOTHING
+
+
+def _ending(count: Any) -> str:
+    """Return the ending of a noun beside a count."""
+    return "" if real(count) == 1.0 else "s"
 
 
 def _track_record(found: Mapping[str, Any]) -> tuple[float | None, str]:

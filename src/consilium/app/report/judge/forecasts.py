@@ -20,6 +20,7 @@ from consilium.app.report.reading import (
 )
 from consilium.app.report.sections import figure_cell
 from consilium.app.report.sets import sets_table
+from consilium.domain.wording import counted, listed
 
 
 def forecasts_section(report: Report) -> Markup:
@@ -28,25 +29,25 @@ def forecasts_section(report: Report) -> Markup:
     if not everybody:
         return Markup()
     reasons: list[str] = []
-    oracle = part(report, "secondary", "oracle").get("name")
+    best = best_in_hindsight(report)
     lines = []
     for name, (kind, figures) in everybody.items():
         cells = [figure_cell(key, part(figures, key), reasons) for key in FIGURE_TITLES]
         told = _kind(kind, *no_skill(report, name, figures))
-        if name == oracle:
+        if name in best:
             told += "; best of the pool in hindsight, never a comparator"
         lines.append((Markup(f"{html(name)} <small>{html(told)}</small>"), *cells))
     heads = ["Forecaster", *(f"{title}\u00a0{arrow}".strip() for title, arrow in FIGURE_TITLES.values())]
-    listed = "".join(f"<li>{html(reason)}</li>" for reason in reasons)
+    told_why = "".join(f"<li>{html(reason)}</li>" for reason in reasons)
     outcomes = real(part(report, "consensus", "log_loss").get("n"))
-    counted = f"On {outcomes:,.0f} outcomes" if outcomes else "On outcomes"
+    known = counted(outcomes, "outcome") if outcomes else "outcomes"
     return section(
         "forecasts",
         "Forecasts in the lock-box",
         table("Figures of every forecaster", heads, lines),
-        Markup(f'<ol class="soft reasons" aria-label="Reasons">{listed}</ol>' if listed else ""),
+        Markup(f'<ol class="soft reasons" aria-label="Reasons">{told_why}</ol>' if told_why else ""),
         paragraph(
-            f"{counted} that no model had seen. ↓ lower is better, ↑ higher is better; in brackets the "
+            f"On {known} that no model had seen. ↓ lower is better, ↑ higher is better; in brackets the "
             "95\u00a0% interval. Log-loss and Brier: how far the probabilities missed. Calibration error: "
             "stated confidence less how often it was right. MCC: stated against real direction, 0 is a "
             "guess, 1 is perfect. Macro F1: how well UP, FLAT and DOWN are hit, each counted alike. Rank IC: "
@@ -55,7 +56,7 @@ def forecasts_section(report: Report) -> Markup:
             "which it spoke (the consensus: on which it would have traded).",
             "soft under",
         ),
-        _oracle(part(report, "secondary", "oracle")),
+        _oracle(report),
         _levels(report),
         _gates(report),
         sets_table(report),
@@ -87,14 +88,23 @@ def _kind(kind: str, silent: int | None, folds: int | None) -> str:
     return f"{kind}, no_skill in {silent} of {folds or NOTHING} folds" if silent else kind
 
 
-def _oracle(oracle: Mapping[str, Any]) -> Markup:
+def best_in_hindsight(report: Report) -> list[str]:
+    """Return the models of which no other turned out better; none where climatology was as good."""
+    oracle = part(report, "secondary", "oracle")
+    return [str(name) for name in oracle.get("alike") or [oracle["name"]]] if oracle.get("name") else []
+
+
+def _oracle(report: Report) -> Markup:
+    oracle = part(report, "secondary", "oracle")
     if not oracle.get("name"):
-        return Markup()
+        return paragraph(f"Oracle: {oracle['text']}") if oracle.get("text") else Markup()
+    alike = best_in_hindsight(report)
     loss = real(oracle.get("half_brier"))
     told = "" if loss is None else f" (half-Brier {loss:.5f})"
+    were = "was the best model" if len(alike) == 1 else "were alike the best models"
     return paragraph(
-        f"Oracle: {oracle['name']}{told} was the best model of the lock-box, known only in hindsight. It is "
-        "shown to say what perfect choice would have given; it is never a comparator."
+        f"Oracle: {listed(alike)}{told} {were} of the lock-box, known only in hindsight: shown to say what "
+        "perfect choice would have given, never a comparator."
     )
 
 

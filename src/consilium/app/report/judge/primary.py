@@ -17,6 +17,7 @@ from consilium.app.report.reading import (
     span,
     word_kind,
 )
+from consilium.domain.wording import counted
 
 _COLUMNS = {
     "statistic": "Statistic",
@@ -113,7 +114,7 @@ def months_section(report: Report) -> Markup:
     ]
     differences = [real(row.get("difference")) or 0.0 for row in found]
     below, equal = sum(d < 0.0 for d in differences), sum(d == 0.0 for d in differences)
-    told = f"{below} of {len(found)} months below 0" + (f", {equal} at 0" if equal else "")
+    told = f"{below} of {counted(len(found), 'month')} below 0" + (f", {equal} at 0" if equal else "")
     return section(
         "months",
         "Month by month",

@@ -8,6 +8,7 @@ from consilium.app.report.markup import Markup, html, paragraph, section, table
 from consilium.app.report.numbers import NOTHING, duration, number, percent
 from consilium.app.report.reading import Report, part, real, rows
 from consilium.app.report.sets import target_of
+from consilium.domain.wording import counted
 
 
 def registration_section(report: Report) -> Markup:
@@ -72,7 +73,7 @@ def _label(config: Mapping[str, Any]) -> str:
     k, span, floor, horizon = (real(label.get(key)) for key in ("k", "span", "floor", "horizon"))
     if k is None or span is None or horizon is None:
         return f"{name} (names the rule that tells UP, FLAT and DOWN apart)"
-    width = f"{k * sqrt(horizon):.4g} times the volatility of a bar (span {span:,.0f} bars)"
+    width = f"{k * sqrt(horizon):.4g} times the volatility of a bar (span {counted(span, 'bar')})"
     least = f", at least {percent(floor, 2)}" if floor else ""
     return f"UP or DOWN if the return is beyond ± {width}{least}, else FLAT; {name}"
 
@@ -132,7 +133,7 @@ def _horizon(config: Mapping[str, Any], data: Mapping[str, Any]) -> str:
     horizon = real(config.get("horizon"))
     if horizon is None:
         return bar
-    return f"{bar}; forecasts {horizon:,.0f} bar{'' if horizon == 1 else 's'} ahead"
+    return f"{bar}; forecasts {counted(horizon, 'bar')} ahead"
 
 
 _COSTS = {

@@ -9,7 +9,7 @@ from rich.text import Text
 from consilium.app.report.fills import fills_lines
 from consilium.app.report.judge.controls import rate_of
 from consilium.app.report.judge.economics import account_rows
-from consilium.app.report.judge.forecasts import everyone, no_skill
+from consilium.app.report.judge.forecasts import best_in_hindsight, everyone, no_skill
 from consilium.app.report.judge.past import by_origin, words_of
 from consilium.app.report.judge.registration import opened
 from consilium.app.report.judge.variants import ability
@@ -113,13 +113,13 @@ def _short(name: str) -> str:
 
 def _figures(report: Report) -> Table:
     table = _table("Forecasts in the lock-box", "forecaster", (*_FIGURES.values(), "no skill"))
-    oracle = part(report, "secondary", "oracle").get("name")
+    best = best_in_hindsight(report)
     for name, (_, figures) in everyone(report).items():
         cells = [number(key, real(part(figures, key).get("value"))) for key in _FIGURES]
         silent, _ = no_skill(report, name, figures)
-        mark = " *" if name == oracle else ""
+        mark = " *" if name in best else ""
         table.add_row(Text(f"{short_model(name)}{mark}"), *cells, NOTHING if silent is None else str(silent))
-    if oracle and table.row_count:
+    if best and table.row_count:
         table.caption = "* best of the pool in hindsight, never a comparator"
         table.caption_justify = "left"
     return table

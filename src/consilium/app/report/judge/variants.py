@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from consilium.app.report.markup import Markup, html, paragraph, section, table
-from consilium.app.report.numbers import NOTHING, number, percent
+from consilium.app.report.numbers import NOTHING, count_told, percent
 from consilium.app.report.reading import (
     Report,
     chance,
@@ -180,7 +180,7 @@ def _points(value: float, _: Row) -> str:
 
 
 def _money(value: float, account: Row) -> str:
-    return f"{html(percent(value))} <small>{html(number('trades', account.get('trades')))} trades</small>"
+    return f"{html(percent(value))} <small>{html(count_told(account.get('trades'), 'trade'))}</small>"
 
 
 def _all(every: Sequence[Row]) -> Markup:
