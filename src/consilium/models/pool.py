@@ -293,8 +293,7 @@ class ModelPool:
 
     def _append(self, state: History, row: Floats, ts_event: int) -> None:
         if self.max_step_ns is not None and 0 <= state.ts_last < ts_event - self.max_step_ns:
-            state.rows.clear()
-            state.codes = {}
+            state.forget()
         if state.rows.capacity < self.window:
             state.grow(self.window)
         state.rows.append(row if row.size else _NO_FEATURES)
@@ -326,15 +325,14 @@ class ModelPool:
             counters.failed(BUSY)
             left_out[name] = "is still busy with an earlier row"
             return None
-        window = state.rows.newest(model.window)
-        if columns is not None:
-            window = window[:, columns]
-        bad = model.unreadable(window)
-        if bad.any():
+        rows = state.scaled_for(model, columns)
+        if not rows.readable(model.window):
             counters.failed(NOT_FINITE)
+            bad = model.unreadable(rows.raw(state.rows, model.window))
             left_out[name] = not_finite(bad, model.feature_names)
             return None
-        return Job(state, model, window, self._timer)
+        finite = rows.finite(model.window)
+        return Job(state, model, rows.newest(model.window), self._timer, finite=finite)
 
     def _book_job(
         self,

@@ -47,6 +47,9 @@ class ServedModel:
         the features of the newest bar, and ``window`` counts books.
     note
         What its loader wants told, such as why int8 is not used; empty for nothing.
+    scaling
+        Names what `scale` does to which features, so that models of the same text share scaled rows; empty
+        for one of its own.
     """
 
     name: str
@@ -64,6 +67,7 @@ class ServedModel:
     digest: str = ""
     book_columns: int = 0
     note: str = ""
+    scaling: str = ""
 
     def unreadable(self, window: Floats) -> NDArray[np.bool_]:
         """Tell which numbers of a window (T, F) the model cannot read; NaN in a maskable column it can."""
@@ -78,5 +82,13 @@ class ServedModel:
 
     def predict(self, X: Floats) -> tuple[Floats, Floats]:
         """Forecast from raw features (n, F) or (n, window, F): probabilities (n, 3), expected return (n,)."""
-        raw: Any = None if self.engine is None else self.engine.predict_proba(self.scaled(X))
-        return self.finish(raw, len(X))
+        return self.answer(X if self.engine is None else self.scaled(X))
+
+    def answer(self, scaled: NDArray[Any], *, finite: bool = False) -> tuple[Floats, Floats]:
+        """Forecast as `predict`, from scaled rows; of those that are known to be finite nothing is asked."""
+        engine: Any = self.engine
+        raw: Floats | None = None
+        if engine is not None:
+            ask = getattr(engine, "ask", engine.predict_proba) if finite else engine.predict_proba
+            raw = ask(scaled)
+        return self.finish(raw, len(scaled))

@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from consilium.domain import ArtefactRefused, ConsiliumError, Forecaster, InvalidValue, UsageError
+from consilium.domain import ArtefactRefused, ConsiliumError, Forecaster, InvalidValue, UsageError, digest
 from consilium.market.book.rows import levels_in, row_names
 from consilium.market.features import of_books
 from consilium.models import load_forecaster
@@ -179,6 +179,7 @@ def load_served(folder: Path, *, kind: str = BEST, version: str = "", ask_all: b
                 finish=_Finish(parts),
                 digest=manifest["digest"],
                 note=note,
+                scaling=digest({"features": names, "scaler": manifest["scaler"]}),
             )
         except ArtefactRefused:
             raise

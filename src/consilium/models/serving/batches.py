@@ -53,18 +53,22 @@ class Batch:
             p, expected = model.finish(model.engine.decide(self._codes(model.engine)), len(self.jobs))
         else:
             windows = np.stack([job.window for job in self.jobs])
-            p, expected = model.predict(windows[:, 0] if model.window == 1 else windows)
+            finite = all(job.finite for job in self.jobs)
+            p, expected = model.answer(windows[:, 0] if model.window == 1 else windows, finite=finite)
         if len(p) != len(self.jobs) or len(expected) != len(self.jobs):
             raise ValueError(len(p))
         each = (self._timer() - start) // len(self.jobs)
-        return [_checked(p[i : i + 1], expected[i : i + 1], each) for i in range(len(self.jobs))]
+        rows = ((p[i : i + 1], expected[i : i + 1]) for i in range(len(self.jobs)))
+        if p.shape[1:] == (3,) and np.isfinite(p).all():
+            return [Forecast(probabilities=q, expected_return=r, nanoseconds=each) for q, r in rows]
+        return [_checked(q, r, each) for q, r in rows]
 
     def _codes(self, engine: SplitForecaster) -> Floats:
         """Return the encodings of all windows (n, T, H), the newest rows encoded in one call."""
         follow = [job for job in self.jobs if job.follows]
         if follow:
             newest = np.concatenate([job.window[-1:] for job in follow])
-            for job, code in zip(follow, engine.encode(self.model.scaled(newest)), strict=True):
+            for job, code in zip(follow, engine.encode(newest), strict=True):
                 job.keep(code)
         return np.concatenate([job.codes(engine) for job in self.jobs])
 

@@ -83,9 +83,9 @@ class Books:
             return f"needs a book at most 1 s old, and the newest is {age / 1e9:.1f} s old"
         return ""
 
-    def cut(self, window: int, ts_event: int) -> Floats:
-        """Copy the newest books up to a time, shape (window, W)."""
-        cut: Floats = _cut(self.rows, window, self.newer_than(ts_event))
+    def cut(self, window: int, ts_event: int, last: int | None = None) -> Floats:
+        """Copy the newest books up to a time, shape (window, W), or only the last ones of the window."""
+        cut: Floats = _cut(self.rows, window if last is None else last, self.newer_than(ts_event))
         return cut
 
     def encode(self, model: ServedModel) -> None:

@@ -90,11 +90,12 @@ class GraphForm:
         """
         q = np.asarray(raw, dtype=np.float64)
         if self.form == "logits":
-            q = np.exp(q - q.max(axis=1, keepdims=True))
-            q /= q.sum(axis=1, keepdims=True)
+            # the ufuncs' own reductions: the methods take three times as long for one row
+            q = np.exp(q - np.maximum.reduce(q, axis=1, keepdims=True))
+            q /= np.add.reduce(q, axis=1, keepdims=True)
         if self.prior is not None:
             q = (1.0 - self.prior_share) * q + self.prior_share * np.asarray(self.prior)
-        result: Floats = q / q.sum(axis=1, keepdims=True)
+        result: Floats = q / np.add.reduce(q, axis=1, keepdims=True)
         return result
 
 
@@ -198,6 +199,10 @@ class GraphForecaster:
             Another shape, NaN or inf.
         """
         require_rows(X, self.form, self.told)
+        return self.ask(X)
+
+    def ask(self, X: NDArray[np.floating[Any]]) -> Floats:
+        """Return what `predict_proba` does of rows that are known to be finite and of the right shape."""
         return self.form.probabilities(self._session.run(X))
 
 

@@ -13,6 +13,7 @@ from consilium.models.runtime import Timer
 from consilium.models.served import ServedModel
 from consilium.models.serving.books import Books, beside
 from consilium.models.serving.rings import Ring
+from consilium.models.serving.scaled import ScaledRows, shared
 from consilium.models.serving.split import SplitForecaster
 
 Floats = NDArray[np.float64]
@@ -33,6 +34,23 @@ class History:
         self.ts_last = -1
         self.codes: dict[str, tuple[ServedModel, Ring, int]] = {}
         self.books: Books | None = None
+        self._scaled: dict[str, ScaledRows] = {}
+
+    def forget(self) -> None:
+        """Drop all rows, and what was made of them: no window reaches across what comes next."""
+        self.rows.clear()
+        self.codes, self._scaled = {}, {}
+
+    def scaled_for(self, model: ServedModel, columns: NDArray[np.int64] | None) -> ScaledRows:
+        """Return the rows in a model's units, up to the newest."""
+        found = self._scaled.get(model.name)
+        if found is None or not found.serves(model):
+            found = shared(self._scaled.values(), model)
+            if found is None:
+                found = ScaledRows(model, columns, 1 if model.window == 1 else self.rows.capacity)
+            self._scaled[model.name] = found
+        found.take(self.rows)
+        return found
 
     def grow(self, capacity: int) -> None:
         """Make room for longer windows and keep the rows that are there."""
@@ -41,7 +59,7 @@ class History:
         for row in kept:
             larger.append(row)
         self.rows = larger
-        self.codes = {}
+        self.codes, self._scaled = {}, {}
 
     def books_for(self, models: Iterable[ServedModel]) -> Books | None:
         """Return the books, with room for the windows of some models; None where none reads books."""
@@ -66,12 +84,27 @@ class Forecast:
 
 
 class Job:
-    """One model and one window."""
+    """One model and one window.
 
-    def __init__(self, state: "History | None", model: ServedModel, window: Floats, timer: Timer) -> None:
+    Parameters
+    ----------
+    state
+        Of the symbol.
+    model
+        Who is asked.
+    window
+        Its newest rows, scaled.
+    finite
+        Whether all numbers of the window are known to be finite.
+    """
+
+    def __init__(
+        self, state: "History | None", model: ServedModel, window: NDArray[Any], timer: Timer, *, finite: bool
+    ) -> None:
         self.model = model
         self._state = state
         self.window = window
+        self.finite = finite
         self._timer = timer
         # Taken now: a job that nobody waits for may still run when later rows are there.
         self._count = 0 if state is None else state.rows.count
@@ -86,7 +119,7 @@ class Job:
         model, window = self.model, self.window
         if isinstance(model.engine, SplitForecaster):
             return model.finish(model.engine.decide(self.codes(model.engine)), 1)
-        return model.predict(window if model.window == 1 else window[np.newaxis])
+        return model.answer(window if model.window == 1 else window[np.newaxis], finite=self.finite)
 
     @property
     def follows(self) -> bool:
@@ -107,10 +140,10 @@ class Job:
         assert self._state is not None  # noqa: S101
         model, kept = self.model, self._state.codes
         if self.follows:
-            self.keep(engine.encode(model.scaled(self.window[-1:]))[0])
+            self.keep(engine.encode(self.window[-1:])[0])
         owner, ring, seen = kept.get(model.name, (None, None, 0))
         if owner is not model or ring is None or seen != self._count:
-            fresh = engine.encode(model.scaled(self.window))
+            fresh = engine.encode(self.window)
             ring = Ring(model.window, engine.code_width, fresh.dtype)
             for code in fresh:
                 ring.append(code)
@@ -150,10 +183,11 @@ class BookJob(Job):
         self, books: Books, model: ServedModel, features: Floats, ts_event: int, timer: Timer
     ) -> None:
         # Copied now: a job that nobody waits for may still run when later books are there.
-        window = beside(model, books.cut(model.window, ts_event), features)
-        super().__init__(None, model, window, timer)
+        split = isinstance(model.engine, SplitForecaster)
+        window = beside(model, books.cut(model.window, ts_event, 1 if split else None), features)
+        super().__init__(None, model, window, timer, finite=False)
         self._encoded = None
-        if isinstance(model.engine, SplitForecaster):
+        if split:
             books.encode(model)
             self._encoded = books.codes(model, ts_event)
 
@@ -162,5 +196,5 @@ class BookJob(Job):
         if self._encoded is None or not isinstance(engine, SplitForecaster):
             return model.predict(self.window[np.newaxis])
         # Of the newest book the features are read as well.
-        self._encoded[-1] = engine.encode(model.scaled(self.window[-1:]))[0]
+        self._encoded[-1] = engine.encode(model.scaled(self.window))[0]
         return model.finish(engine.decide(self._encoded[np.newaxis]), 1)
