@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from consilium.app.carriers.https import Outbox
@@ -130,15 +129,18 @@ class World:
         self.clock = WallClock()
         self.desk = NetworkDesk(self.folder / "desk", self.clock)
         self._threads: dict[str, threading.Thread] = {}
+        self._left: dict[str, threading.Event] = {}
+        self.members: dict[str, NetworkMember] = {}
 
     def create(self, dimension: int = 40, **terms: Any) -> None:
         given: dict[str, Any] = {"task": "synthetic", "rounds": 100_000, "delta": 0.2, **terms}
+        options = {"dimension": dimension} if given["task"] == "synthetic" else {}
         self.desk.create(
             Terms(session="s1", **given),
             self.admitted.signed(self.admission.private),
             self.admission.public,
-            np.zeros(dimension),
-            options={"dimension": dimension},
+            local_task(given["task"], options, self.names, owner=self.names[0]).initial(),
+            options=options,
         )
 
     @property
@@ -153,12 +155,18 @@ class World:
     def join(self, *names: str) -> None:
         """Let participants run, each in a thread of its own."""
         for name in names or self.names:
-            thread = threading.Thread(target=self._run, args=(name,), daemon=True)
+            self._left[name] = threading.Event()
+            thread = threading.Thread(target=self._run, args=(name, self._left[name]), daemon=True)
             self._threads[name] = thread
             thread.start()
         self.until(lambda: len(self.kept.registry) >= len(self._threads), "all have joined")
 
-    def _run(self, name: str) -> None:
+    def leave(self, name: str) -> None:
+        """Let one participant end, as after a kill between two steps."""
+        self._left[name].set()
+        self._threads.pop(name).join(30.0)
+
+    def _run(self, name: str, left: threading.Event) -> None:
         try:
             with FileSecretStore(self.folder / f"store-{name}") as store:
                 member = NetworkMember(
@@ -169,7 +177,8 @@ class World:
                     lambda task, options, owners: local_task(task, options, owners, owner=name),
                     told=self.lines.setdefault(name, []).append,
                 )
-                member.run(self.stopped.is_set)
+                self.members[name] = member
+                member.run(lambda: self.stopped.is_set() or left.is_set())
         except BaseException as error:  # noqa: BLE001 - told by the test that waits
             self.failures.append(error)
 
@@ -184,6 +193,14 @@ class World:
                 raise self.failures[0]
             assert time.monotonic() < end, f"not within {seconds} s: {what}; {self.lines}"
             time.sleep(0.005)
+
+    def pause(self) -> int:
+        """Pause, and return how many rounds are over when nothing is on and everybody knows."""
+        self.desk.move("s1", "paused", reason="a test looks")
+        self.until(lambda: self.desk.of("s1").summary()["round"] is None, "no round is on")
+        done = int(self.kept.session.done)
+        self.until(lambda: all(one._done == done for one in self.members.values()), "all know")
+        return done
 
     def refused(self, act: Callable[[Any], Any]) -> str:
         try:

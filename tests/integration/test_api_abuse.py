@@ -58,6 +58,28 @@ def test_a_body_that_drips_is_refused_in_time(hasty: World) -> None:
     assert time.monotonic() - begun < 5.0
 
 
+@pytest.mark.parametrize(("pause_s", "late"), [(0.1, False), (0.6, True)])
+def test_a_long_body_has_the_time_that_its_size_takes_at_the_least_rate(
+    hasty: World, monkeypatch: pytest.MonkeyPatch, pause_s: float, late: bool
+) -> None:
+    for module in (intake, server):
+        monkeypatch.setattr(module, "LEAST_RATE", 2_000.0)
+    piece, body = 400, b'{"strategy": "nothing"' + b" " * 3_977 + b"}"
+    with connected(hasty) as sock:
+        begun = time.monotonic()
+        sock.sendall(HEAD + f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode())
+        try:
+            for at in range(0, len(body), piece):
+                time.sleep(pause_s)
+                sock.sendall(body[at : at + piece])
+        except OSError:
+            assert late
+        answer = rest(sock)
+    assert answer.startswith(b"HTTP/1.1 408") is late, answer
+    # ten pieces: longer than the half second that a body of no size has
+    assert time.monotonic() - begun > (0.5 if late else 1.0)
+
+
 def test_a_head_that_drips_is_refused_in_time(hasty: World) -> None:
     with connected(hasty) as sock:
         sock.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: ")

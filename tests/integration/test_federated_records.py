@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from consilium.app.federated.record_log import HEAD, RecordLog
-from consilium.app.federated.secret_store import KEY_FILE, RECORDS_FILE, FileSecretStore
+from consilium.app.federated.secret_store import ALL, KEY_FILE, RECORDS_FILE, FileSecretStore
 from consilium.domain import ArtefactRefused, DataProblem, OutputProblem, UsageError
+from small_disk import ballast, small_disk
 
 ATTEMPT = ("session", 3, 1)
 SECRET = b"a key that nobody else may read!"
@@ -129,3 +130,60 @@ def test_a_store_without_its_key_makes_no_new_one(tmp_path: Path) -> None:
     with pytest.raises(ArtefactRefused, match="put it back"):
         FileSecretStore(tmp_path)
     assert not (tmp_path / KEY_FILE).exists()
+
+
+def test_what_is_over_is_erased_and_never_begun_again(tmp_path: Path) -> None:
+    with FileSecretStore(tmp_path) as store:
+        for number, tried in ((1, 1), (2, 1), (2, 2), (3, 1)):
+            store.append(("session", number, tried), SECRET + b"%d" % number)
+        store.append(("other", 1, 1), SECRET)
+        store.put("controls", b"first")
+        store.put("controls", b"second")
+        before = (tmp_path / RECORDS_FILE).read_bytes()
+        sealed = list(store._log.records)
+        store.end("session", 2)
+        after = (tmp_path / RECORDS_FILE).read_bytes()
+        assert len(after) < len(before)
+        assert not any(record in after for record in sealed)
+        assert store.latest("session") == (3, 1)
+        store.end("session", 3)
+        store.end("session", 2)
+    with FileSecretStore(tmp_path) as again:
+        assert [again.records(("session", number, 1)) for number in (1, 2, 3)] == [[], [], []]
+        assert (again.ended("session"), again.ended("other")) == (3, 0)
+        assert again.latest("session") == (3, ALL)
+        assert again.records(("other", 1, 1)) == [SECRET]
+        assert (again.get("controls"), again.get("nothing")) == (b"second", None)
+        again.append(("session", 4, 1), b"next")
+    with FileSecretStore(tmp_path) as last:
+        assert last.records(("session", 4, 1)) == [b"next"]
+        with pytest.raises(UsageError, match="one process at a time"):
+            FileSecretStore(tmp_path)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [RECORDS_FILE, KEY_FILE]
+
+
+def test_a_store_of_many_rounds_is_as_small_as_that_of_one(tmp_path: Path) -> None:
+    sizes = []
+    with FileSecretStore(tmp_path) as store:
+        for number in range(1, 41):
+            for tried in (1, 2):
+                store.append(("session", number, tried), SECRET * 100)
+            store.end("session", number)
+            sizes.append((tmp_path / RECORDS_FILE).stat().st_size)
+    assert len(set(sizes)) == 1
+    assert sizes[0] < 200
+
+
+def test_a_full_disk_erases_nothing(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 256) as disk, FileSecretStore(disk) as store:
+        for number in range(1, 41):
+            store.append(("session", number, 1), SECRET * 100)
+        filler = ballast(disk)
+        with pytest.raises(OutputProblem, match="No space left"):
+            store.end("session", 1)
+        assert len(store.records(("session", 1, 1))) == 1
+        filler.unlink()
+        store.end("session", 40)
+        store.append(("session", 41, 1), SECRET)
+        assert store.records(("session", 1, 1)) == []
+        assert store.latest("session") == (41, 1)

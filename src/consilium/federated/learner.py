@@ -54,6 +54,29 @@ class Learner:
         """What its own gradients are on average; zeros where the optimizer keeps none. Secret: it stays."""
         return self._control.copy()
 
+    @property
+    def pending(self) -> dict[int, Floats]:
+        """Controls by round, of updates that may or may not count: it is not known yet. Secret: they stay."""
+        return {number: control.copy() for number, control in self._pending.items()}
+
+    def recall(self, control: Floats, pending: Mapping[int, Floats]) -> None:
+        """Go on with controls from before a restart.
+
+        Raises
+        ------
+        InvalidValue
+            Of another model.
+        """
+        for one in (control, *pending.values()):
+            if one.shape != self._control.shape:
+                raise InvalidValue(
+                    f"a control must have shape {self._control.shape}",
+                    one.shape,
+                    "use the store of this session",
+                )
+        self._control = np.array(control)
+        self._pending = {number: np.array(one) for number, one in pending.items()}
+
     def update(
         self,
         number: int,

@@ -25,7 +25,10 @@ HALT = "/api/federation/freeze"
 """Never limited: a halt must not wait for a minute to be over, and a second one changes nothing."""
 
 BODY_SECONDS = 10.0
-"""How long a body may take to arrive."""
+"""How long a body may take to arrive, beside what its size takes at the least rate."""
+
+LEAST_RATE = 262_144.0
+"""Bytes a second that a long body must come at: 128 MiB have 522 seconds, a few kilobytes the ten alone."""
 
 NETWORK = "/api/network/"
 """Bodies of its own size; and participants send as often as they read: each message is signed."""
@@ -188,21 +191,23 @@ class _Bounded:
         self._receive = receive
         self._most, self._setting = most, setting
         self._got = 0
-        self._until: float | None = None
+        self._begun: float | None = None
         self._whole = False
 
     async def receive(self) -> Message:
         if self._whole:
             return await self._receive()
-        if self._until is None:
-            self._until = asyncio.get_running_loop().time() + BODY_SECONDS
+        if self._begun is None:
+            self._begun = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout_at(self._until):
+            # What came buys time for more: who stops, or drips, is cut off at any size.
+            async with asyncio.timeout_at(self._begun + BODY_SECONDS + self._got / LEAST_RATE):
                 message = await self._receive()
         except TimeoutError:
             raise ApiProblem(
                 408,
-                f"a body must arrive within {BODY_SECONDS:g} s; got a part: send it faster",
+                f"a body must arrive within {BODY_SECONDS:g} s and at {LEAST_RATE:,.0f} bytes a second; "
+                f"got {self._got} bytes: send it faster",
                 {"Connection": "close"},
             ) from None
         self._got += len(message.get("body", b""))

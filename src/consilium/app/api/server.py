@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from consilium.app.api.intake import BODY_SECONDS
+from consilium.app.api.intake import BODY_SECONDS, LEAST_RATE
 from consilium.app.api.problems import MEDIA_TYPE, problem_body, title_of
 from consilium.app.settings import Settings
 from consilium.app.tls import make_tls
@@ -34,7 +34,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
-        self._head_bytes = 0
+        self._head_bytes = self._body_bytes = 0
+        self._body_begun = 0.0
         self._in_head = self._only_head = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
@@ -69,8 +70,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self.scope["abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]  # ours
         # The intake answers 408 before; this is for who sends on after an answer.
+        self._body_begun, self._body_bytes = self.loop.time(), 0
         self._arm(BODY_SECONDS + 5.0)
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Give a body more time as it comes; not so after its answer."""
+        super().on_body(body)
+        self._body_bytes += len(body)
+        if not self.cycle.response_complete:
+            bought = BODY_SECONDS + 5.0 + self._body_bytes / LEAST_RATE
+            self._arm(self._body_begun + bought - self.loop.time())
 
     def on_message_complete(self) -> None:
         """Stop the time: the request is whole."""

@@ -14,6 +14,7 @@ from consilium.app.carriers.https import Outbox
 from consilium.app.federated.agreeing import OwnFloors, floors_of
 from consilium.app.federated.announced import asked_in, plan_of
 from consilium.app.federated.carrier import Carrier
+from consilium.app.federated.kept_controls import KeptControls
 from consilium.app.federated.pinned import Pinned, agreed_of
 from consilium.app.federated.secret_store import FileSecretStore
 from consilium.domain import DataProblem, InvalidValue, Update, UsageError
@@ -147,6 +148,7 @@ class NetworkMember:
                 "use the session's options",
             )
         self._learner = Learner(identity.owner, self.task, self._terms)
+        self._controls = KeptControls(self._learner, store, self._terms.session)
         self._trained: Trained | None = None
         self._spent: set[int] = set()
         """Rounds in which shares may be out: their update is not summed again."""
@@ -174,6 +176,11 @@ class NetworkMember:
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> str:
         """Take part until the session ends; return the state that it ended in."""
+        stands = self._carrier.round()
+        if stands["state"] in ENDED:
+            # It ended while this participant was away: whether the last update counted is still told.
+            self._settle(int(stands["done"]))
+            return str(stands["state"])
         first = self._carrier.register(self._registration().as_dict())
         self._told(f"joined {self._terms.session} as {self._identity.owner}: chosen from round {first} on")
         self._told(f"agreed to terms {self._terms.digest()}, owner list {self._owners.digest()}")
@@ -182,7 +189,7 @@ class NetworkMember:
         while not stop():
             stands = self._carrier.round()
             self._settle(int(stands["done"]))
-            if stands["state"] in [str(state) for state in ENDED]:
+            if stands["state"] in ENDED:
                 return str(stands["state"])
             on = stands["round"]
             if on is not None and (on["number"], on["attempt"]) not in tried and self._asked(on):
@@ -215,6 +222,9 @@ class NetworkMember:
     # One attempt.
 
     def _take_part(self, on: Mapping[str, Any], stop: Callable[[], bool]) -> None:
+        over = self._store.ended(self._terms.session)
+        if on["number"] <= over:
+            raise InvalidValue(f"a round must come after {over}, which is over", on["number"], "ask why")
         plan = plan_of(
             on, self._agreed, dimension=self.task.dimension, joined=self._pinned.joined, own=self._own
         )
@@ -320,6 +330,7 @@ class NetworkMember:
         state = {name.removeprefix("optimizer/"): value for name, value in arrays.items()}
         began = time.monotonic()
         update, within = self._learner.update(plan.number, parameters, base, state, clip=plan.clip)
+        self._controls.keep()
         self._told(f"round {plan.number}: trained in {time.monotonic() - began:.1f} s")
         made = Trained(
             number=plan.number,
@@ -333,17 +344,25 @@ class NetworkMember:
         return made
 
     def _settle(self, done: int) -> None:
-        """Tell the learner whether its last update counted."""
+        """Tell the learner whether its last update counted; forget the secrets of rounds that are over."""
         if done == self._done:
             return
+        if not self._done <= done <= self._terms.rounds:
+            raise DataProblem(
+                f"rounds that are over must lie in [{self._done}, {self._terms.rounds}]", done, "ask why"
+            )
+        number = self._controls.open_round if self._trained is None else self._trained.number
+        if number is not None and number <= done:
+            self._learn_of(number)
+        self._store.end(self._terms.session, done)
         self._done = done
-        if self._trained is None or self._trained.number > done:
-            return
-        number = self._trained.number
+
+    def _learn_of(self, number: int) -> None:
         reports = {report["number"]: report for report in self._carrier.reports(since=number)}
         report = reports.get(number)
         counted = report is not None and not report["failed"] and self._identity.owner in report["survivors"]
         self._learner.settle(number, counted=counted)
+        self._controls.keep()
         self._trained = None
         told = "counted" if counted else f"did not count ({'' if report is None else report['failed']})"
         self._told(f"round {number}: closed, own update {told}")

@@ -5,7 +5,9 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import Final, Self
 
@@ -57,7 +59,7 @@ class RecordLog:
         try:
             private_folder(path.parent)
             private_file(path)
-            self._file = path.open("r+b", buffering=0)
+            self._file = FileIO(path, "r+")
         except OSError as error:
             raise OutputProblem(
                 f"records must be kept in {path}",
@@ -112,7 +114,7 @@ class RecordLog:
         """
         if len(record) > MOST:
             raise InvalidValue(f"a record must have at most {MOST} bytes", len(record), "split it")
-        written = HEAD.pack(len(record), zlib.crc32(record)) + record
+        written = _framed(record)
         try:
             self._write(written)
             if durable:
@@ -146,6 +148,38 @@ class RecordLog:
                 raise self._refused(error) from error
             self._synced = max(self._synced, end)
 
+    def rewrite(self, records: Sequence[bytes]) -> None:
+        """Put these records in the place of all, at once; what was there is overwritten before it goes.
+
+        Raises
+        ------
+        OutputProblem
+            The disk does not take it: what was there stays.
+        """
+        beside = self.path.with_name(f".{self.path.name}.part")
+        content = b"".join(_framed(record) for record in records)
+        try:
+            fresh = _locked(beside)
+            try:
+                _write_all(fresh, content)
+                os.fsync(fresh.fileno())
+                beside.replace(self.path)
+            except BaseException:
+                fresh.close()
+                beside.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise self._refused(error) from error
+        with self._syncing:
+            old, self._file = self._file, fresh
+            self.records, self._end, self._synced = list(records), len(content), len(content)
+        try:
+            _keep_name(self.path)
+        except OSError as error:
+            raise self._refused(error) from error
+        finally:
+            _blank(old)
+
     def close(self) -> None:
         """Let go of the file."""
         with self._syncing:
@@ -159,10 +193,8 @@ class RecordLog:
         )
 
     def _write(self, data: bytes) -> None:
-        view = memoryview(data)
         self._file.seek(self._end)
-        while view:
-            view = view[self._file.write(view) or 0 :]
+        _write_all(self._file, data)
 
     def _take_back(self) -> None:
         """Cut off what a failed write left; where that fails too, the next opening does it."""
@@ -170,6 +202,33 @@ class RecordLog:
             self._file.truncate(self._end)
         except OSError:
             return
+
+
+def _framed(record: bytes) -> bytes:
+    return HEAD.pack(len(record), zlib.crc32(record)) + record
+
+
+def _locked(path: Path) -> FileIO:
+    """Make an empty file for its owner alone, and hold its lock before anybody can know it."""
+    path.unlink(missing_ok=True)
+    file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "r+")
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return file
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) or 0 :]
+
+
+def _blank(file: FileIO) -> None:
+    """Overwrite a file that has no name any more, as far as the disk lets that be known, and let go of it."""
+    with suppress(OSError), file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        _write_all(file, bytes(size))
+        os.fsync(file.fileno())
 
 
 def _whole_records(raw: bytes, path: Path) -> tuple[list[bytes], int]:

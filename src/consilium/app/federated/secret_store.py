@@ -1,9 +1,8 @@
-"""The SecretStore of a participant on its own disk: encrypted, and it only ever grows."""
+"""The SecretStore of a participant on its own disk: encrypted, and what is over is erased."""
 
 import os
 import secrets
 import struct
-from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
@@ -18,6 +17,10 @@ KEY_FILE: Final = "store.key"
 RECORDS_FILE: Final = "records.log"
 _ATTEMPT: Final = struct.Struct("<HII")
 _SALT: Final = 16
+ALL: Final = 2**32 - 1
+"""Number of an attempt after which a round has no other."""
+_ENDED: Final = "ended:"
+_KEPT: Final = "kept:"
 
 
 class FileSecretStore:
@@ -25,7 +28,8 @@ class FileSecretStore:
 
     Each record is sealed by AES-256-GCM under a key of its own, derived from the key file, the record's
     number and a random salt before it: records cannot be swapped, repeated or left out without notice. The
-    key file lies beside the records, readable by its owner alone; whoever takes the whole folder has both.
+    key file lies beside the records, readable by its owner alone; whoever takes the whole folder has both,
+    but no key of a round that is over: of those only the number stays, so that none is begun again.
 
     Parameters
     ----------
@@ -56,11 +60,11 @@ class FileSecretStore:
         self.folder = folder
         self._key = _key_of(folder)
         self._log = RecordLog(folder / RECORDS_FILE)
-        self._records: dict[Attempt, list[bytes]] = defaultdict(list)
+        self._records: dict[Attempt, list[bytes]] = {}
         try:
             for place, sealed in enumerate(self._log.records):
                 attempt, record = self._opened(place, sealed)
-                self._records[attempt].append(record)
+                self._records.setdefault(attempt, []).append(record)
         except BaseException:
             self._log.close()
             raise
@@ -82,13 +86,50 @@ class FileSecretStore:
         OutputProblem
             The disk does not take it; it is not kept then.
         """
-        session, number, tried = attempt
-        name = session.encode()
-        place, salt = _place(len(self._log.records)), secrets.token_bytes(_SALT)
-        plain = _ATTEMPT.pack(len(name), number, tried) + name + record
-        # A place whose writing failed is used again: without the salt its key would seal two records.
-        self._log.append(salt + seal(self._key_of_record(place, salt), plain, place))
-        self._records[attempt].append(record)
+        self._log.append(self._sealed(len(self._log.records), attempt, record))
+        self._records.setdefault(attempt, []).append(record)
+
+    def end(self, session: str, number: int) -> None:
+        """Erase what belongs to the rounds of a session up to one that is over; none of them is begun again.
+
+        Raises
+        ------
+        OutputProblem
+            The disk does not take it; everything stays as it is.
+        """
+        if number <= self.ended(session):
+            return
+        left = {
+            attempt: records
+            for attempt, records in self._records.items()
+            if attempt[0] not in (session, _ENDED + session)
+            or (attempt[0] == session and attempt[1] > number)
+        }
+        self._rewrite(left | {(_ENDED + session, number, ALL): [b""]})
+
+    def ended(self, session: str) -> int:
+        """Return the last round of a session that is over, as `end` was told; 0 for none."""
+        return max((number for name, number, _ in self._records if name == _ENDED + session), default=0)
+
+    def put(self, name: str, content: bytes) -> None:
+        """Keep something under a name, in the place of what was there.
+
+        Raises
+        ------
+        OutputProblem
+            The disk does not take it; what was there stays.
+        """
+        self._rewrite(self._records | {(_KEPT + name, 0, 0): [content]})
+
+    def get(self, name: str) -> bytes | None:
+        """Return what is kept under a name, or None."""
+        found = self._records.get((_KEPT + name, 0, 0))
+        return None if found is None else found[0]
+
+    def _rewrite(self, records: dict[Attempt, list[bytes]]) -> None:
+        rows = [(attempt, record) for attempt, kept in records.items() for record in kept]
+        self._log.rewrite([self._sealed(place, *row) for place, row in enumerate(rows)])
+        self._records = records
 
     def records(self, attempt: Attempt) -> list[bytes]:
         """Return the records of an attempt in order."""
@@ -100,9 +141,8 @@ class FileSecretStore:
 
     def latest(self, session: str) -> tuple[int, int] | None:
         """Return the last round and attempt of a session that was begun, or None."""
-        return max(
-            ((number, tried) for name, number, tried in self._records if name == session), default=None
-        )
+        names = (session, _ENDED + session)
+        return max(((number, tried) for name, number, tried in self._records if name in names), default=None)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -110,6 +150,13 @@ class FileSecretStore:
 
     def _key_of_record(self, place: bytes, salt: bytes) -> bytes:
         return derive(self._key, b"consilium secret store" + place, salt=salt)
+
+    def _sealed(self, index: int, attempt: Attempt, record: bytes) -> bytes:
+        name = attempt[0].encode()
+        place, salt = _place(index), secrets.token_bytes(_SALT)
+        plain = _ATTEMPT.pack(len(name), *attempt[1:]) + name + record
+        # A place is used again: without the salt its key would seal two records.
+        return salt + seal(self._key_of_record(place, salt), plain, place)
 
     def _opened(self, place: int, record: bytes) -> tuple[Attempt, bytes]:
         salt, sealed = record[:_SALT], record[_SALT:]

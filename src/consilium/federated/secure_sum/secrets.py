@@ -8,7 +8,7 @@ Attempt = tuple[str, int, int]
 
 
 class SecretStore(Protocol):
-    """The participant's own store: encrypted where it is real, and it only ever grows.
+    """The participant's own store: encrypted where it is real; an attempt's records only ever grow.
 
     Its counter is how a participant notices that it runs from a copy: the copy has fewer records.
     """
