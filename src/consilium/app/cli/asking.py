@@ -57,7 +57,9 @@ def asking(url: str | None, timeout_s: float) -> Iterator["Client"]:
     verify: bool | str = True if trusted is None or not place.startswith("https") else str(trusted)
     try:
         client = Client(place, key=key_of(settings), timeout_s=timeout_s, verify=verify)
-    except (OSError, ssl.SSLError):
+    except (OSError, ssl.SSLError, UsageError):
+        if not isinstance(verify, str):
+            raise
         # No usage error: a halt that cannot reach the service must still leave its note.
         raise NoAnswer("api.tls_ca must be a file of PEM certificates", trusted, "correct the path") from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
