@@ -137,10 +137,12 @@ class SessionLife(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        """A crash between rounds loses the round that was on, and nothing else."""
-        before = self.kept.parameters.tobytes()
+        """A crash loses updates of the round that is on, which are told again, and nothing else."""
+        before, on = self.kept.parameters.tobytes(), None if self.machine is None else self.machine.plan
+        self.sent, self.out = {}, set()
         self.kept = SessionCoordinator.restore(self.kept.state(), DESK.owners)
         assert self.kept.parameters.tobytes() == before
+        assert (None if self.machine is None else self.machine.plan) == on
         assert set(self.kept.registry.joined) == {f"{name}-1" for name in self.joined}
 
     @invariant()

@@ -1,6 +1,6 @@
 """Rounds that wait for nobody: who is ready goes into the next cohort, with a weight fixed beforehand."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from consilium.domain import InvalidValue
@@ -105,10 +105,10 @@ class Buffer:
         """Return what JSON can hold."""
         return {"versions": list(self._versions), "ready": dict(self._ready)}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take back what `state` returned; a cohort that was summing is over."""
+    def restore(self, state: Mapping[str, Any], *, summing: Iterable[str] = ()) -> None:
+        """Take back what `state` returned, and who is in the cohort that is on."""
         self._versions, self._ready = list(state["versions"]), dict(state["ready"])
-        self._summing = frozenset()
+        self._summing = frozenset(summing)
 
     def _behind(self, version: str) -> int:
         newest_first = self._versions[::-1]

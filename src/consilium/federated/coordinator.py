@@ -76,6 +76,11 @@ class SessionCoordinator:
         return self.session.terms
 
     @property
+    def begun(self) -> int:
+        """How often the round that comes next, or is on, was begun and dropped before."""
+        return self._begun
+
+    @property
     def number(self) -> int:
         """The round that is on, or comes next; from 1."""
         return self.session.done + 1
@@ -160,12 +165,13 @@ class SessionCoordinator:
             )
         self._require_secret(len(members))
         plan = self._plan(members, now)
-        if self.terms.mode is Mode.VISIBLE:
-            examples = {name: one.registration.examples for name, one in self.registry.joined.items()}
-            self.round = VisibleRound(plan, self.aggregator, examples)
-        else:
-            self.round = SecureRound(plan, begun=self._begun)
+        secret = self.terms.mode is not Mode.VISIBLE
+        self.round = SecureRound(plan, begun=self._begun) if secret else self._visible(plan)
         return self.round
+
+    def _visible(self, plan: RoundPlan) -> VisibleRound:
+        examples = {name: one.registration.examples for name, one in self.registry.joined.items()}
+        return VisibleRound(plan, self.aggregator, examples)
 
     def close_round(self, outcome: RoundOutcome, *, now: int, judge: Judging | None = None) -> RoundReport:
         """Take the outcome of the round that is on: move the model, and report.
@@ -247,15 +253,15 @@ class SessionCoordinator:
             "buffer": None if self.buffer is None else self.buffer.state(),
             "failed": self._failed,
             "begun": self._begun,
-            "round": self.round.state() if isinstance(self.round, SecureRound) else None,
+            "round": None if self.round is None else self.round.state(),
         }
 
     @classmethod
     def restore(cls, state: Mapping[str, Any], owners: OwnerList) -> "SessionCoordinator":
         """Make a coordinator that goes on where `state` was taken.
 
-        A secret round that was on is on again: its attempt is resumed, or told failed, so that no attempt is
-        numbered twice. A visible round is opened anew, and its updates are sent again.
+        A round that was on is on again. The attempt of a secret one is resumed, or told failed, so that no
+        attempt is numbered twice; to a visible one its carrier tells what had come, or it is sent again.
         """
         kept = state["session"]
         made = cls(Terms.from_dict(kept["terms"]), owners, np.asarray(state["parameters"], dtype=np.float64))
@@ -272,9 +278,12 @@ class SessionCoordinator:
         }
         made.clip, made._failed, made._begun = float(state["clip"]), int(state["failed"]), int(state["begun"])
         if state["round"] is not None:
-            made.round = SecureRound.restore(state["round"])
+            plan = RoundPlan.from_dict(state["round"]["plan"])
+            secret = plan.mode is not Mode.VISIBLE
+            made.round = SecureRound.restore(state["round"]) if secret else made._visible(plan)
         if made.buffer is not None:
-            made.buffer.restore(state["buffer"])
+            summing = () if made.round is None else tuple(made.round.plan.by_id)
+            made.buffer.restore(state["buffer"], summing=summing)
         return made
 
     def _require_secret(self, count: int) -> None:
@@ -377,6 +386,8 @@ class SessionCoordinator:
         if isinstance(self.round, SecureRound):
             # Numbers of attempts are used once, also where the round is opened anew after a pause.
             self._begun = max(self._begun, self.round.attempt)
+        elif self.round is not None:
+            self._begun += 1
         self.round = None
         if self.buffer is not None:
             self.buffer.ended(None)

@@ -66,6 +66,23 @@ class VisibleRound:
         """Whether it is over."""
         return self._closed
 
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """Members of whom nothing came yet."""
+        if self._closed:
+            return ()
+        return tuple(name for name in self.plan.by_id if name not in self._kept and name not in self._excluded)
+
+    def settled(self, update: Update) -> bool:
+        """Whether an update changes nothing any more: it is there, or its sender counts no more."""
+        name = update.participant
+        kept = self._kept.get(name)
+        return self._closed or name in self._excluded or (kept is not None and kept[0] == _content(update))
+
+    def state(self) -> dict[str, Any]:
+        """Return what JSON can hold: the plan. Updates are kept by who carries them, and told again."""
+        return {"plan": self.plan.as_dict()}
+
     def start(self) -> list[RoundEffect]:
         """Nothing to do but to wait."""
         return []
