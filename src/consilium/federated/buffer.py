@@ -31,6 +31,8 @@ class Buffer:
         self._versions = list(versions)
         self._ready: dict[str, str] = {}
         self._summing: frozenset[str] = frozenset()
+        self._taken: dict[str, int] = {}
+        """Round in which each was merged last."""
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -40,15 +42,30 @@ class Buffer:
         """Who waits, and from which version."""
         return dict(self._ready)
 
-    def add(self, participant: str, base_version: str) -> None:
+    def add(self, participant: str, base_version: str, *, number: int | None = None) -> None:
         """Note that a participant has an update from a version; the same again changes nothing.
+
+        Parameters
+        ----------
+        participant, base_version
+            Who, and what it trained from.
+        number
+            Round that it trained for: an update that was merged is not ready again. None where the carrier
+            sees to that.
 
         Raises
         ------
         InvalidValue
-            A version that never was or is too old, another version than it said before, or a participant
-            whose update is being summed.
+            A version that never was or is too old, another version than it said before, a participant whose
+            update is being summed, or a round that is merged already.
         """
+        merged = self._taken.get(participant, 0)
+        if number is not None and number <= merged:
+            raise InvalidValue(
+                f"an update of {participant} must be trained after round {merged}, in which its last one was",
+                f"for round {number}",
+                "train from the newest model",
+            )
         self._staleness(participant, base_version)
         earlier = self._ready.get(participant)
         if earlier == base_version:
@@ -95,19 +112,34 @@ class Buffer:
         self._summing = frozenset(first)
         return members
 
-    def ended(self, version: str | None) -> None:
-        """Note that the running cohort is over, and the version it led to; None where it failed."""
+    def drop(self, participant: str) -> None:
+        """Let a participant wait no more."""
+        self._ready.pop(participant, None)
+
+    def ended(self, version: str | None, *, number: int | None = None) -> None:
+        """Note that the running cohort is over.
+
+        Parameters
+        ----------
+        version
+            What it led to; None where it failed.
+        number
+            Of its round; None where the round was dropped, and its updates may come again.
+        """
+        if number is not None:
+            self._taken |= dict.fromkeys(self._summing, number)
         self._summing = frozenset()
         if version is not None:
             self._versions.append(version)
 
     def state(self) -> dict[str, Any]:
         """Return what JSON can hold."""
-        return {"versions": list(self._versions), "ready": dict(self._ready)}
+        return {"versions": list(self._versions), "ready": dict(self._ready), "taken": dict(self._taken)}
 
     def restore(self, state: Mapping[str, Any], *, summing: Iterable[str] = ()) -> None:
         """Take back what `state` returned, and who is in the cohort that is on."""
         self._versions, self._ready = list(state["versions"]), dict(state["ready"])
+        self._taken = {name: int(number) for name, number in state.get("taken", {}).items()}
         self._summing = frozenset(summing)
 
     def _behind(self, version: str) -> int:

@@ -125,8 +125,8 @@ class SessionCoordinator:
             )
         return self.registry.register(registration, first_round=self.number + (self.round is not None))
 
-    def ready(self, participant: str, base_version: str) -> None:
-        """Note that a participant of a buffered session has trained from a version.
+    def ready(self, participant: str, base_version: str, *, number: int | None = None) -> None:
+        """Note that a participant of a buffered session has trained from a version, for a round or later.
 
         Raises
         ------
@@ -141,7 +141,7 @@ class SessionCoordinator:
         if not self.registry.may(participant, self.number):
             raise InvalidValue("a participant must have joined", participant, "register first")
         self._require_weight(participant)
-        self.buffer.add(participant, base_version)
+        self.buffer.add(participant, base_version, number=number)
 
     def open_round(self, now: int) -> VisibleRound | SecureRound | None:
         """Plan the next round and return its machine; None while a buffer fills.
@@ -200,7 +200,7 @@ class SessionCoordinator:
         self._failed = self._failed + 1 if failed else 0
         self.round, self._begun = None, 0
         if self.buffer is not None:
-            self.buffer.ended(None if failed else self.version)
+            self.buffer.ended(None if failed else self.version, number=number)
         self.session = replace(self.session, done=number)
         eligible = self.registry.eligible(number)
         performance, note = self._judged(judge)

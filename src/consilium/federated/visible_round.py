@@ -71,7 +71,9 @@ class VisibleRound:
         """Members of whom nothing came yet."""
         if self._closed:
             return ()
-        return tuple(name for name in self.plan.by_id if name not in self._kept and name not in self._excluded)
+        return tuple(
+            name for name in self.plan.by_id if name not in self._kept and name not in self._excluded
+        )
 
     def settled(self, update: Update) -> bool:
         """Whether an update changes nothing any more: it is there, or its sender counts no more."""
@@ -157,27 +159,8 @@ class VisibleRound:
                 f"{update.base_version[:16]!r}",
                 "train from the model of this round",
             )
-        if update.delta.shape != (plan.dimension,):
-            raise InvalidValue(
-                f"delta must have shape ({plan.dimension},)", update.delta.shape, "send every number"
-            )
-        wrong = np.flatnonzero(~np.isfinite(update.delta))
-        if len(wrong):
-            raise InvalidValue(
-                "delta must be finite",
-                f"{update.delta[wrong[0]]} at {wrong[0]} and {len(wrong) - 1} more",
-                "lower the learning rate, or leave this round out",
-            )
-        norm = length(update.delta)
-        if norm > plan.clip * (1.0 + SLACK):
-            raise InvalidValue(f"the norm of delta must be <= {plan.clip:g}", f"{norm:g}", "clip it")
         claimed = self.examples.get(update.participant)
-        if claimed is not None and update.num_examples != claimed:
-            raise InvalidValue(
-                f"num_examples of {update.participant} must be the {claimed} that it joined with",
-                update.num_examples,
-                "join anew with the rows that there are; they weigh nothing",
-            )
+        check_update(update, dimension=plan.dimension, clip=plan.clip, claimed=claimed)
 
     def _close_if_all(self) -> list[RoundEffect]:
         if self._closed or len(self._kept) + len(self._excluded) < len(self.plan.members):
@@ -209,6 +192,48 @@ class VisibleRound:
         )
         self._kept = {name: (content, np.empty(0)) for name, (content, _) in self._kept.items()}
         return [Closed(outcome=outcome)]
+
+
+def check_update(update: Update, *, dimension: int, clip: float, claimed: int | None) -> None:
+    """Refuse an update that no honest participant sends.
+
+    Parameters
+    ----------
+    update
+        As it was decoded.
+    dimension, clip
+        Numbers that it must have, and their largest L2 norm.
+    claimed
+        Rows that its participant joined with; None where it claimed nothing.
+
+    Raises
+    ------
+    InvalidValue
+        Another dimension, numbers that are not finite, a norm above the clip, other rows.
+    """
+    if update.delta.shape != (dimension,):
+        raise InvalidValue(f"delta must have shape ({dimension},)", update.delta.shape, "send every number")
+    wrong = np.flatnonzero(~np.isfinite(update.delta))
+    if len(wrong):
+        raise InvalidValue(
+            "delta must be finite",
+            f"{update.delta[wrong[0]]} at {wrong[0]} and {len(wrong) - 1} more",
+            "lower the learning rate, or leave this round out",
+        )
+    norm = length(update.delta)
+    if norm > clip * (1.0 + SLACK):
+        raise InvalidValue(f"the norm of delta must be <= {clip:g}", f"{norm:g}", "clip it")
+    if claimed is not None and update.num_examples != claimed:
+        raise InvalidValue(
+            f"num_examples of {update.participant} must be the {claimed} that it joined with",
+            update.num_examples,
+            "join anew with the rows that there are; they weigh nothing",
+        )
+
+
+def same_content(one: Update, other: Update) -> bool:
+    """Whether two updates say the same, whatever their figures about themselves."""
+    return _content(one) == _content(other)
 
 
 def length(delta: Floats) -> float:

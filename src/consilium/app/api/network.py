@@ -1,4 +1,4 @@
-"""Bodies of /api/network: learning together, in rounds whose updates nobody sees."""
+"""Bodies of /api/network: learning together, in rounds."""
 
 from typing import Annotated, Any, Literal
 
@@ -25,6 +25,16 @@ class LocalSpec(BaseModel):
     learning_rate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.001
 
 
+class BufferSpec(BaseModel):
+    """Rounds that wait for nobody: a round is over as soon as so many updates are there."""
+
+    model_config = STRICT
+
+    size: Annotated[int, Field(ge=1, le=100_000), WHOLE]
+    exponent: Annotated[float, Field(ge=0.0, le=10.0)] = 0.5
+    most_stale: Annotated[int, Field(ge=0, le=1_000_000), WHOLE] = 10
+
+
 class NewSession(BaseModel):
     """What all agree to, who is admitted, and the first model."""
 
@@ -45,13 +55,13 @@ class NewSession(BaseModel):
     session: Name
     task: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$", examples=["digits"])]
     model_type: Literal["trading-strategy", "risk-model", "sentiment-analysis"] = "trading-strategy"
-    mode: Literal["sum"] = "sum"
+    mode: Literal["sum", "visible"] = "sum"
     rounds: Whole = 10
     optimizer: Literal["fedavg", "fedprox", "fedadam", "scaffold"] = "fedavg"
     optimizer_options: Annotated[dict[str, float], Field(max_length=16)] = {}
     local: LocalSpec = LocalSpec()
     sample_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    least_participants: Annotated[int, Field(ge=3, le=100_000), WHOLE] = 3
+    least_participants: Annotated[int, Field(ge=1, le=100_000), WHOLE] = 3
     cut_off_seconds: Annotated[int, Field(ge=1, le=86_400), WHOLE] = 600
     attempts: Annotated[int, Field(ge=1, le=10), WHOLE] = 3
     failed_rounds: Annotated[int, Field(ge=1, le=100), WHOLE] = 3
@@ -61,6 +71,7 @@ class NewSession(BaseModel):
     gamma: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.1
     delta: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
     owner_cap: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+    buffering: BufferSpec | None = None
     seed: Annotated[int, Field(ge=0, le=LARGEST_INTEGER), WHOLE] = 0
     options: Annotated[dict[str, Any], Field(max_length=32, description="Of the task.")] = {}
     judge_data: Annotated[

@@ -182,6 +182,16 @@ class HttpsCarrier:
         """
         self._ask("POST", "/messages", answers.MIB, content=message, headers={"Content-Type": OCTETS})
 
+    def send_update(self, update: bytes) -> None:
+        """Send a signed update of a round that is seen; it is on the coordinator's disk when this returns.
+
+        Raises
+        ------
+        InvalidValue
+            The coordinator refuses it.
+        """
+        self._ask("POST", "/updates", answers.MIB, content=update, headers={"Content-Type": OCTETS})
+
     def _ask(self, method: str, path: str, most: int, **given: Any) -> Answer:
         began, pause = time.monotonic(), PAUSE_S
         while True:

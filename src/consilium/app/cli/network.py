@@ -8,7 +8,7 @@ import typer
 from consilium.app.cli import options
 from consilium.app.cli.asking import Url, asking
 from consilium.app.cli.guard import guarded
-from consilium.domain import UsageError
+from consilium.domain import UnknownName, UsageError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -130,6 +130,13 @@ def sessions_create(
         list[str] | None, typer.Option("--task-option", help="NAME=VALUE of the task; again for more.")
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", help="How many.")] = 10,
+    mode: Annotated[
+        str, typer.Option("--mode", help="sum (nobody sees an update) or visible (the coordinator does).")
+    ] = "sum",
+    buffer: Annotated[
+        int | None,
+        typer.Option("--buffer", help="Rounds of the first so many updates, waiting for nobody (visible)."),
+    ] = None,
     optimizer: Annotated[
         str, typer.Option("--optimizer", help="fedavg, fedprox, fedadam, scaffold.")
     ] = "fedavg",
@@ -160,6 +167,8 @@ def sessions_create(
     from consilium.app.federated.local_task import local_task
     from consilium.federated.owners import read_owners
 
+    if mode not in ("sum", "visible"):
+        raise UnknownName("--mode", mode, ("sum", "visible"))
     admitted = read_owners(owners, public_key(admission_key))
     names = tuple(one.owner for one in admitted.owners)
     settled = _options(task_option)
@@ -168,6 +177,7 @@ def sessions_create(
     )  # fmt: skip
     body = {
         "session": session, "task": task, "rounds": rounds, "optimizer": optimizer, "clip": clip,
+        "mode": mode, "buffering": None if buffer is None else {"size": buffer},
         "gamma": gamma, "delta": delta, "cut_off_seconds": cut_off, "least_participants": least, "seed": seed,
         "local": {"epochs": epochs, "batch_size": batch, "learning_rate": rate},
         "options": settled, "judge_data": judge_data,
@@ -258,7 +268,7 @@ def participant(
     data: Data = None,
     symbols: Symbols = None,
 ) -> None:
-    """Take part in a session until it ends: train on rows that stay here, and send masked sums only.
+    """Take part in a session until it ends: train on rows that stay here, and send what its mode says.
 
     The API key, of scope publish, is read from CONSILIUM_API_KEY. After a kill the same command goes on.
     """

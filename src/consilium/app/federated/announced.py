@@ -58,7 +58,7 @@ def plan_of(
     return RoundPlan(
         session=terms.session,
         number=number,
-        mode=Mode.SUM,
+        mode=terms.mode,
         members=tuple(
             Member(participant=row["owner"], weight=int(row["weight"]), base_version=str(row["base_version"]))
             for row in on["members"]
@@ -67,7 +67,7 @@ def plan_of(
         dimension=make_optimizer(terms.optimizer, **terms.options).parts * dimension,
         clip=_clip(on, agreement, number),
         clip_int=terms.clip_int,
-        with_bit=terms.adapt_clip,
+        with_bit=terms.adapt_clip and terms.mode is not Mode.VISIBLE,
         least=terms.least_participants,
         attempts=terms.attempts,
         exponent=0.0,

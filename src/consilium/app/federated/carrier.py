@@ -52,3 +52,7 @@ class Carrier(Protocol):
     def send(self, message: bytes) -> None:
         """Send a signed message."""
         ...
+
+    def send_update(self, update: bytes) -> None:
+        """Send a signed update of a round that is seen."""
+        ...

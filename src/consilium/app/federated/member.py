@@ -17,6 +17,7 @@ from consilium.app.federated.carrier import Carrier
 from consilium.app.federated.kept_controls import KeptControls
 from consilium.app.federated.pinned import Pinned, agreed_of
 from consilium.app.federated.secret_store import FileSecretStore
+from consilium.app.federated.showing import BufferedTurns, Showing
 from consilium.domain import DataProblem, InvalidValue, Update, UsageError
 from consilium.federated.agreement import model_digest
 from consilium.federated.effects import Aborted, Effect, Finished, Persist, Refused, Send, Tick
@@ -149,6 +150,12 @@ class NetworkMember:
             )
         self._learner = Learner(identity.owner, self.task, self._terms)
         self._controls = KeptControls(self._learner, store, self._terms.session)
+        self._showing = Showing(carrier, identity, store, self._terms.session, told)
+        self._turns: BufferedTurns | None = None
+        if self._terms.buffering is not None:
+            self._turns = BufferedTurns(
+                carrier, self._showing, self._learner, self._terms, told, keep=self._controls.keep
+            )
         self._trained: Trained | None = None
         self._spent: set[int] = set()
         """Rounds in which shares may be out: their update is not summed again."""
@@ -191,7 +198,9 @@ class NetworkMember:
             self._settle(int(stands["done"]))
             if stands["state"] in ENDED:
                 return str(stands["state"])
-            on = stands["round"]
+            on = None if self._turns is not None else stands["round"]
+            if self._turns is not None:
+                self._turns.turn(stands)
             if on is not None and (on["number"], on["attempt"]) not in tried and self._asked(on):
                 tried.add((on["number"], on["attempt"]))
                 try:
@@ -228,6 +237,10 @@ class NetworkMember:
         plan = plan_of(
             on, self._agreed, dimension=self.task.dimension, joined=self._pinned.joined, own=self._own
         )
+        if plan.mode is Mode.VISIBLE:
+            self._pinned.meet(plan.eligible)
+            self._show(plan)
+            return
         asked = asked_in(on)
         floors = floors_of(
             self._agreed, participants=len(asked), dimension=plan.dimension + plan.with_bit, own=self._own
@@ -249,6 +262,13 @@ class NetworkMember:
         machine.restore(self._store.records(attempt))
         self._told(f"round {plan.number}, attempt {attempt[2]}: among {len(asked)} participants")
         self._play(machine, attempt, stop)
+
+    def _show(self, plan: RoundPlan) -> None:
+        """Send the update of a round: the one that was kept for it, or a new one."""
+        raw = self._showing.kept(plan.number)
+        if raw is None:
+            raw = self._showing.keep(self._update(plan).update, plan.number)
+        self._showing.send(raw, plan.number)
 
     def _play(self, machine: SumParticipant, attempt: tuple[str, int, int], stop: Callable[[], bool]) -> None:
         """Answer what comes until the attempt is over at the coordinator, or left here.
@@ -352,7 +372,8 @@ class NetworkMember:
                 f"rounds that are over must lie in [{self._done}, {self._terms.rounds}]", done, "ask why"
             )
         number = self._controls.open_round if self._trained is None else self._trained.number
-        if number is not None and number <= done:
+        # Whether an update of a buffered session counted is not told by the round it was trained for.
+        if number is not None and number <= done and self._turns is None:
             self._learn_of(number)
         self._store.end(self._terms.session, done)
         self._done = done

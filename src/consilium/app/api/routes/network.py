@@ -72,11 +72,12 @@ async def create(request: Request, body: bodies.NewSession) -> Response:
 
 def _created(desk: Any, body: bodies.NewSession) -> dict[str, Any]:
     from consilium.federated.local import LocalPlan
-    from consilium.federated.session import Terms
+    from consilium.federated.session import Buffering, Terms
 
     beside = {"owners", "admission_key", "parameters", "options", "optimizer_options", "judge_data"}
     given = body.model_dump(exclude=beside)
     given["local"] = LocalPlan(**given["local"])
+    given["buffering"] = None if body.buffering is None else Buffering(**given["buffering"])
     terms = Terms(**given, options=body.optimizer_options)
     found: dict[str, Any] = desk.create(
         terms,
