@@ -1,6 +1,7 @@
 """A coordinator's desk and its participants in one process: all but the HTTP between them is real."""
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -105,6 +106,22 @@ class DirectCarrier:
         if self._world.lost(self._owner, signed):
             return
         self._asked(lambda desk: desk.guarded("s1", lambda kept: kept.take(signed)))
+
+    def send_update(self, update: bytes) -> None:
+        self._asked(lambda desk: desk.guarded("s1", lambda kept: kept.take_update(update)))
+
+
+def kill(made: "World") -> None:
+    """Go on from what is on the disk, as after a kill of the coordinator."""
+    old = made.desk
+    old._stop.set()
+    assert old._thread is not None
+    old._thread.join()
+    again = made.folder / f"desk-{len(list(made.folder.glob('desk*')))}"
+    shutil.copytree(old.folder, again)
+    made.desk = NetworkDesk(again, made.clock)
+    made.desk.start()
+    old.stop()
 
 
 @dataclass

@@ -267,3 +267,6 @@ class Ear:
             self._liar.desk.take(signed)
         except InvalidValue as refused:
             raise InvalidValue("the coordinator must accept what is sent", str(refused), "see it") from None
+
+    def send_update(self, update: bytes) -> None:
+        raise InvalidValue("updates are seen in mode visible only", f"{len(update)} bytes", "mask them")

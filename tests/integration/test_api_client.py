@@ -35,7 +35,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 CARRIED = {
     f"/api/network/sessions/{{session}}/{last}"
-    for last in ("registrations", "round", "model", "outbox/{owner}", "messages")
+    for last in ("registrations", "round", "model", "outbox/{owner}", "messages", "updates")
 }
 
 FUNCTIONS = {
@@ -62,6 +62,7 @@ def filled(name: str) -> list[Call[Any]]:
         "after": 0,
         "before": 9,
         "limit": 5,
+        "since": 1,
         "topics": ["trading.filled"],
         "source": "backend",
         "sequence": 1,

@@ -322,11 +322,16 @@ def test_a_cohort_forms_of_those_who_were_ready_first_with_weights_fixed_by_stal
     assert buffer.cohort({}) is None
     with pytest.raises(InvalidValue, match="late must not be in a running cohort"):
         buffer.add("late", "v4")
-    buffer.ended("v5")
-    buffer.add("late", "v5")
+    buffer.ended("v5", number=4)
+    with pytest.raises(
+        InvalidValue, match="trained after round 4, in which its last one was; got for round 4"
+    ):
+        buffer.add("late", "v5", number=4)
+    buffer.add("late", "v5", number=5)
     assert buffer.state() == {
         "versions": ["v1", "v2", "v3", "v4", "v5"],
         "ready": {"more": "v4", "late": "v5"},
+        "taken": {"fresh": 4, "late": 4},
     }
 
 

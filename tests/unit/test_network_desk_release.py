@@ -1,28 +1,13 @@
 """The last stage of a secret round over a network: shares may be out, so the round must come to its end."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from consilium.app.federated.desk import NetworkDesk
 from consilium.federated.messages import Phase, Signed
-from desk_cases import World, nothing, world
+from desk_cases import World, kill, nothing, world
 from round_cases import expected
-
-
-def kill(made: World) -> None:
-    """Go on from what is on the disk, as after a kill."""
-    old = made.desk
-    old._stop.set()
-    assert old._thread is not None
-    old._thread.join()
-    again = made.folder / f"desk-{len(list(made.folder.glob('desk*')))}"
-    shutil.copytree(old.folder, again)
-    made.desk = NetworkDesk(again, made.clock)
-    made.desk.start()
-    old.stop()
 
 
 def hold_releases(made: World, *names: str) -> list[str]:

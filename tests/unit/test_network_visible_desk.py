@@ -57,8 +57,8 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., World]]:
     """Begin a session; its files are closed with the test."""
     worlds: list[World] = []
 
-    def made(*terms: Terms) -> World:
-        worlds.append(World(tmp_path, *terms))
+    def made(terms: Terms | None = None) -> World:
+        worlds.append(World(tmp_path, terms or terms_of()))
         return worlds[-1]
 
     yield made

@@ -199,6 +199,7 @@ EXAMPLES: dict[tuple[str, str], Any] = {
         "/api/network/sessions/{session}/outbox/{owner}",
     ): "messages, each after its length in four bytes",
     ("post", "/api/network/sessions/{session}/messages"): {"success": True},
+    ("post", "/api/network/sessions/{session}/updates"): {"success": True},
     ("get", "/api/market/status"): {"feed": "replay:candles.parquet", "symbols": ["BTCUSDT"], "steps": 40},
     ("get", "/api/market/candles"): {
         "symbol": "BTCUSDT",

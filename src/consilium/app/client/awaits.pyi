@@ -208,8 +208,8 @@ class Awaits:
     async def session_about(self, session: str) -> SessionAbout:
         """All that is agreed in a session, and how it stands."""
 
-    async def session_reports(self, session: str) -> Reports:
-        """Return the reports of all rounds, the oldest first."""
+    async def session_reports(self, session: str, since: int = 1) -> Reports:
+        """Return the reports of the rounds from one on, the oldest first."""
 
     async def session_owners(self, session: str) -> str:
         """Return the signed owner list as it was issued."""

@@ -19,9 +19,9 @@ def session_about(session: str) -> Call[SessionAbout]:
     return get(_of(session), SessionAbout)
 
 
-def session_reports(session: str) -> Call[Reports]:
-    """Return the reports of all rounds, the oldest first."""
-    return get(f"{_of(session)}/reports", Reports)
+def session_reports(session: str, since: int = 1) -> Call[Reports]:
+    """Return the reports of the rounds from one on, the oldest first."""
+    return get(f"{_of(session)}/reports", Reports, since=since)
 
 
 def session_owners(session: str) -> Call[str]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from consilium.app.federated.judging import Judge
 from consilium.app.federated.local_task import require_known
 from consilium.app.federated.reopening import reopened
+from consilium.app.federated.seen_desk import desk_for
 from consilium.app.federated.session_desk import SessionDesk
 from consilium.app.federated.session_folder import STATE_FILE, SessionFolder
 from consilium.app.federated.set_aside import SetAside
@@ -213,10 +214,10 @@ class NetworkDesk:
                     going + 1,
                     "cancel one, or wait until one ends",
                 )
-            folder = SessionFolder(self.folder / name)
-            desk = SessionDesk(
+            folder, kept = SessionFolder(self.folder / name), SessionCoordinator(terms, owners, parameters)
+            desk = desk_for(kept)(
                 folder,
-                SessionCoordinator(terms, owners, parameters),
+                kept,
                 self.hub,
                 owners_text=owners_text,
                 options=options,

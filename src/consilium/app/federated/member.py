@@ -33,7 +33,7 @@ from consilium.federated.sampling import version_of
 from consilium.federated.secure_sum.memory import Identity
 from consilium.federated.secure_sum.participant import SumParticipant
 from consilium.federated.secure_sum.terms import SumParams
-from consilium.federated.session import ENDED
+from consilium.federated.session import ENDED, Mode
 from consilium.federated.tasks.task import Task
 
 WAIT_S: Final = 5.0

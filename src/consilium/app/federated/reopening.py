@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from consilium.app.federated.judging import Judge
+from consilium.app.federated.seen_desk import desk_for
 from consilium.app.federated.session_desk import SessionDesk
 from consilium.app.federated.session_folder import SessionFolder
 from consilium.federated.coordinator import SessionCoordinator
@@ -37,7 +38,9 @@ def reopened(
     kept = SessionCoordinator.restore(state, OwnerList.from_text(text, admission_key))
     names = tuple(one.owner for one in kept.owners.owners)
     judge = Judge(kept.terms.task, about["options"], names, data=about.get("judge_data"))
-    desk = SessionDesk(folder, kept, hub, owners_text=text, options=about["options"], judge=judge, told=told)
+    desk = desk_for(kept)(
+        folder, kept, hub, owners_text=text, options=about["options"], judge=judge, told=told
+    )
     desk.admission_key = admission_key
     desk.resume()
     return desk

@@ -27,7 +27,7 @@ from consilium.federated.secure_round import AttemptDone, AttemptFailed, SecureR
 from consilium.federated.secure_sum.coordinator import Stage, SumCoordinator
 from consilium.federated.secure_sum.memory import Identity
 from consilium.federated.secure_sum.recovery import SumResult
-from consilium.federated.session import Mode, SessionState, Terms
+from consilium.federated.session import SessionState, Terms
 
 Floats = NDArray[np.float64]
 LEAST_BODY = 65_536
@@ -70,11 +70,6 @@ class SessionDesk:
         judge: Judge | None = None,
         told: Callable[[RoundReport], None] | None = None,
     ) -> None:
-        if kept.terms.mode is not Mode.SUM or kept.terms.buffering is not None:
-            raise InvalidValue(
-                "a session of several machines must be in mode sum, without a buffer",
-                *(f"mode {kept.terms.mode}", "run visible, grouped and buffered sessions in one process"),
-            )
         self.folder, self.kept, self.hub = folder, kept, hub
         self.owners_text, self.options = owners_text, dict(options or {})
         self._judge, self._told = judge, told
@@ -248,7 +243,7 @@ class SessionDesk:
         except InvalidValue as waits:
             self.waiting = str(waits)
             return
-        assert isinstance(machine, SecureRound)  # noqa: S101 - other modes are refused above
+        assert isinstance(machine, SecureRound)  # noqa: S101 - other modes have another desk
         self.waiting = ""
         self._follow(machine.start(), now)
 

@@ -13,6 +13,7 @@ from consilium.federated.rounds import StartAttempt
 from consilium.federated.secure_sum.coordinator import SumCoordinator
 from consilium.federated.secure_sum.memory import Identity
 from consilium.federated.threats import statement
+from consilium.federated.visible_round import VisibleRound
 
 MOST_SHOWN = 20
 
@@ -140,11 +141,21 @@ def _on(
 ) -> dict[str, Any] | None:
     if kept.round is None or start is None:
         return None
+    stage, waits = _stage(kept, machine)
     return {
         "number": kept.number,
         "attempt": start.attempt,
-        "stage": "closing" if machine is None else machine.stage.name.lower(),
-        "waits_for": [] if machine is None else list(machine.waits_for()[:MOST_SHOWN]),
+        "stage": stage,
+        "waits_for": list(waits[:MOST_SHOWN]),
         "ts_opened": kept.round.plan.ts_opened,
         "ts_cut_off": kept.round.plan.ts_cut_off,
     }
+
+
+def _stage(kept: SessionCoordinator, machine: SumCoordinator | None) -> tuple[str, tuple[str, ...]]:
+    """Return what a round is at, and for whom it waits."""
+    if isinstance(kept.round, VisibleRound):
+        return "updates", kept.round.waits_for
+    if machine is None:
+        return "closing", ()
+    return machine.stage.name.lower(), tuple(machine.waits_for())

@@ -25,8 +25,8 @@ class UpdateCarrier(Protocol):
         """Return the model's arrays."""
         ...
 
-    def reports(self) -> list[dict[str, Any]]:
-        """Return the reports of all rounds."""
+    def reports(self, since: int = 1) -> list[dict[str, Any]]:
+        """Return the reports of the rounds from one on."""
         ...
 
     def send_update(self, update: bytes) -> None:
@@ -138,10 +138,8 @@ class BufferedTurns:
     def _look(self, done: int, *, again: bool) -> None:
         """Look into the reports since the last update; where it may be too old, send it again."""
         number, owner = self._waits, self._learner.participant
-        for report in self._carrier.reports():
-            if report["number"] < number:
-                continue
-            out = [one["reason"] for one in report["excluded"] if one["participant"] == owner]
+        for report in self._carrier.reports(since=number):
+            out = [one for one in report.get("excluded", ()) if one.get("participant") == owner]
             if owner in report["survivors"] or out:
                 counted = not out and not report["failed"]
                 self._settle(number, counted=counted)

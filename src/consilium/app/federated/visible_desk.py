@@ -65,6 +65,11 @@ class VisibleDesk:
         return MOST_HEADER + 128 + 8 * self._dimension
 
     @property
+    def opened(self) -> bool:
+        """Whether the log of a round is open."""
+        return self._log is not None
+
+    @property
     def waiting(self) -> str:
         """How full the buffer is."""
         buffer = self._kept.buffer
@@ -80,6 +85,11 @@ class VisibleDesk:
         self._log = RecordLog(path)
         for raw, _ in self._came.values():
             self._log.append(raw)
+
+    def keep_up(self) -> None:
+        """Where a buffered round is over, begin the log of the next one: before the session is saved."""
+        if self._kept.buffer is not None and self._log is not None and self._log.path != self._path():
+            self.begin()
 
     def clean(self) -> None:
         """Delete logs of rounds that are over; the session was saved before."""
@@ -161,8 +171,10 @@ class VisibleDesk:
     def _tell(self, record: bytes, update: Update, now: int, *, again: bool = False) -> Taken:
         if self._kept.buffer is not None:
             return self._wait(record, update, again=again)
-        machine = self._kept.round
+        machine, before = self._kept.round, self._came.get(update.participant)
         if not isinstance(machine, VisibleRound):
+            if before is not None and same_content(before[1], update):
+                return Taken()  # of the round that was on: its answer was lost
             raise InvalidValue("updates must come while a round is on", "none", "wait for the next round")
         if update.participant not in machine.plan.by_id:
             raise InvalidValue(
@@ -172,7 +184,6 @@ class VisibleDesk:
             )
         if not machine.settled(update) and not again:
             self._keep(record)
-        before = self._came.get(update.participant)
         effects = machine.handle(Received(update=update, now=now))
         answer = next(one for one in effects if isinstance(one, Answered))
         if answer.accepted:

@@ -225,13 +225,39 @@ async def take(request: Request, session: Session) -> Response:
     """Take a signed message of a participant; the same one again changes nothing."""
     from consilium.federated.messages import Signed
 
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != OCTETS:
-        raise ApiProblem(415, f"the body must be {OCTETS}; got {kind[:80] or 'no type'!r}: send signed bytes")
+    _require_octets(request)
     most = await _ask(request, lambda desk: desk.of(session).most_bytes())
     raw = await _within(request, most)
     await _ask(request, lambda desk: desk.guarded(session, lambda kept: kept.take(Signed.decode(raw))))
     return JsonBytes(as_json({"success": True}))
+
+
+@routes.post(
+    "/sessions/{session}/updates",
+    response_model=bodies.Taken,
+    openapi_extra=needs("publish")["openapi_extra"] | {"requestBody": {"required": True, **_BYTES}},
+)
+async def take_update(request: Request, session: Session) -> Response:
+    """Take a signed update of a session in mode visible; the same one again changes nothing."""
+    _require_octets(request)
+    most = await _ask(request, lambda desk: _seeing(desk.of(session)).most_update_bytes())
+    raw = await _within(request, most)
+    await _ask(request, lambda desk: desk.guarded(session, lambda kept: _seeing(kept).take_update(raw)))
+    return JsonBytes(as_json({"success": True}))
+
+
+def _seeing(kept: Any) -> Any:
+    if not hasattr(kept, "take_update"):
+        raise ApiProblem(
+            409, f"updates are seen in mode visible only; got mode {kept.terms.mode}: send masked messages"
+        )
+    return kept
+
+
+def _require_octets(request: Request) -> None:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != OCTETS:
+        raise ApiProblem(415, f"the body must be {OCTETS}; got {kind[:80] or 'no type'!r}: send signed bytes")
 
 
 async def _within(request: Request, most: int) -> bytes:
