@@ -130,6 +130,7 @@ class World:
 
     folder: Path
     count: int = 5
+    at: Path | None = None
     keys: dict[str, KeyPair] = field(default_factory=dict)
     lost: Callable[[str, Signed], bool] = nothing
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -144,7 +145,7 @@ class World:
         owners = tuple(Owner(owner=name, key=key.public) for name, key in self.keys.items())
         self.admitted = OwnerList(owners=owners)
         self.clock = WallClock()
-        self.desk = NetworkDesk(self.folder / "desk", self.clock)
+        self.desk = NetworkDesk(self.at or self.folder / "desk", self.clock)
         self._threads: dict[str, threading.Thread] = {}
         self._left: dict[str, threading.Event] = {}
         self.members: dict[str, NetworkMember] = {}
@@ -234,11 +235,11 @@ class World:
 
 
 @contextmanager
-def world(folder: Path, count: int = 5, **terms: Any) -> Iterator[World]:
+def world(folder: Path, count: int = 5, *, desk: Path | None = None, **terms: Any) -> Iterator[World]:
     """A desk whose session is open, and owners with keys."""
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         patch.setattr("consilium.app.federated.member.AGAIN_S", 0.2)
-        made = World(folder, count)
+        made = World(folder, count, desk)
         stack.callback(made.close)
         made.create(**terms)
         yield made

@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
+from consilium.app.federated.key_files import make_key
 from consilium.domain import Event
 from live_process import KEY, journal_of
 from round_cases import Network, expected, final, network
@@ -72,10 +73,28 @@ def test_bad_input_is_refused_with_bound_value_and_cure_and_the_service_stays(tm
             assert http.post(f"{at}/s1/registrations", json=body).json()["first_round"] == 1
             liar = body | {"participant": "another"}
             refused(http.post(f"{at}/s1/registrations", json=liar), 409, "desk1")
+            stranger = body | {"participant": "desk9", "owner": "desk9"}
+            refused(
+                http.post(f"{at}/s1/registrations", json=stranger), 403, "owner list of session s1", "desk9"
+            )
+            refused(http.get(f"{at}/s1/outbox/desk9"), 403, "ask who signs the list to admit it")
+            long = http.post(f"{at}/s1/messages", content=b"x" * 70_000, headers=octets)
+            refused(long, 413, "at most 65536 bytes now")
+            parts = http.post(f"{at}/s1/messages", content=iter([b"x" * 40_000] * 3), headers=octets)
+            refused(parts, 413, "at most 65536 bytes now")
             empty = http.get(f"{at}/s1/outbox/desk1")
             assert (empty.content, empty.headers["x-change"].isdigit()) == (b"", True)
             assert http.get(f"{at}/s1/round").json() == {"state": "open", "done": 0, "round": None}
             assert http.get(f"{net.url}/readyz").status_code == 200
+        make_key(tmp_path / "desk9.key")
+        net.start_participant("desk9")
+        stranger_process = net.processes.pop("desk9")
+        assert stranger_process.wait(60.0) == 1
+        (line,) = net.log("desk9").splitlines()
+        assert line == (
+            "error: an owner must be in the owner list of session s1; got 'desk9': "
+            "ask who signs the list to admit it"
+        )
 
 
 def _registration(net: Network, name: str) -> str:

@@ -168,6 +168,12 @@ class NetworkMember:
                 f"the session must be {session}", self._terms.session, "ask the coordinator why"
             )
         identity = self._identity
+        if identity.owner not in self._owners:
+            raise InvalidValue(
+                f"an owner must be in the owner list of session {session}",
+                repr(identity.owner),
+                "ask who signs the list to admit it",
+            )
         if self._owners.of(identity.owner).key != identity.signing.public:
             raise InvalidValue(
                 f"the key of {identity.owner} must be the admitted one",
