@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from consilium.app.carriers.https import Outbox
+from consilium.app.federated.agreeing import OwnFloors
 from consilium.app.federated.desk import NetworkDesk
 from consilium.app.federated.local_task import local_task
 from consilium.app.federated.member import NetworkMember
@@ -194,6 +195,7 @@ class World:
                     store,
                     lambda task, options, owners: local_task(task, options, owners, owner=name),
                     told=self.lines.setdefault(name, []).append,
+                    own=OwnFloors(visible=True),
                 )
                 self.members[name] = member
                 member.run(lambda: self.stopped.is_set() or left.is_set())

@@ -77,6 +77,8 @@ class Network:
     folder: Path
     owners: int = 5
     port: int = field(default_factory=free_port)
+    visible: bool = False
+    """Whether owners agree that the coordinator sees their updates."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -140,6 +142,7 @@ class Network:
             *("federate", "participant", "--session", session, "--owner", name),
             *("--key", str(self.folder / f"{name}.key"), "--url", self.url, "--ca", str(self.certificate)),
             *("--admission-key", self.admission.public.hex(), "--store", str(self.folder / f"store-{name}")),
+            *(("--visible",) if self.visible else ()),
         )
 
     def kill(self, name: str) -> None:
@@ -152,6 +155,7 @@ class Network:
 
     def create(self, session: str = "s1", **terms: Any) -> None:
         dimension = int(terms.pop("dimension", 1_000))
+        self.visible = terms.get("mode") == "visible"
         body: Mapping[str, Any] = {
             "session": session,
             "task": "synthetic",

@@ -245,6 +245,19 @@ def test_an_owner_may_ask_for_more_than_the_terms(tmp_path: Path) -> None:
     assert report["survivors"] == [name for name in world.names if name != VICTIM]
 
 
+def test_an_owner_that_is_told_another_mode_shows_its_update_to_nobody(tmp_path: Path) -> None:
+    world = LyingDesk(tmp_path)
+    _told(world, mode="visible")
+    with (
+        FileSecretStore(tmp_path / VICTIM) as store,
+        pytest.raises(ConsiliumError, match="unless --visible is given; got visible: give --visible if the"),
+    ):
+        world.member(VICTIM, store)
+    world.own[VICTIM] = OwnFloors(visible=True)
+    with FileSecretStore(tmp_path / VICTIM) as store:
+        world.member(VICTIM, store)
+
+
 def test_a_hand_picked_cohort_is_refused_by_all_who_repeat_the_draw(tmp_path: Path) -> None:
     world = LyingDesk(tmp_path, admitted=8, terms={"sample_fraction": 0.5, "delta": 0.0, "gamma": 0.0})
 

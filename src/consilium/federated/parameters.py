@@ -19,6 +19,9 @@ LIVENESS_BITS = 20
 COMPLETE = 128
 """Up to so many participants everybody is everybody's neighbour."""
 
+MOST_COHORT = 100_000
+"""As many as an owner list may have."""
+
 ALMOST = 1e-9
 """By how much a product of fractions may miss a whole number."""
 
@@ -268,6 +271,25 @@ def _complete(n: int, colluders: int, dropouts: int, *, malicious: bool) -> Degr
             "assume fewer dropouts (delta) or colluders (gamma), or ask more participants",
         )
     return Degree(others, threshold)
+
+
+def least_cohort(colluders: int, delta: float, least: int) -> int:
+    """Return the fewest participants, >= ``least``, who can withstand so many colluders; 0 where none can.
+
+    Examples
+    --------
+    >>> least_cohort(30, 0.05, 3), least_cohort(0, 0.05, 3), least_cohort(0, 0.6, 3)
+    (34, 3, 0)
+    """
+    if delta >= 0.5:
+        return 0
+    # Fewer than c / (1 - 2 delta) never suffice.
+    participants = max(2, least, floor(colluders / (1.0 - 2.0 * delta)))
+    while (participants - 1 + colluders) // 2 + 1 > participants - 1 - count_of(delta, participants):
+        participants += 1
+        if participants > MOST_COHORT:
+            return 0
+    return participants
 
 
 def check_shares(participants: int, gamma: float, delta: float) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from consilium.federated.groups import HONEST
-from consilium.federated.parameters import count_of, least_survivors
+from consilium.federated.parameters import count_of, least_cohort, least_survivors
 from consilium.federated.session import LEAST_SECRET, Mode, Terms
 
 GIVES: Mapping[Mode, str] = MappingProxyType(
@@ -73,11 +73,11 @@ def _secrecy(terms: Terms, participants: int, admitted: int) -> list[str]:
         f"The coordinator may lie, equivocate or drop messages, and may collude with up to {colluders} "
         f"owners (gamma {terms.gamma:g}): they learn the sum of the others{' of each group' * grouped}, and "
         "nothing else of them but with probability 2^-40. It is trusted for nothing but that the round ends.",
-        _least(terms, participants),
+        _least(terms, participants, colluders),
     ]
 
 
-def _least(terms: Terms, participants: int) -> str:
+def _least(terms: Terms, participants: int, colluders: int) -> str:
     if terms.mode is Mode.GROUPED:
         return (
             f"A group's sum is of at least {HONEST} participants who do not collude, also where the "
@@ -85,6 +85,12 @@ def _least(terms: Terms, participants: int) -> str:
             "and where no number of groups promises that, the round is refused."
         )
     alive = max(terms.least_participants, least_survivors(participants, terms.delta))
+    fewest = least_cohort(colluders, terms.delta, terms.least_participants)
+    if not fewest:
+        return f"With {colluders} colluders and so many dropouts (delta {terms.delta:g}) no round is begun."
+    left = max(terms.least_participants, least_survivors(fewest, terms.delta))
     return (
-        f"A sum is of at least {alive} participants (delta {terms.delta:g}); with fewer nothing is revealed."
+        f"Where all are asked a sum is of at least {alive} participants (delta {terms.delta:g}); where the "
+        f"coordinator says that others are missing, of at least {left}, among them {left - colluders} who do "
+        "not collude. With fewer nothing is revealed. A participant may ask for more (--least)."
     )

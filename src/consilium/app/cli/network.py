@@ -265,6 +265,9 @@ def participant(
         float,
         typer.Option("--gamma", min=0.0, help="Share of colluding owners that the terms must withstand."),
     ] = 0.0,
+    visible: Annotated[
+        bool, typer.Option("--visible", help="Take part also where the coordinator sees every update.")
+    ] = False,
     data: Data = None,
     symbols: Symbols = None,
 ) -> None:
@@ -305,7 +308,7 @@ def participant(
                 ),
                 told=told,
                 owners=None if owners is None else read_owners(owners, admission),
-                own=OwnFloors(least=least, gamma=gamma),
+                own=OwnFloors(least=least, gamma=gamma, visible=visible),
             )
             ended = member.run()
     finally:

@@ -23,10 +23,13 @@ class OwnFloors:
         Fewest participants and survivors of a round, >= 0.
     gamma
         Least share of colluding owners that the terms must withstand, >= 0.
+    visible
+        Whether the coordinator may see its updates.
     """
 
     least: int = 0
     gamma: float = 0.0
+    visible: bool = False
 
     def __post_init__(self) -> None:
         require_at_least("--least", self.least, 0)

@@ -90,7 +90,9 @@ def _eligible(on: Mapping[str, Any], agreement: Agreement, joined: frozenset[str
     gone = sorted(joined - set(told))
     if gone:
         raise InvalidValue(
-            "who has joined must stay joined", f"a draw without {', '.join(gone[:3])}", "ask why"
+            "who has joined must stay joined",
+            f"a draw without {', '.join(gone[:3])}",
+            "ask why; those who are missing join again",
         )
     return tuple(told)
 

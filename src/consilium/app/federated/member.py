@@ -18,7 +18,7 @@ from consilium.app.federated.kept_controls import KeptControls
 from consilium.app.federated.pinned import Pinned, agreed_of
 from consilium.app.federated.secret_store import FileSecretStore
 from consilium.app.federated.showing import BufferedTurns, Showing
-from consilium.domain import DataProblem, InvalidValue, Update, UsageError
+from consilium.domain import DataProblem, InvalidValue, Update, UsageError, digest
 from consilium.federated.agreement import model_digest
 from consilium.federated.effects import Aborted, Effect, Finished, Persist, Refused, Send, Tick
 from consilium.federated.entropy import Entropy, SystemEntropy
@@ -167,6 +167,12 @@ class NetworkMember:
             raise DataProblem(
                 f"the session must be {session}", self._terms.session, "ask the coordinator why"
             )
+        if self._terms.mode is Mode.VISIBLE and not self._own.visible:
+            raise InvalidValue(
+                "the mode must hide this owner's updates, unless --visible is given",
+                "visible",
+                "give --visible if the coordinator may read every update",
+            )
         identity = self._identity
         if identity.owner not in self._owners:
             raise InvalidValue(
@@ -196,7 +202,10 @@ class NetworkMember:
             return str(stands["state"])
         first = self._carrier.register(self._registration().as_dict())
         self._told(f"joined {self._terms.session} as {self._identity.owner}: chosen from round {first} on")
-        self._told(f"agreed to terms {self._terms.digest()}, owner list {self._owners.digest()}")
+        self._told(
+            f"agreed to {self._terms.task} in mode {self._terms.mode}, terms {self._terms.digest()}, "
+            f"options {digest(self._agreed.options)[:16]}, owner list {self._owners.digest()}"
+        )
         have = -1
         tried: set[tuple[int, int]] = set()
         while not stop():
@@ -251,7 +260,6 @@ class NetworkMember:
         floors = floors_of(
             self._agreed, participants=len(asked), dimension=plan.dimension + plan.with_bit, own=self._own
         )
-        self._pinned.meet(plan.eligible)
         attempt = (self._terms.session, plan.number, int(on["attempt"]))
         made = self._update(plan)
         machine = SumParticipant(
@@ -268,6 +276,9 @@ class NetworkMember:
         machine.restore(self._store.records(attempt))
         self._told(f"round {plan.number}, attempt {attempt[2]}: among {len(asked)} participants")
         self._play(machine, attempt, stop)
+        if machine.params is not None:
+            # The announcement that was taken binds who has joined.
+            self._pinned.meet(plan.eligible)
 
     def _show(self, plan: RoundPlan) -> None:
         """Send the update of a round: the one that was kept for it, or a new one."""
