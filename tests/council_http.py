@@ -71,7 +71,7 @@ def http_desk(folder: Path) -> Iterator[Desk]:
         settings = {
             "COUNCIL__ALERTS__WEBHOOK_URL": f"{url}/hook?code=of-the-url",
             "COUNCIL__ALERTS__WEBHOOK_SECRET": "a-shared-secret",
-            "COUNCIL__ALERTS__PAGE_EVERY_S": "1",
+            "COUNCIL__ALERTS__PAGE_EVERY_S": "0.4",
             "API__WRITES_PER_MINUTE": "0",
             "LOG__FORMAT": "json",
         }

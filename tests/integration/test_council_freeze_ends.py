@@ -165,7 +165,7 @@ def test_a_freeze_survives_the_death_of_the_real_service(
     monkeypatch.setattr(system, "_last_words", lambda: hashes.append(system.pipeline.state_hash()))
     with system:
         done = steps_in(folder)
-        while steps_in(folder) < done + 20:
+        while steps_in(folder) < done + 8:
             assert "feed" not in system.troubles
             time.sleep(0.02)
         assert system.council.policy.mode == Mode.FROZEN

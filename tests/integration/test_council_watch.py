@@ -12,6 +12,7 @@ import structlog.testing
 
 from alert_servers import http_server, mail_server
 from consilium.app.bootstrap import SystemClock
+from consilium.app.council import watch as watch_module
 from consilium.app.council.mailing import Mail
 from consilium.app.council.pages import NotSent, Page, Sender
 from consilium.app.council.posting import Telegram, Webhook
@@ -214,7 +215,12 @@ class _Without:
         return getattr(self._journal, name)
 
 
-def test_a_journal_that_fails_for_a_while_delays_rows_and_not_the_pages() -> None:
+def test_a_journal_that_fails_for_a_while_delays_rows_and_not_the_pages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watch_module, "_HALT_PATIENCE_S", 0.5)
+    monkeypatch.setattr(watch_module, "_STATUS_S", 0.2)
+
     class Failing(MemoryJournal):
         broken = False
 

@@ -42,6 +42,19 @@ def test_a_freeze_at_the_very_instant_of_an_approval_comes_first() -> None:
     assert "LIVE" not in modes
 
 
+@pytest.mark.promise(
+    "001", "a loosening of two persons covers nothing that sets on after it, at that instant too"
+)
+@pytest.mark.parametrize("after", [0, 1])
+def test_what_sets_on_after_a_loosening_is_not_covered_by_it(after: int) -> None:
+    desk = Desk(start_profile="LOW")
+    desk.asks("profile", {"profile": "NORMAL"})
+    desk.council.handle(desk.approves())
+    assert desk.council.policy.profile == "NORMAL"
+    desk.says(after, losing_days=3)  # a market's time stands still between two closes
+    assert desk.council.policy.profile != "NORMAL"
+
+
 def test_the_decision_of_operators_says_what_is_in_force_after_it() -> None:
     desk = Desk()
     desk.asks("risk", {"max_leverage": 2.0})

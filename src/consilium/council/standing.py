@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from consilium.council.holds import is_freeze, meet
+from consilium.council.holds import WAIVED_OWNERS, is_freeze, is_waiver, meet
 from consilium.domain import Decision, Hold, Policy
 from consilium.domain.digest import plain
 
@@ -76,12 +76,23 @@ class Standing:
     def place(self, hold: Hold, decision_id: str) -> bool:
         """Put a hold in force; return whether that changes anything."""
         before = self.holds.get(hold.hold_id)
-        hold = endless(hold)
+        hold = self._after_waivers(endless(hold))
         if before is not None and same_hold(before, hold):
             return False
         self.holds[hold.hold_id] = replace(hold, decision_id=decision_id)
         self.changed, self._policy = True, None
         return True
+
+    def _after_waivers(self, hold: Hold) -> Hold:
+        """Return a hold later than the waivers that stand: those cover what was placed before them only.
+
+        A market's time may stand still while both come.
+        """
+        if hold.owner not in WAIVED_OWNERS:
+            return hold
+        waivers = (one for one in self.holds.values() if is_waiver(one) and one.key == hold.key)
+        newest = max((waiver.ts_event for waiver in waivers), default=-1)
+        return hold if newest < hold.ts_event else replace(hold, ts_event=newest + 1)
 
     def release(self, hold_id: str) -> Hold | None:
         """End a hold; return it, or None where there is none."""
