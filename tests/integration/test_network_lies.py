@@ -253,6 +253,14 @@ def test_an_owner_that_is_told_another_mode_shows_its_update_to_nobody(tmp_path:
         pytest.raises(ConsiliumError, match="unless --visible is given; got visible: give --visible if the"),
     ):
         world.member(VICTIM, store)
+    for buffered in ({"mode": "sum"}, {"mode": "grouped"}):
+        _told(world, **buffered, buffering={"size": 3, "exponent": 0.5, "most_stale": 10})
+        with (
+            FileSecretStore(tmp_path / VICTIM) as store,
+            pytest.raises(ConsiliumError, match="hidden must be in mode sum, without a buffer; got"),
+        ):
+            world.member(VICTIM, store)
+    _told(world, mode="visible")
     world.own[VICTIM] = OwnFloors(visible=True)
     with FileSecretStore(tmp_path / VICTIM) as store:
         world.member(VICTIM, store)

@@ -173,6 +173,14 @@ class NetworkMember:
                 "visible",
                 "give --visible if the coordinator may read every update",
             )
+        if self._terms.mode is not Mode.VISIBLE and (
+            self._terms.mode is not Mode.SUM or self._terms.buffering is not None
+        ):
+            raise InvalidValue(
+                "a session whose updates are hidden must be in mode sum, without a buffer",
+                f"{self._terms.mode}, buffer {self._terms.buffering}",
+                "ask for one",
+            )
         identity = self._identity
         if identity.owner not in self._owners:
             raise InvalidValue(
