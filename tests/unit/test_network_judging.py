@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -67,13 +68,6 @@ def test_candles_to_judge_by_are_tried_before_a_session_begins(tmp_path: Path) -
     assert not (tmp_path / "s1").exists()
 
 
-def test_the_file_of_candles_is_remembered(tmp_path: Path) -> None:
-    desk = created(tmp_path / "net", "digits", 4)
-    desk.stop()
-    again = NetworkDesk(tmp_path / "net", Still()).of("s1")
-    assert again.folder.load()[1]["judge_data"] is None
-
-
 @pytest.mark.parametrize(
     ("task", "options"), [("bagging", {}), ("xgboost", {}), ("candles", {"model": "lightgbm"})]
 )
@@ -93,3 +87,20 @@ def test_the_command_refuses_trees_in_one_line(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "trees are bagged" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.shared
+def test_candles_are_judged_on_a_file_of_the_coordinator(candles_1h: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    path, options = tmp_path / "own.parquet", {"sizes": {"window": 8, "hidden_size": 16, "num_blocks": 1}}
+    own = pl.scan_parquet(candles_1h).filter(pl.col("symbol") == "BTCUSDT").head(1_200)
+    own.collect().write_parquet(path)
+    judge = Judge("candles", options, NAMES, data=str(path))
+    task = local_task("candles", options, NAMES, owner="coordinator", data=path)
+    figures = judge(task.initial())
+    assert figures == task.evaluate(task.initial())
+    assert 0.9 < figures["log_loss"] < 1.5
+    desk = created(tmp_path / "net", "candles", task.dimension, options=options, judge_data=str(path))
+    desk.stop()
+    again = NetworkDesk(tmp_path / "net", Still()).of("s1")
+    assert again.folder.load()[1]["judge_data"] == str(path)

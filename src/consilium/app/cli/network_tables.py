@@ -37,8 +37,8 @@ def show_session(found: Mapping[str, Any], console: Console) -> None:
         f"{found['session']} is {found['state']}; {found['done']} of {terms['rounds']} rounds; {_now(found)}",
         f"task {found['task']} {found['options'] or ''}; {found['dimension']:,} numbers",
         f"{terms['optimizer']}; {local['epochs']} epochs in batches of {local['batch_size']}",
-        f"{found['joined']} of {found['admitted']} owners joined; clip {terms['clip']:g}, as each says",
-        f"withstands {terms['gamma']:.0%} colluding owners and {terms['delta']:.0%} dropouts a round",
+        f"{found['joined']} of {found['admitted']} owners joined",
+        _mode(terms),
         f"coordinator {found['coordinator']['name']} {found['coordinator']['key']}",
         f"model {found['version']}",
         f"terms {found['terms_digest']}",
@@ -47,6 +47,18 @@ def show_session(found: Mapping[str, Any], console: Console) -> None:
     ]
     for line in lines:
         console.print(line, markup=False, highlight=False)
+
+
+def _mode(terms: Mapping[str, Any]) -> str:
+    """Say what a mode does with updates."""
+    if terms["mode"] == "visible":
+        waits = terms["buffering"]
+        rounds = f"of the first {waits['size']} that come" if waits else "of all who are asked"
+        return f"mode visible: updates are seen and checked, clip {terms['clip']:g}; rounds {rounds}"
+    return (
+        f"mode {terms['mode']}: clip {terms['clip']:g}, as each says; withstands {terms['gamma']:.0%} "
+        f"colluding owners and {terms['delta']:.0%} dropouts a round"
+    )
 
 
 def show_moved(found: Mapping[str, Any], console: Console) -> None:
@@ -64,7 +76,7 @@ def show_reports(found: Mapping[str, Any], console: Console) -> None:
         told = f"failed: {report['failed']}" if report["failed"] else f"model {report['version'][:16]}"
         console.print(
             f"round {report['number']}: {part['survivors']} of {part['chosen']} counted, "
-            f"{part['attempts']} attempts; {told}{_judged(report)}",
+            f"{f'{tries} attempts; ' if (tries := part['attempts']) else ''}{told}{_judged(report)}",
             markup=False,
             highlight=False,
         )
