@@ -89,8 +89,27 @@ def test_between_two_bars_each_book_is_encoded_once_as_it_comes(pools: Make) -> 
         assert found.coverage == "full"
         expected = model.predict_proba(joined(books[10 * bar + 4 : 10 * bar + 10], bars[bar]))[0]
         assert np.abs(np.array(found.predictions[0].probabilities) - expected).max() <= 1e-5
-    # and once more at each decision, for the newest book with the features of its bar
-    assert engine.encoded == 60 + 6
+    # and once more at each decision, for the newest book with the features of its bar; without them the very
+    # last one waits for the next
+    assert engine.encoded == 59 + 6
+
+
+def test_the_book_of_a_decision_is_encoded_by_its_worker_and_kept_for_the_next(pools: Make) -> None:
+    model = fitted()
+    exported = export_graph(model)
+    engine = Counting(exported.graphs[0], exported.graphs[1], exported.form, "tlob")
+    pool = pools(of_books(model, engine))
+    books, bars = stream(20), np.random.default_rng(2).standard_normal((20, 2))
+    pool.see("S", books[:9], [t * STEP for t in range(9)])
+    pool.decide("S", bars[8], ts_event=8 * STEP)
+    for t in range(9, 20):
+        engine.encoded = 0
+        pool.see("S", books[t : t + 1], [t * STEP])
+        assert engine.encoded == 0
+        found = pool.decide("S", bars[t], ts_event=t * STEP)
+        assert engine.encoded == 2
+        expected = model.predict_proba(joined(books[t - 5 : t + 1], bars[t]))[0]
+        assert np.abs(np.array(found.predictions[0].probabilities) - expected).max() <= 1e-5
 
 
 def test_the_published_variant_reads_its_books_whole(pools: Make) -> None:

@@ -12,7 +12,7 @@ from consilium.models.runtime import TIMER, Runtime, Timer, TooSlow
 from consilium.models.served import ServedModel
 from consilium.models.serving.answers import PoolForecast, answer, not_finite
 from consilium.models.serving.batches import Batch, batches
-from consilium.models.serving.books import Books
+from consilium.models.serving.books import AHEAD, Books
 from consilium.models.serving.counters import BUSY, FAILED, NOT_FINITE, SHORT, TOO_SLOW, Counters
 from consilium.models.serving.jobs import BookJob, Forecast, History, Job
 
@@ -171,7 +171,7 @@ class ModelPool:
 
     def _encode(self, books: Books, model: ServedModel) -> None:
         try:
-            books.encode(model)
+            books.encode(model, but=AHEAD)
         except Exception:  # noqa: BLE001 - a model that fails is counted when it is asked, and stops no other
             books.forget(model.name)
 
@@ -235,6 +235,9 @@ class ModelPool:
                 for part, batch in enumerate(batches(jobs, self._timer)):
                     asked[f"{name} {part}"] = batch
             results = self.runtime.run(asked)
+            for key, result in results.items():
+                if not isinstance(result, Exception):
+                    asked[key].settle()
         spoken: dict[str, dict[str, Prediction]] = {symbol: {} for symbol in given}
         for key, result in results.items():
             self._hear(asked[key], result, int(ts_event), spoken, left_out)

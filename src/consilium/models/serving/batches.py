@@ -47,6 +47,12 @@ class Batch:
         finally:
             self.done = True
 
+    def settle(self) -> None:
+        """Let books keep what was encoded of them, while nobody else moves them."""
+        for job in self.jobs:
+            if isinstance(job, BookJob):
+                job.settle()
+
     def _together(self) -> list[Forecast | Exception]:
         start, model = self._timer(), self.model
         if isinstance(model.engine, SplitForecaster):

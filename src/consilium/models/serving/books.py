@@ -16,6 +16,9 @@ Floats = NDArray[np.float64]
 OLDEST_NS = 1_000_000_000
 """An older book says nothing of the close."""
 
+AHEAD = 2
+"""Newest books that wait to be encoded: by the decision about them if it comes, which workers share."""
+
 SPARE = 2
 """Windows that are kept: books may be seen before the bar closes that a decision is about."""
 
@@ -88,25 +91,40 @@ class Books:
         cut: Floats = _cut(self.rows, window if last is None else last, self.newer_than(ts_event))
         return cut
 
-    def encode(self, model: ServedModel) -> None:
-        """Encode the rows that a model has not encoded yet, if it encodes rows at all."""
-        engine = model.engine
-        if not isinstance(engine, SplitForecaster):
-            return
-        owner, ring, upto = self._codes.get(model.name, (None, None, 0))
+    def waiting(self, model: ServedModel) -> int:
+        """Return how many of the newest rows a model has not encoded yet."""
+        owner, _, upto = self._codes.get(model.name, (None, None, 0))
         new = self.rows.count - upto
-        if owner is not model or ring is None or new > len(self.rows):
-            ring, new = Ring(self.rows.capacity, engine.code_width, np.float32), len(self.rows)
-        if new:
-            for code in engine.encode(model.scaled(beside(model, self.rows.newest(new), None))):
-                ring.append(code)
-            self.encoded += new
-        self._codes[model.name] = (model, ring, self.rows.count)
+        return len(self.rows) if owner is not model or new > len(self.rows) else new
+
+    def encode(self, model: ServedModel, but: int = 0) -> None:
+        """Encode the rows that wait, but the newest few; nothing of a model that encodes none."""
+        engine, new = model.engine, self.waiting(model)
+        if not isinstance(engine, SplitForecaster) or new <= but:
+            return
+        rows = self.rows.newest(new)[: new - but]
+        self.keep(model, engine.encode(model.scaled(beside(model, rows, None))), new)
+
+    def keep(self, model: ServedModel, codes: NDArray[np.float32], waiting: int) -> None:
+        """Take the encodings of the oldest of so many rows that were waiting."""
+        if self.waiting(model) != waiting:
+            return
+        owner, ring, _ = self._codes.get(model.name, (None, None, 0))
+        if owner is not model or ring is None or waiting == len(self.rows):
+            ring = Ring(self.rows.capacity, codes.shape[1], np.float32)
+        for code in codes:
+            ring.append(code)
+        self.encoded += len(codes)
+        self._codes[model.name] = (model, ring, self.rows.count - waiting + len(codes))
 
     def codes(self, model: ServedModel, ts_event: int) -> NDArray[np.float32]:
-        """Copy the encodings of a model's window that ends at a time, shape (T, H); `encode` first."""
+        """Copy the encodings of a model's window that ends at a time, shape (T, H); those there are.
+
+        The newest that are `waiting` are not there; of a window that ends before them all must be encoded.
+        """
         ring = self._codes[model.name][1]
-        codes: NDArray[np.float32] = _cut(ring, model.window, self.newer_than(ts_event))
+        rows = model.window - self.waiting(model)
+        codes: NDArray[np.float32] = _cut(ring, rows, self.newer_than(ts_event))
         return codes
 
     def forget(self, name: str) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from consilium.domain import InvalidValue
 from consilium.models.runtime import Timer
 from consilium.models.served import ServedModel
-from consilium.models.serving.books import Books, beside
+from consilium.models.serving.books import AHEAD, Books, beside
 from consilium.models.serving.rings import Ring
 from consilium.models.serving.scaled import ScaledRows, shared
 from consilium.models.serving.split import SplitForecaster
@@ -186,15 +186,30 @@ class BookJob(Job):
         split = isinstance(model.engine, SplitForecaster)
         window = beside(model, books.cut(model.window, ts_event, 1 if split else None), features)
         super().__init__(None, model, window, timer, finite=False)
-        self._encoded = None
+        self._books = books
+        self._encoded: NDArray[np.float32] | None = None
+        self._fresh: NDArray[np.float32] | None = None
+        self._waiting = 0
         if split:
-            books.encode(model)
+            if books.newer_than(ts_event) or not 0 < books.waiting(model) <= min(AHEAD, model.window - 1):
+                books.encode(model)
+            self._waiting = books.waiting(model)
             self._encoded = books.codes(model, ts_event)
+        if self._waiting > 1:
+            plain = beside(model, books.cut(self._waiting, ts_event)[:-1], None)
+            self.window = np.concatenate([plain, window])
 
     def _forecast(self) -> tuple[Floats, Floats]:
         model, engine = self.model, self.model.engine
         if self._encoded is None or not isinstance(engine, SplitForecaster):
             return model.predict(self.window[np.newaxis])
-        # Of the newest book the features are read as well.
-        self._encoded[-1] = engine.encode(model.scaled(self.window))[0]
-        return model.finish(engine.decide(self._encoded[np.newaxis]), 1)
+        fresh = engine.encode(model.scaled(self.window))
+        # Of the newest book the features are read as well: that is no encoding for later windows.
+        self._fresh = fresh[:-1]
+        kept = self._encoded if self._waiting else self._encoded[:-1]
+        return model.finish(engine.decide(np.concatenate([kept, fresh])[np.newaxis]), 1)
+
+    def settle(self) -> None:
+        """Keep what was encoded, for later windows; while nobody else moves the books."""
+        if self._fresh is not None and len(self._fresh):
+            self._books.keep(self.model, self._fresh, self._waiting)
