@@ -129,6 +129,13 @@ class BufferedTurns:
         done = int(stands["done"])
         if stands["state"] != SessionState.RUNNING:
             return
+        try:
+            self._act(done)
+        except (InvalidValue, DataProblem) as left_out:
+            # The model may be of another moment, or no model: the next turn looks anew.
+            self._told(f"nothing sent for round {done + 1}: {left_out}")
+
+    def _act(self, done: int) -> None:
         if self._waits and done != self._seen:
             self._look(done, again=self._seen < 0)
         self._seen = done
