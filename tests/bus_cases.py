@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from consilium.bus.codec import envelope
+from consilium.bus.codec import envelope, from_bytes
 from consilium.bus.journal import Journal
 from consilium.bus.transport import Consumed, Transport
 from consilium.domain import Event
@@ -90,3 +90,14 @@ class Running:
         self.stop.set()
         self._thread.join(20.0)
         assert not self._thread.is_alive()
+
+
+def numbers(transport: Transport, group: str, count: int = 1_000) -> list[int]:
+    taken = transport.take(group, "c", count, 0)
+    assert taken is not None
+    return [number_of(read(entry.text)) for entry in taken.entries]
+
+
+def read(text: bytes | None) -> Event:
+    assert text is not None
+    return from_bytes(text)

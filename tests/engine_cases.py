@@ -7,10 +7,11 @@ from typing import Any
 from consilium.app.live.engine import EnsembleEngine, make_live_ensemble
 from consilium.app.settings import Ensemble, Settings
 from consilium.bus.state_store import Set, StateStore
-from consilium.domain import HOUR_NS, SECOND_NS, FeatureWindow
+from consilium.domain import HOUR_NS, SECOND_NS, Consensus, Direction, FeatureWindow, Outcome, Prediction
 from consilium.ensemble import EnsembleService
 from consilium.ensemble.broker import SignalBroker
 from consilium.ensemble.engine import Engine
+from ensemble_cases import forecast
 
 START = 1_700_000_000 * SECOND_NS
 LABEL = "l1"
@@ -76,3 +77,33 @@ def window(symbol: str, ts_event: int, volatility: float = 0.02) -> FeatureWindo
     return FeatureWindow(
         symbol=symbol, ts_event=ts_event, features=np.zeros((1, 1)), volatility=volatility, regime=""
     )
+
+
+BUY = (0.1, 0.1, 0.8)
+THREE = {
+    key("xgb"): signal("BUY", 0.85),
+    key("nhits"): signal("SELL", 0.65),
+    key("lgbm"): signal("BUY", 0.78),
+}
+
+
+def own(model: str, ts_event: int, probabilities: tuple[float, float, float] = BUY) -> Prediction:
+    return forecast(model, probabilities, ts_event=ts_event, label_id=LABEL)
+
+
+def outcome(ts_event: int, direction: Direction = Direction.UP) -> Outcome:
+    return Outcome(
+        symbol="BTCUSDT",
+        ts_event=ts_event,
+        horizon_ns=HOUR_NS,
+        label_id=LABEL,
+        ts_matured=ts_event + HOUR_NS,
+        direction=direction,
+        realised_return=0.01,
+    )
+
+
+def main(engine: Engine, now_ns: int, signals: dict[str, bytes]) -> Consensus:
+    consensus = engine.cycle(now_ns, signals).main
+    assert consensus is not None
+    return consensus

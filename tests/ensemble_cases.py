@@ -2,7 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 
-from consilium.domain import HOUR_NS, Consensus, Direction, Outcome, Prediction, signal_probabilities
+import numpy as np
+
+from consilium.domain import (
+    HOUR_NS,
+    Consensus,
+    Direction,
+    FeatureWindow,
+    Outcome,
+    Prediction,
+    signal_probabilities,
+)
+from consilium.ensemble import EnsembleService
 from consilium.ensemble.trust.uniform import Uniform
 
 WORDS = {"SELL": Direction.DOWN, "HOLD": Direction.FLAT, "BUY": Direction.UP}
@@ -62,3 +73,44 @@ class Recorder(Uniform):
         if isinstance(outcome, list):
             spoken = sorted(f"{p.symbol}:{p.model}" for p in predictions)
             self.lessons.append((predictions[0].ts_event, spoken, sorted(o.symbol for o in outcome)))
+
+
+FOUR = ("xgboost", "lightgbm", "nhits", "patchtst")
+
+
+def window(volatility: float, *, symbol: str = "BTCUSDT", ts_event: int = 0) -> FeatureWindow:
+    return FeatureWindow(symbol=symbol, ts_event=ts_event, features=np.zeros((1, 1)), volatility=volatility)
+
+
+def outcome(symbol: str = "BTCUSDT", ts_event: int = 0) -> Outcome:
+    return Outcome(
+        symbol=symbol,
+        ts_event=ts_event,
+        horizon_ns=HOUR_NS,
+        label_id="l1",
+        ts_matured=ts_event + HOUR_NS,
+        direction=Direction.UP,
+        realised_return=0.01,
+    )
+
+
+def run(service: EnsembleService, messages: Iterable[object]) -> list[Consensus]:
+    return [consensus for message in messages for consensus in service.handle(message)]
+
+
+def came(
+    direction: Direction,
+    ts: int = 0,
+    symbol: str = "BTCUSDT",
+    horizon_ns: int = HOUR_NS,
+    label_id: str = "l1",
+) -> Outcome:
+    return Outcome(
+        symbol=symbol,
+        ts_event=ts,
+        ts_matured=ts + HOUR_NS,
+        direction=direction,
+        realised_return=0.0,
+        horizon_ns=horizon_ns,
+        label_id=label_id,
+    )

@@ -1,11 +1,14 @@
-"""One journal of each back end for the tests that all of them must pass."""
+"""One journal of each back end and one transport of each kind, for the tests that all of them must pass."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from consilium.bus.journal import Journal, open_journal
+from consilium.bus.transport import MemoryTransport, RedisTransport, Transport
+
+Make = Callable[[int], Transport]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -33,3 +36,25 @@ def second_postgres(postgres_url: str) -> Iterator[str]:
         base, _, query = postgres_url.partition("?")
         yield f"{base.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(params=["memory", "redis"])
+def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+    """Makes the one transport of a test, with room for about so many events."""
+    opened: list[Transport] = []
+
+    def make(room: int) -> Transport:
+        if request.param == "memory":
+            opened.append(MemoryTransport(room))
+        else:
+            opened.append(RedisTransport(request.getfixturevalue("fresh_valkey"), max_entries=room))
+        return opened[-1]
+
+    yield make
+    for transport in opened:
+        transport.close()
+
+
+@pytest.fixture
+def transport(make: Make) -> Transport:
+    return make(100_000)

@@ -1,31 +1,24 @@
-"""Sharpe ratios, overfitting and timing: against published examples, plain loops and planted truth."""
+"""Sharpe ratios, counted trials and what pays: against published examples and planted truth."""
 
-from itertools import combinations
 from math import sqrt
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
 
 from consilium.domain import InvalidValue
 from consilium.training.judge import (
-    BarReturns,
     Moments,
     cluster_returns,
     cluster_trials,
     deflated_sharpe,
     mean_silhouette,
     minimum_track_record,
-    overfitting_probability,
-    permutation_test,
     probabilistic_sharpe,
     sharpe_by_luck,
     trading_judgement,
 )
 from consilium.training.judge.trial_clusters import furthest
-
-Floats = NDArray[np.float64]
 
 
 def test_the_deflated_sharpe_is_that_of_the_paper() -> None:
@@ -235,187 +228,6 @@ def test_the_silhouette_is_that_of_scikit_learn() -> None:
     assert mean_silhouette(distance, labels) == pytest.approx(
         silhouette_score(distance, labels, metric="precomputed")
     )
-
-
-def plain_overfitting(x: Floats, blocks: int) -> float:
-    """Compute the probability by plain loops, as the paper tells it."""
-    parts = np.array_split(np.arange(len(x)), blocks)
-    below = []
-    for chosen in combinations(range(blocks), blocks // 2):
-        inside = np.concatenate([parts[k] for k in chosen])
-        outside = np.concatenate([parts[k] for k in range(blocks) if k not in chosen])
-        first = x[inside].mean(axis=0) / x[inside].std(axis=0)
-        then = x[outside].mean(axis=0) / x[outside].std(axis=0)
-        relative = rankdata(then)[int(np.argmax(first))] / (x.shape[1] + 1)
-        below.append(np.log(relative / (1 - relative)) <= 0)
-    return float(np.mean(below))
-
-
-@pytest.mark.parametrize(("blocks", "shape"), [(4, (50, 10)), (6, (83, 13)), (8, (64, 11))])
-def test_the_probability_of_overfitting_is_that_of_plain_loops(blocks: int, shape: tuple[int, int]) -> None:
-    x = np.random.default_rng(blocks).normal(size=shape)
-    assert overfitting_probability(x, blocks=blocks).probability == plain_overfitting(x, blocks)
-
-
-def test_noise_overfits_about_every_second_time() -> None:
-    found = [
-        overfitting_probability(np.random.default_rng(s).normal(size=(320, 20)), blocks=8).probability
-        for s in range(60)
-    ]
-    assert np.mean([p for p in found if p is not None]) == pytest.approx(0.5, abs=0.08)
-
-
-def test_one_true_strategy_does_not_overfit() -> None:
-    x = np.random.default_rng(0).normal(size=(640, 20))
-    x[:, 7] += 0.3
-    found = overfitting_probability(x)
-    assert found.probability == 0.0
-    assert found.loss == 0.0
-    assert found.splits == 12_870
-
-
-def test_a_strategy_tuned_to_each_half_overfits_always() -> None:
-    # What wins in one half loses in the other: sixteen blocks, each strategy good in eight of them.
-    blocks = np.array(
-        [[1.0 if k in chosen else -1.0 for k in range(8)] for chosen in combinations(range(8), 4)]
-    )
-    x = np.repeat(blocks.T, 20, axis=0) + 0.1 * np.random.default_rng(0).normal(size=(160, 70))
-    assert overfitting_probability(x, blocks=8).probability == 1.0
-
-
-def test_fewer_than_ten_different_trials_are_not_applicable() -> None:
-    x = np.random.default_rng(0).normal(size=(320, 9))
-    for few in (x, np.column_stack([x, x])):
-        found = overfitting_probability(few)
-        assert found.probability is None
-        assert found.reason == "not applicable: 9 trials, 10 are needed"
-
-
-@pytest.mark.parametrize("rounding", [0.0, 1e-15])
-def test_copies_of_a_strategy_change_no_probability_of_overfitting(rounding: float) -> None:
-    x = np.random.default_rng(1).normal(size=(96, 12))
-    x[:, 0] += 0.15
-    plain = overfitting_probability(x, blocks=8)
-    copies = np.repeat(x[:, [0]], 70, axis=1) + rounding * np.arange(70)
-    assert overfitting_probability(np.column_stack([x, copies]), blocks=8) == plain
-
-
-def test_strategies_that_never_trade_have_a_sharpe_of_zero() -> None:
-    x = np.random.default_rng(0).normal(-0.5, 1.0, size=(320, 12))
-    x[:, 0] = 0.0
-    found = overfitting_probability(x)
-    assert found.probability == 0.0
-    assert found.loss == 0.0
-
-
-def test_returns_that_cannot_be_split_are_refused() -> None:
-    x = np.random.default_rng(0).normal(size=(31, 12))
-    with pytest.raises(InvalidValue, match="16 blocks need >= 32 times; got 31"):
-        overfitting_probability(x)
-    with pytest.raises(InvalidValue, match="blocks must be even"):
-        overfitting_probability(x, blocks=5)
-    with pytest.raises(InvalidValue, match="strategy_returns must be finite"):
-        overfitting_probability(x * np.nan)
-
-
-def spells(rng: np.random.Generator, bars: int) -> Floats:
-    """Long or flat, in spells of about ten bars, flat at both ends."""
-    s = np.repeat(rng.integers(2, size=bars // 10), 10).astype(np.float64)
-    s[:5] = s[-5:] = 0.0
-    return s
-
-
-def turnover(s: Floats) -> float:
-    return float(np.abs(np.diff(s, axis=0)).sum() + np.abs(s[[0, -1]]).sum())
-
-
-@pytest.mark.parametrize("symbols", [None, 3])
-def test_permuted_signals_have_the_same_turnover_and_exposure(symbols: int | None) -> None:
-    rng = np.random.default_rng(0)
-    s = spells(rng, 1_000)
-    if symbols:
-        s = s[:, None] * np.array([1.0, 0.0, -0.5])
-    seen: list[Floats] = []
-
-    def keep(signals: Floats) -> Floats:
-        seen.extend(signals)
-        return np.zeros(len(signals))
-
-    found = permutation_test(s, keep, block=10, seed=0)
-    assert found.way == "blocks"
-    assert len(seen) == 1_001
-    assert {round(turnover(one), 9) for one in seen} == {round(turnover(s), 9)}
-    assert {round(float(one.sum()), 9) for one in seen} == {round(float(s.sum()), 9)}
-    assert len({one.tobytes() for one in seen}) > 900
-
-
-def test_a_book_that_is_never_flat_is_rotated() -> None:
-    rng = np.random.default_rng(1)
-    s = rng.choice([-1.0, 1.0], size=800)
-    around: list[float] = []
-
-    def keep(signals: Floats) -> Floats:
-        around.extend(np.abs(np.diff(one, append=one[:1])).sum() for one in signals)
-        return np.zeros(len(signals))
-
-    assert permutation_test(s, keep, block=50, seed=0).way == "rotation"
-    assert len(set(around)) == 1
-
-
-def test_signals_that_know_nothing_have_uniform_p_values() -> None:
-    p = []
-    for world in range(100):
-        rng = np.random.default_rng(world)
-        account = BarReturns(rng.normal(0.0002, 0.01, size=600), cost=0.001)
-        p.append(permutation_test(spells(rng, 600), account, block=10, seed=world).p_value)
-    assert np.mean(np.array(p) < 0.05) <= 0.09
-    assert np.mean(p) == pytest.approx(0.5, abs=0.08)
-
-
-def test_signals_that_know_the_next_return_are_found_after_costs() -> None:
-    rng = np.random.default_rng(0)
-    returns = rng.normal(0.0, 0.01, size=1_000)
-    knowing = ((returns + rng.normal(0.0, 0.02, size=1_000)) > 0.01).astype(float)
-    found = permutation_test(knowing, BarReturns(returns, cost=0.0005), block=20, seed=0)
-    assert found.p_value < 0.01
-    assert found.net_return > found.high > found.median
-
-
-def test_no_trade_has_a_p_value_of_one() -> None:
-    account = BarReturns(np.random.default_rng(0).normal(size=100), cost=0.0)
-    assert permutation_test(np.zeros(100), account, block=5, seed=0).p_value == 1.0
-    always = permutation_test(np.ones(100), account, block=5, seed=0)
-    assert always.p_value == 1.0
-
-
-def test_the_account_is_that_of_a_plain_loop() -> None:
-    rng = np.random.default_rng(0)
-    returns, s = rng.normal(size=(40, 3)), rng.integers(-1, 2, size=(2, 40, 3)).astype(np.float64)
-    expected = []
-    for signals in s:
-        money, held = 0.0, np.zeros(3)
-        for t in range(40):
-            money -= 0.01 * np.abs(signals[t] - held).sum()
-            held = signals[t]
-            money += float((held * returns[t]).sum())
-        expected.append((money - 0.01 * np.abs(held).sum()) / 3)
-    assert BarReturns(returns, cost=0.01)(s) == pytest.approx(np.array(expected))
-
-
-def test_signals_that_do_not_fit_are_refused() -> None:
-    account = BarReturns(np.zeros(50), cost=0.0)
-    with pytest.raises(InvalidValue, match="permutations must be >= 1,000; got 999"):
-        permutation_test(np.ones(50), account, block=5, seed=0, permutations=999)
-    with pytest.raises(InvalidValue, match="block must lie in"):
-        permutation_test(np.ones(50), account, block=26, seed=0)
-    with pytest.raises(InvalidValue, match="signals must be finite"):
-        permutation_test(np.full(50, np.nan), account, block=5, seed=0)
-    with pytest.raises(InvalidValue, match="one finite value for each row"):
-        permutation_test(np.ones(50), lambda s: np.zeros(len(s) + 2), block=5, seed=0)
-    with pytest.raises(InvalidValue, match="cost must be finite and >= 0"):
-        BarReturns(np.zeros(5), cost=-0.1)
-    with pytest.raises(InvalidValue, match="returns must be finite"):
-        BarReturns([np.inf], cost=0.1)
 
 
 GOOD = {"deflated_sharpe": 0.97, "overfitting": 0.1, "permutation": 0.01}

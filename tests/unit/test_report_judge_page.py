@@ -1,24 +1,18 @@
 """The judge's page says both verdicts first, shows every section, and tells why a figure is missing."""
 
-import json
 import re
-from collections.abc import Iterator
-from copy import deepcopy
-from html.parser import HTMLParser
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 from plotly.offline import get_plotlyjs
 
-from consilium.app.report import page, write_html, write_json
-from consilium.app.report.judge.page import SECTIONS, body
+from consilium.app.report import page
+from consilium.app.report.judge.page import body
 from consilium.app.report.judge.plots import charts_of
-from judge_report_sample import TOO_FEW, bare_judge_report, sample_judge_report
+from judge_page_cases import FILLED_BY_CANDLES, Outline, shown
+from judge_report_sample import bare_judge_report, sample_judge_report
 
-VOID = {"meta", "link", "br", "img", "input", "hr"}
-UNDEFINED = re.compile(r"\b(None(?! of |: )|nan|NaN|inf)\b")
 CHARTS = {
     "chart-months",
     "chart-weights",
@@ -27,41 +21,6 @@ CHARTS = {
     "chart-equity",
     "chart-drawdown",
 }
-
-FILLED_BY_CANDLES = [anchor for anchor in SECTIONS if anchor != "fills"]
-"""Only orders that were walked through books have a section about their fills."""
-
-
-class Outline(HTMLParser):
-    """Collects tags and texts; refuses tags that do not close in order."""
-
-    def __init__(self, markup: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.feed(markup)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if not {"script", "style"} & set(self.open):
-            self.texts.append(data)
-
-    def named(self, tag: str, kind: str = "") -> list[dict[str, str | None]]:
-        found = [attributes for name, attributes in self.tags if name == tag]
-        return [a for a in found if kind in (a.get("class") or "").split()] if kind else found
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.texts).split())
 
 
 @pytest.fixture(scope="module")
@@ -77,44 +36,6 @@ def markup(report: dict[str, Any]) -> str:
 @pytest.fixture(scope="module")
 def outline(markup: str) -> Outline:
     return Outline(markup)
-
-
-def shown(report: dict[str, Any]) -> Outline:
-    return Outline("\n".join(body(report).values()))
-
-
-def without(report: dict[str, Any], path: tuple[str | int, ...]) -> dict[str, Any]:
-    changed = deepcopy(report)
-    place: Any = changed
-    for step in path[:-1]:
-        place = place[step]
-    place[path[-1]] = None
-    return changed
-
-
-def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Every place in a report; of lists the first row, but no name or number in them."""
-    if path:
-        yield path
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        if not isinstance(key, int) or (key == 0 and isinstance(item, dict)):
-            yield from places(item, (*path, key))
-
-
-def short(report: dict[str, Any]) -> dict[str, Any]:
-    """The report with short lines, so that one page takes milliseconds."""
-    cut = deepcopy(report)
-    for line in ("equity", "drawdown", "buy_and_hold"):
-        cut["economics"][line] = cut["economics"][line][:3]
-    cut["economics"]["held_equal_volatility"]["equity"] = []
-    cut["weights"] = {name: values[:3] for name, values in cut["weights"].items()}
-    cut["table"]["rows"] = cut["table"]["rows"][:2]
-    cut["models"] = dict(list(cut["models"].items())[:1])
-    cut["baselines"] = {}
-    cut["calibration"] = {"consensus": cut["calibration"]["consensus"]}
-    del cut["config"]
-    return cut
 
 
 def test_every_section_is_there_in_its_order_and_both_verdicts_come_first(outline: Outline) -> None:
@@ -378,30 +299,6 @@ def test_both_colour_schemes_define_every_colour_that_is_used(markup: str) -> No
     assert used <= names[0]
 
 
-def test_a_report_in_which_nothing_could_be_computed_tells_why() -> None:
-    found = shown(bare_judge_report())
-    assert [s["id"] for s in found.named("section")] == FILLED_BY_CANDLES
-    reasons = (
-        TOO_FEW,
-        "identical forecasts",
-        "fewer than 30 days",
-        "not applicable: 1 trial",
-        "no timestamp has 5 symbols",
-        "fewer times than the embargo needs",
-        "none of them says more than climatology",
-        "no trade was made",
-        "not run",
-        "No symbols were kept unseen",
-        "No earlier run",
-        "lightgbm failed in fold 3",
-    )
-    for reason in reasons:
-        assert reason in found.text, reason
-    titles = [s["title"] for s in found.named("span") if "title" in s]
-    assert titles
-    assert all(titles)
-
-
 def test_controls_that_were_left_out_are_missed(report: dict[str, Any]) -> None:
     assert "nothing shows that this run would stay silent" in shown({**report, "controls": None}).text
 
@@ -409,50 +306,3 @@ def test_controls_that_were_left_out_are_missed(report: dict[str, Any]) -> None:
 def test_an_interval_without_width_is_not_shown_as_one(report: dict[str, Any]) -> None:
     mirror = {**report["mirror"], "low": -0.07771, "high": -0.07771}
     assert "-0.0777" not in shown({**report, "mirror": mirror}).text
-
-
-def test_nothing_undefined_is_printed(outline: Outline) -> None:
-    for text in (outline.text, shown(bare_judge_report()).text):
-        assert not UNDEFINED.search(text)
-
-
-def test_any_part_of_a_report_may_be_missing(report: dict[str, Any]) -> None:
-    for whole in (short(report), short({**bare_judge_report(), "economics": report["economics"]})):
-        for path in places(whole):
-            changed = without(whole, path)
-            assert not UNDEFINED.search(" ".join(body(changed).values())), path
-            charts_of(changed)
-
-
-def test_an_empty_report_still_makes_a_page() -> None:
-    text = page({"schema": "consilium.judge/1"}).replace(get_plotlyjs(), "")
-    assert "no verdict" in Outline(text).text
-
-
-def evil(value: Any, text: str) -> Any:
-    if isinstance(value, dict):
-        return {key: evil(item, text) for key, item in value.items()}
-    if isinstance(value, list):
-        return [evil(item, text) for item in value]
-    return text if isinstance(value, str) else value
-
-
-def test_foreign_text_cannot_become_markup(report: dict[str, Any]) -> None:
-    attack = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
-    for whole in (report, bare_judge_report()):
-        hostile = evil(whole, attack) | {"schema": "consilium.judge/1"}
-        for key in ("models", "baselines", "calibration"):
-            hostile[key] = dict(zip((attack, f"{attack}2", "c", "d"), hostile[key].values(), strict=False))
-        hostile["development"]["models"] = {attack: {"half_brier": 0.3}}
-        hostile["economics"]["books"] = {attack: {"net_return": 0.1}}
-        text = page(hostile)
-        assert "<script>alert" not in text
-        assert "<img" not in text.replace(get_plotlyjs(), "")
-        Outline(text.replace(get_plotlyjs(), ""))
-
-
-def test_the_page_and_the_json_are_written_as_they_are(report: dict[str, Any], tmp_path: Path) -> None:
-    write_html(report, tmp_path / "judge.html")
-    assert (tmp_path / "judge.html").read_text(encoding="utf-8") == page(report)
-    write_json(report, tmp_path / "judge.json")
-    assert json.loads((tmp_path / "judge.json").read_text(encoding="utf-8")) == report

@@ -1,103 +1,22 @@
-"""What a policy does to orders and positions: cancel, keep, protect, reduce, flatten, shadow, set aside."""
+"""What a policy does to orders and positions: cancel, keep, protect, reduce, flatten, shadow."""
 
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consilium.domain import (
-    HOUR_NS,
-    Direction,
-    Fill,
-    Instrument,
-    Order,
-    OrderEvent,
-    OrderKind,
-    OrderShadowed,
-    OrderStatus,
-    Policy,
-    ProfitSplit,
-)
-from consilium.trading.broker import PaperBroker
-from consilium.trading.causes import cause_of
-from consilium.trading.execution import CostModel
+from consilium.domain import Fill, Order, OrderKind, OrderShadowed, Policy
 from consilium.trading.portfolio import Portfolio
 from consilium.trading.reductions import reductions
-from consilium.trading.risk import RiskGate, open_risk
-from consilium.trading.service import TradingService
-from consilium.trading.strategy import Strategy
-from trading_bars import QUIET, Row, consensus, warmed
+from consilium.trading.risk import open_risk
+from policy_cases import DOWN, LIVE, SHADOW, SYMBOLS, UP, Floor, cancelled, sent
+from trading_bars import QUIET
 
-UP, DOWN = Direction.UP, Direction.DOWN
-PLAIN = CostModel(half_spread=0.0, impact_coefficient=0.0, fee_scale=0.0)
-LIVE = Policy(max_position_usd=2_000.0)
 PAUSED = replace(LIVE, mode="PAUSED", entry=False)
-SHADOW = replace(LIVE, mode="SHADOW", entry=False)
 REDUCING = replace(LIVE, mode="REDUCING", reduce=True, entry=False)
 EMERGENCY = replace(LIVE, mode="EMERGENCY", flatten=True, strategy_exit=False, entry=False)
 FROZEN = replace(LIVE, mode="FROZEN", strategy_exit=False, entry=False)
-SYMBOLS = ("AAA", "BBB", "CCC")
-
-
-class Floor:
-    """A service that trades some symbols, hour by hour."""
-
-    def __init__(self, policy: Policy = LIVE, *, horizon: int = 50, lot: float = 0.0) -> None:
-        self.service = TradingService(
-            PaperBroker(10_000.0, PLAIN),
-            Portfolio(10_000.0),
-            RiskGate(policy),
-            Strategy(horizon=horizon),
-            instruments={s: Instrument(symbol=s, lot_size=lot) for s in SYMBOLS},
-        )
-        self.hour = 0
-        for _ in range(20):
-            self.close()
-
-    def close(
-        self, moves: Mapping[str, Direction] | None = None, rows: Mapping[str, Row] | None = None
-    ) -> list[object]:
-        """Close a bar of all symbols, hear consensuses, end the instant."""
-        heard: list[object] = []
-        self.hour += 1
-        for symbol in SYMBOLS:
-            bar = warmed([(rows or {}).get(symbol, QUIET)], symbol=symbol).candle(20)
-            ts = self.hour * HOUR_NS
-            heard += self.service.handle(replace(bar, ts_open=ts - HOUR_NS, ts_close=ts))
-        for symbol, move in (moves or {}).items():
-            heard += self.service.handle(consensus(symbol, self.hour * HOUR_NS, move))
-        return [*heard, *self.service.finish()]
-
-    def hold(self, *symbols: str) -> "Floor":
-        self.close(dict.fromkeys(symbols, UP))
-        self.close()
-        assert sorted(self.service.portfolio.holdings) == sorted(symbols)
-        return self
-
-    def put(self, policy: Policy) -> list[object]:
-        return list(self.service.handle(policy))
-
-    @property
-    def open(self) -> list[Order]:
-        return list(self.service.broker.open_orders().values())
-
-    @property
-    def stops(self) -> list[str]:
-        return sorted(order.symbol for order in self.open if order.kind is OrderKind.STOP)
-
-    @property
-    def held(self) -> dict[str, float]:
-        return {symbol: holding.quantity for symbol, holding in self.service.portfolio.holdings.items()}
-
-
-def sent(heard: Iterable[object]) -> list[tuple[str, str]]:
-    return [(cause_of(order), order.symbol) for order in heard if isinstance(order, Order)]
-
-
-def cancelled(heard: Iterable[object]) -> list[str]:
-    return [e.reason for e in heard if isinstance(e, OrderEvent) and e.status is OrderStatus.CANCELLED]
 
 
 @pytest.mark.parametrize("policy", [PAUSED, SHADOW, REDUCING, FROZEN], ids=lambda p: p.mode)
@@ -356,75 +275,6 @@ def test_after_its_reductions_a_book_is_inside_every_limit(
     assert all(h.quantity * h.mark <= largest * hair for h in book.holdings.values())
     assert open_risk(book) <= policy.max_daily_risk * book.equity * hair
     assert reductions(book, replace(policy, max_leverage=leverage * hair)) == {} or book.gross <= 1e-3
-
-
-def gained(floor: Floor, amount: float) -> None:
-    """Let AAA be bought and sold with a gain."""
-    floor.hold("AAA")
-    price = 100.0 + amount / floor.held["AAA"]
-    floor.close({"AAA": DOWN})
-    floor.close(rows={"AAA": (price, price, price, price)})
-    assert floor.held == {}
-    for _ in range(30):
-        floor.close()
-
-
-@pytest.mark.promise(
-    "001", "profit is split between free cash, the lock and the reserve; it sums to 1 exactly"
-)
-def test_profit_above_the_last_high_is_split_and_nothing_is_lost() -> None:
-    floor = Floor(replace(LIVE, profit_lock=0.3, reinvest=0.6, reserve_buffer=0.1))
-    service, book = floor.service, floor.service.portfolio
-    assert service.split_profit(0) is None
-    gained(floor, 100.0)
-    equity, nav, cash = book.equity, book.nav, book.cash
-    assert service.unsplit == pytest.approx(100.0)
-    split = service.split_profit(7)
-    assert isinstance(split, ProfitSplit)
-    assert [book.locked, book.reserve] == [split.locked, split.reserve]
-    assert [split.locked, split.reserve, split.reinvested] == pytest.approx([30.0, 10.0, 60.0])
-    assert sum(round(part * 1e8) for part in (split.locked, split.reserve, split.reinvested)) == round(
-        split.profit * 1e8
-    )
-    assert [book.equity, book.cash] == [equity, cash]
-    assert book.free_cash == pytest.approx(cash - 40.0)
-    book.settle(floor.hour * HOUR_NS)
-    assert book.nav == pytest.approx(nav, rel=1e-14)
-    assert service.split_profit(8) is None  # once
-
-
-def test_a_loss_that_is_won_back_is_no_new_profit() -> None:
-    floor = Floor(LIVE)
-    gained(floor, 100.0)
-    assert floor.service.split_profit(1) is not None
-    gained(floor, -40.0)
-    gained(floor, 30.0)
-    assert floor.service.split_profit(2) is None
-    gained(floor, 20.0)
-    split = floor.service.split_profit(3)
-    assert split is not None
-    assert split.profit == pytest.approx(10.0)
-
-
-def test_what_is_set_aside_is_not_traded_with() -> None:
-    floor = Floor(replace(LIVE, max_risk_per_trade=1.0, max_daily_risk=1.0, max_position_usd=1e9))
-    floor.service.portfolio.put_aside(locked=5_000.0)
-    floor.close({"AAA": UP})
-    floor.close()
-    assert floor.held["AAA"] * 100.0 == pytest.approx(5_000.0)
-    assert floor.service.portfolio.free_cash >= 0.0
-
-
-def test_profit_waits_while_what_is_free_does_not_suffice() -> None:
-    floor = Floor(replace(LIVE, profit_lock=1.0, reinvest=0.0, reserve_buffer=0.0))
-    gained(floor, 100.0)
-    book = floor.service.portfolio
-    book.put_aside(reserve=book.free_cash - 50.0)
-    assert floor.service.split_profit(1) is None
-    book.put_aside(reserve=-100.0)
-    split = floor.service.split_profit(2)
-    assert split is not None
-    assert split.locked == pytest.approx(100.0)
 
 
 def test_a_service_restored_in_the_middle_goes_on_as_if_nothing_had_happened() -> None:
