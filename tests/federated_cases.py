@@ -6,13 +6,17 @@ from typing import Any
 import numpy as np
 
 from consilium.domain import Update
+from consilium.federated.aggregators.mean import Mean
 from consilium.federated.coordinator import SessionCoordinator
 from consilium.federated.entropy import SystemEntropy
+from consilium.federated.learner import masked_input
 from consilium.federated.owners import Owner, OwnerList
 from consilium.federated.primitives import KeyPair, new_signing_key
 from consilium.federated.registration import Registration
 from consilium.federated.rounds import Closed, Member, RoundEffect, RoundOutcome, RoundPlan
+from consilium.federated.secure_round import SecureRound
 from consilium.federated.session import Mode, Terms
+from consilium.federated.visible_round import VisibleRound
 
 SECOND = 1_000_000_000
 D = 4
@@ -121,3 +125,23 @@ def mean_in(outcome: RoundOutcome) -> np.ndarray:
     """Return the mean of a round that gave one."""
     assert outcome.mean is not None, outcome.failed
     return outcome.mean
+
+
+EXAMPLES = {"a": 100, "b": 100, "c": 100}
+
+
+def visible_round(**changed: Any) -> VisibleRound:
+    return VisibleRound(plan_of(**changed), Mean(), EXAMPLES)
+
+
+def secret_round(**changed: Any) -> SecureRound:
+    return SecureRound(plan_of(mode=Mode.SUM, **changed))
+
+
+def secret_sum(deltas: dict[str, list[float]], machine: SecureRound, within: int = 1) -> np.ndarray:
+    vectors = [
+        masked_input(update_of(name, delta), bool(within), machine.plan, SystemEntropy())
+        for name, delta in deltas.items()
+    ]
+    total: np.ndarray = np.sum(vectors, axis=0)
+    return total
