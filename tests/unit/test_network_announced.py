@@ -1,20 +1,23 @@
 """Rounds that a participant is told of: it makes the plan itself, or says why it does not."""
 
 from collections.abc import Callable
+from dataclasses import fields, replace
 from math import exp
 from typing import Any
 
+import numpy as np
 import pytest
 
 from consilium.app.federated.agreeing import OwnFloors, floors_of
 from consilium.app.federated.announced import asked_in, plan_of
 from consilium.domain import InvalidValue
 from consilium.federated.agreement import Agreement, model_digest
+from consilium.federated.local import LocalPlan
 from consilium.federated.owners import Owner, OwnerList
 from consilium.federated.parameters import degree_for, least_cohort
 from consilium.federated.rounds import RoundPlan
 from consilium.federated.sampling import choose
-from consilium.federated.session import Mode
+from consilium.federated.session import Buffering, Mode, Terms
 from federated_cases import SECOND, terms_of
 
 NAMES = tuple(f"desk{number:02}" for number in range(1, 13))
@@ -165,8 +168,6 @@ def test_the_least_cohort_is_the_first_that_withstands_all_colluders(colluders: 
 
 
 def test_each_part_of_what_is_trained_from_changes_the_digest() -> None:
-    import numpy as np
-
     base = np.zeros(3)
     seen = {
         model_digest(base, {}),
@@ -177,3 +178,37 @@ def test_each_part_of_what_is_trained_from_changes_the_digest() -> None:
         model_digest(np.zeros(4), {}),
     }
     assert len(seen) == 6
+
+
+OTHER_PLAN: dict[str, Any] = {
+    "session": "t", "number": 4, "mode": Mode.GROUPED, "dimension": 5, "clip": 1.0 + 2**-52,
+    "clip_int": 65_537, "with_bit": True, "least": 4, "attempts": 4, "exponent": 0.5,
+    "ts_opened": SECOND + 1, "ts_cut_off": 9 * SECOND + 1, "groups": 2, "eligible": HERE[1:],
+}  # fmt: skip
+OTHER_TERMS: dict[str, Any] = {
+    "session": "t", "task": "candles", "model_type": "risk-model", "mode": Mode.GROUPED, "rounds": 10,
+    "optimizer": "scaffold", "options": {"learning_rate": 0.5}, "aggregator": "other",
+    "local": LocalPlan(epochs=6), "sample_fraction": 0.6, "least_participants": 4, "cut_off_seconds": 601,
+    "attempts": 4, "failed_rounds": 4, "clip": 2.0, "adapt_clip": True, "clip_int": 65_537, "gamma": 0.2,
+    "delta": 0.3, "byzantine": 0.1, "owner_cap": 0.4, "buffering": Buffering(size=3), "seed": 1,
+}  # fmt: skip
+
+
+def test_every_field_of_plan_and_terms_is_in_the_digest_of_an_attempt() -> None:
+    held = agreed()
+    plan = planned(held, announced(held))
+    seen = {held.digest(plan, "m"), held.digest(plan, "n")}
+    assert {one.name for one in fields(RoundPlan)} == set(OTHER_PLAN) | {"members"}
+    others = [replace(plan, **{name: value}) for name, value in OTHER_PLAN.items()]
+    for changed in ({"weight": 7}, {"base_version": "v2"}, {"staleness": 1}, {"participant": "a"}):
+        first = replace(plan.members[0], **changed)
+        others.append(replace(plan, members=(first, *plan.members[1:])))
+    seen |= {held.digest(other, "m") for other in others}
+    assert {one.name for one in fields(Terms)} == set(OTHER_TERMS)
+    for name, value in OTHER_TERMS.items():
+        assert getattr(held.terms, name) != value, name
+        seen.add(replace(held, terms=replace(held.terms, **{name: value})).digest(plan, "m"))
+    fewer = replace(OWNERS, owners=OWNERS.owners[:-1])
+    for part in ({"options": {"a": 1}}, {"owners": fewer}, {"coordinator": b"d" * 32}):
+        seen.add(replace(held, **part).digest(plan, "m"))
+    assert len(seen) == 2 + len(OTHER_PLAN) + 4 + len(OTHER_TERMS) + 3
