@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from consilium.app.council.health import signals_of
 from consilium.app.council.kill_switch import note_of, path_of, write_note
 from consilium.app.live import governing
 from consilium.app.live.assembly import assemble
@@ -213,6 +214,26 @@ def test_a_look_that_fails_is_unknown_health_and_no_look_away(
     assert ward.system.council.status()["unknown"] == ["health"]
     write_note(ward.system.settings.data_dir, note_of("smoke", "ann"))
     ward.until(lambda: ward.system.council.policy.mode == Mode.FROZEN)
+
+
+def test_a_look_that_hangs_is_unknown_health_at_the_next_close(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ward.go(2)
+    going_on = threading.Event()
+
+    def slow(system: Any) -> Any:
+        going_on.wait(60.0)
+        return signals_of(system)
+
+    monkeypatch.setattr(governing, "signals_of", slow)
+    monkeypatch.setattr(governing, "UNSEEN_S", 0.3)
+    time.sleep(0.5)
+    ward.go(2)
+    assert ward.system.council.policy.mode == Mode.PAUSED
+    assert ward.system.council.status()["unknown"] == ["health"]
+    going_on.set()
+    ward.until(lambda: ward.system.council.policy.mode == Mode.LIVE)
 
 
 def test_without_a_council_there_is_nothing_to_halt_with(tmp_path: Path) -> None:

@@ -301,6 +301,7 @@ class Core(Governing):
         if "engine" in self.troubles:
             raise ConsiliumError("the engine must be ready for steps", self.troubles["engine"], "see /readyz")
         self._mend()
+        self._doubt()
         self._settle_pending()
         began = perf_counter_ns()
         given = (*self._late, *candles)

@@ -1,6 +1,7 @@
 """What governs the living system between its steps: commands, outside reports, its own health, the clock."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from threading import RLock
@@ -36,6 +37,9 @@ from consilium.domain import (
 
 HEALTH_EVERY_NS = 30 * SECOND_NS
 """On a wall clock our own health is told at least so often: it is part of what must be known."""
+
+UNSEEN_S = 60.0
+"""Our own health is unknown where nobody has looked at it for so long: what looks may hang."""
 
 HALT_WAIT_S = 0.2
 """A halt waits so long for a step at work before it leaves its note."""
@@ -73,6 +77,7 @@ class Governing(Asked, Halting):
         self._health_told = 0
         self._watched = HealthWatch()
         self._assessed: Assessment | None = None
+        self._looked_at = time.monotonic()
         self._killed = ""
         self._unnoted: Mapping[str, Any] | None = None
         self._waited = False
@@ -223,6 +228,12 @@ class Governing(Asked, Halting):
                 log.exception("our own health cannot be judged")
             return unjudged(error)
 
+    def _doubt(self) -> None:
+        """Before a step: let the council know where our health was not looked at for long."""
+        room, unseen = self.pipeline.council, time.monotonic() - self._looked_at
+        if room.service is not None and unseen > UNSEEN_S:
+            self._tell_health(room, unjudged(TimeoutError(f"no look for more than {UNSEEN_S:g} s")))
+
     def _tick(self, assessed: Assessment) -> None:
         """Look at the clock, at our own health and for a halt from outside this process."""
         self._mend()
@@ -231,6 +242,7 @@ class Governing(Asked, Halting):
 
     def _look(self, assessed: Assessment) -> None:
         room = self.pipeline.council
+        self._looked_at = time.monotonic()
         self._waited = bool(self._pending)
         self._look_for_note()
         self._tell_health(room, assessed)
