@@ -1,7 +1,6 @@
 """The real service killed, again and again, in the middle of a replay: the same history as without."""
 
 import os
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from consilium.app.live.assembly import assemble
 from consilium.domain import Event
 from live_cases import settings_of
 from live_process import concluded, journal_of, serving, steps_done, told
+from worker_process import prepared
 
 FULL = os.environ.get("CONSILIUM_TEST_PROFILE") == "soak"
 FEED = ("--feed", "simulate:symbols=3,bars=540,seed=5")
@@ -35,12 +35,6 @@ def undisturbed(models: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
     assert topics.count("trading.filled") > 50
     assert topics.count("ensemble.consensus_reached") == 3 * STEPS
     return events
-
-
-def prepared(folder: Path, models: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    shutil.copytree(models, folder / "models")
-    return folder
 
 
 @pytest.mark.promise("004", "the service killed at any instant of a replay gives the same history as without")
