@@ -72,6 +72,8 @@ class Network:
         Of everything.
     owners
         How many.
+    settings
+        Of the environment of all processes.
     """
 
     folder: Path
@@ -80,6 +82,7 @@ class Network:
     visible: bool = False
     """Whether owners agree that the coordinator sees their updates."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -111,6 +114,7 @@ class Network:
             "CONSILIUM_API__TLS_KEY": str(self.private),
             "CONSILIUM_PORT": str(self.port),
             "CONSILIUM_LOG__LEVEL": "warning",
+            **self.settings,
         }
 
     def client(self) -> Client:
@@ -214,9 +218,9 @@ def final(net: Network) -> NDArray[np.float64]:
 
 
 @contextmanager
-def network(folder: Path, owners: int = 5) -> Iterator[Network]:
+def network(folder: Path, owners: int = 5, **environment: str) -> Iterator[Network]:
     """A coordinator that runs, and owners with keys; all processes end with the block."""
-    made = Network(folder, owners)
+    made = Network(folder, owners, settings=environment)
     try:
         made.start_coordinator()
         yield made
