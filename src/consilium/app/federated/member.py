@@ -3,7 +3,6 @@
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +17,8 @@ from consilium.app.federated.kept_controls import KeptControls
 from consilium.app.federated.pinned import Pinned, agreed_of
 from consilium.app.federated.secret_store import FileSecretStore
 from consilium.app.federated.showing import BufferedTurns, Showing
-from consilium.domain import DataProblem, InvalidValue, Update, UsageError, digest
+from consilium.app.federated.trained_update import Trained
+from consilium.domain import DataProblem, InvalidValue, UsageError, digest
 from consilium.federated.agreement import model_digest
 from consilium.federated.effects import Aborted, Effect, Finished, Persist, Refused, Send, Tick
 from consilium.federated.entropy import Entropy, SystemEntropy
@@ -42,30 +42,6 @@ AGAIN_S: Final = 2.0
 MOST_ANNOUNCED: Final = 64 * KIB
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Trained:
-    """What was trained for a round, and from what.
-
-    Parameters
-    ----------
-    number, clip
-        For which round and clip.
-    base
-        Name of the model.
-    model
-        Digest of all that was trained from.
-    update, within
-        As `Learner.update` made them.
-    """
-
-    number: int
-    clip: float
-    base: str
-    model: str
-    update: Update
-    within: bool
 
 
 class NetworkMember:
