@@ -240,7 +240,7 @@ class World:
 def world(folder: Path, count: int = 5, *, desk: Path | None = None, **terms: Any) -> Iterator[World]:
     """A desk whose session is open, and owners with keys."""
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("consilium.app.federated.member.AGAIN_S", 0.2)
+        patch.setattr("consilium.app.federated.due.AGAIN_S", 0.2)
         made = World(folder, count, desk)
         stack.callback(made.close)
         made.create(**terms)

@@ -1,6 +1,5 @@
 """A participant as a process: it trains on rows that stay, and takes part in sums until the session ends."""
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -8,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from consilium.app.carriers.answers import KIB
 from consilium.app.carriers.https import Outbox
+from consilium.app.federated import due
 from consilium.app.federated.agreeing import OwnFloors, floors_of
 from consilium.app.federated.announced import asked_in, plan_of
 from consilium.app.federated.carrier import Carrier
@@ -23,8 +22,9 @@ from consilium.federated.agreement import model_digest
 from consilium.federated.effects import Aborted, Effect, Finished, Persist, Refused, Send, Tick
 from consilium.federated.entropy import Entropy, SystemEntropy
 from consilium.federated.learner import Learner, masked_input
-from consilium.federated.messages import Phase, Signed
+from consilium.federated.messages import Signed
 from consilium.federated.owners import OwnerList
+from consilium.federated.primitives import forget_keys
 from consilium.federated.registration import Registration
 from consilium.federated.roster import Cohort
 from consilium.federated.roster import Member as Admitted
@@ -32,14 +32,10 @@ from consilium.federated.rounds import RoundPlan
 from consilium.federated.sampling import version_of
 from consilium.federated.secure_sum.memory import Identity
 from consilium.federated.secure_sum.participant import SumParticipant
-from consilium.federated.secure_sum.terms import SumParams
 from consilium.federated.session import ENDED, Mode
 from consilium.federated.tasks.task import Task
 
 WAIT_S: Final = 5.0
-AGAIN_S: Final = 2.0
-"""After which a message that is still there is answered again: the answer may be lost."""
-MOST_ANNOUNCED: Final = 64 * KIB
 
 Floats = NDArray[np.float64]
 
@@ -260,6 +256,7 @@ class NetworkMember:
         machine.restore(self._store.records(attempt))
         self._told(f"round {plan.number}, attempt {attempt[2]}: among {len(asked)} participants")
         self._play(machine, attempt, stop)
+        forget_keys()
         if machine.params is not None:
             # The announcement that was taken binds who has joined.
             self._pinned.meet(plan.eligible)
@@ -276,32 +273,21 @@ class NetworkMember:
 
         Who has released its shares stays too: a coordinator that is killed then asks for them once more.
         """
-        answered: dict[bytes, float] = {}
-        box = Outbox(change=-1)
+        waiting, box = due.Due(), Outbox(change=-1)
         while not stop():
             # What was answered and is still there may have to be answered again soon.
-            wait_s = AGAIN_S if box.messages else WAIT_S
+            wait_s = due.AGAIN_S if box.messages else WAIT_S
             box = self._carrier.outbox(self._identity.owner, have=box.change, wait_s=wait_s)
             if box.attempt != attempt[1:]:
                 return
-            most = _most_of(machine.params)
-            due = [Signed.decode(raw, most) for raw in box.messages if self._due(raw, answered)]
-            mine = [one for one in due if (one.header.round, one.header.attempt) == attempt[1:]]
+            new = waiting.of(box.messages, machine.params)
+            mine = [one for one in new if (one.header.round, one.header.attempt) == attempt[1:]]
             events: list[Signed | Tick] = [*mine, Tick(time.time_ns())]
             if any(self._do(machine.handle(one), attempt) for one in events):
                 return
             if mine and machine.params is None:
                 # Its announcement was refused: another one of this attempt would be a second.
                 return
-
-    @staticmethod
-    def _due(raw: bytes, answered: dict[bytes, float]) -> bool:
-        """Whether a message is to be answered: it is new, or its answer may be lost."""
-        mark, now = hashlib.sha256(raw).digest(), time.monotonic()
-        if now - answered.get(mark, -AGAIN_S) < AGAIN_S:
-            return False
-        answered[mark] = now
-        return True
 
     def _do(self, effects: list[Effect], attempt: tuple[str, int, int]) -> bool:
         """Do what the machine asks; True where it left the attempt."""
@@ -388,8 +374,3 @@ class NetworkMember:
         self._trained = None
         told = "counted" if counted else f"did not count ({'' if report is None else report['failed']})"
         self._told(f"round {number}: closed, own update {told}")
-
-
-def _most_of(params: SumParams | None) -> int:
-    """Return the bytes of an attempt's longest message; before its terms are known, of an announcement."""
-    return MOST_ANNOUNCED if params is None else max(params.most_bytes(phase) for phase in Phase) + KIB
