@@ -158,12 +158,22 @@ def test_a_worker_whose_life_nobody_shows_ends_with_a_word(tmp_path: Path, fresh
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_worker_whose_beat_has_ended_ends_too(tmp_path: Path, journal: Journal) -> None:
+def test_a_worker_whose_beat_has_ended_ends_with_a_word(tmp_path: Path, fresh_valkey: str) -> None:
     class Ending(Counting):
         def cycle(self) -> None:
             raise SystemExit("ended")
 
-    room, stop = Ending(), Flag()
+    settings = Settings.model_validate({"data_dir": tmp_path, "redis_url": fresh_valkey})
+    work = employed(settings, open_journal(settings.journal_url), Held(), Ending())
+    with pytest.raises(OutputProblem, match="must go on with its counting"):
+        work.run(Flag())
+
+
+def test_a_worker_that_is_told_to_stop_ends_without_a_word(journal: Journal) -> None:
+    room, stop = Counting(), Flag()
     worker = RoomWorker(room, journal, MemoryTransport())
+    thread = Thread(target=lambda: (until(lambda: room.cycles > 0), stop.set()))
+    thread.start()
     working(worker, room, Beat("counting", 0.02), lambda: None)(stop)
-    assert stop.is_set()
+    thread.join(20.0)
+    assert room.cycles > 0

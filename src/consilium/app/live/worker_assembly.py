@@ -33,7 +33,7 @@ from consilium.bus.journal.alone import Held
 from consilium.bus.signs import Signs
 from consilium.bus.state_store import open_state_store
 from consilium.bus.transport import Transport, open_transport
-from consilium.domain import PoolChanged, UsageError
+from consilium.domain import OutputProblem, PoolChanged, UsageError
 from consilium.ensemble import Gates
 
 
@@ -213,14 +213,22 @@ def working(
 ) -> Callable[[Flag], None]:
     """Return what lets a worker take rows and beat beside that until told to stop, and closes then.
 
-    A beat that has ended before that stops the worker too: half of one is none.
+    A beat that has ended before that stops the worker too, with an `OutputProblem`: half of one is none.
     """
 
     def work(stop: Flag) -> None:
+        ended: list[OutputProblem] = []
+
         def go_on() -> None:
             try:
                 worker.beat(room, beat.period_s, stop, beat.before, beat.unseen)
             finally:
+                if not stop.is_set():
+                    ended.append(
+                        OutputProblem(
+                            f"a worker must go on with its {beat.name}", "it ended", "start it again"
+                        )
+                    )
                 stop.set()
 
         beating = Thread(target=go_on, name=f"consilium-{beat.name}", daemon=True)
@@ -231,6 +239,8 @@ def working(
             stop.set()
             beating.join(10.0)
             close()
+        if ended:
+            raise ended[0]
 
     return work
 
