@@ -104,7 +104,7 @@ def test_a_command_whose_commit_was_not_answered_is_live_as_it_is_in_the_journal
     blind: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = RuleChanged(rule="trust_weighted", by="ann", ts_event=7)
-    with system_of(tmp_path) as system:
+    with system_of(tmp_path, engine={"period_s": 0.5}) as system:  # pending rows are written at each beat
         until(lambda: "engine" not in system.troubles)
         _lose_answer(monkeypatch, blind=blind)
         if blind:

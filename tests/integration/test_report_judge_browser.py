@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from consilium.app.report import write_html
-from judge_report_sample import bare_judge_report, sample_judge_report
+from judge_report_bare import bare_judge_report
+from judge_report_sample import sample_judge_report
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CHARTS = ["calibration", "coverage", "drawdown", "equity", "months", "weights"]

@@ -7,7 +7,7 @@ from rich.console import Console
 from consilium.app.report import print_report
 from consilium.app.report.fills import account_rows, cost_rows, ended_lines, figure_rows, fills_section
 from consilium.app.report.page import page
-from judge_report_sample import bare_judge_report
+from judge_report_bare import bare_judge_report
 
 FIGURES: dict[str, Any] = {
     "orders": 1_200,

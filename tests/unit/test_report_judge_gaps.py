@@ -11,7 +11,8 @@ from consilium.app.report import page, write_html, write_json
 from consilium.app.report.judge.page import body
 from consilium.app.report.judge.plots import charts_of
 from judge_page_cases import FILLED_BY_CANDLES, UNDEFINED, Outline, places, short, shown, without
-from judge_report_sample import TOO_FEW, bare_judge_report, sample_judge_report
+from judge_report_bare import TOO_FEW, bare_judge_report
+from judge_report_sample import sample_judge_report
 
 
 @pytest.fixture(scope="module")

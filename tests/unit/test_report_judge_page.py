@@ -11,7 +11,8 @@ from consilium.app.report import page
 from consilium.app.report.judge.page import body
 from consilium.app.report.judge.plots import charts_of
 from judge_page_cases import FILLED_BY_CANDLES, Outline, shown
-from judge_report_sample import bare_judge_report, sample_judge_report
+from judge_report_bare import bare_judge_report
+from judge_report_sample import sample_judge_report
 
 CHARTS = {
     "chart-months",

@@ -8,7 +8,8 @@ from plotly.offline import get_plotlyjs
 from rich.console import Console
 
 from consilium.app.report import page, print_report
-from judge_report_sample import bare_judge_report, sample_judge_report
+from judge_report_bare import bare_judge_report
+from judge_report_sample import sample_judge_report
 from report_sample import sample_report
 
 MONTHS = [

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from consilium.app.report import print_report
-from judge_report_sample import bare_judge_report, sample_judge_report
+from judge_report_bare import bare_judge_report
+from judge_report_sample import sample_judge_report
 
 
 def printed(report: dict[str, Any], width: int = 80) -> list[str]:
