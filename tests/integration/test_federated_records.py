@@ -2,8 +2,10 @@
 
 import os
 import signal
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,33 @@ def test_damage_before_the_end_is_named(tmp_path: Path) -> None:
     path.write_bytes(raw)
     with pytest.raises(DataProblem, match="damage in record 2"):
         RecordLog(path)
+
+
+@pytest.mark.promise("003", "a damaged store is refused, never cut off in silence")
+def test_no_wrong_bit_of_a_head_cuts_off_what_was_told_of(tmp_path: Path) -> None:
+    path = logged(tmp_path / "log", *(b"record %d" % number for number in range(6)))
+    whole = path.read_bytes()
+    at = 2 * (HEAD.size + len(b"record 0"))
+    for bit in range(8 * HEAD.size):
+        raw = bytearray(whole)
+        raw[at + bit // 8] ^= 1 << bit % 8
+        path.write_bytes(raw)
+        with pytest.raises(DataProblem, match=f"damage in the head of record 3 at byte {at}: restore"):
+            RecordLog(path)
+        assert path.read_bytes() == raw
+    for wrong in (whole[:at] + bytes(HEAD.size), b"".join([whole, b"\xff" * (HEAD.size + 1)])):
+        path.write_bytes(wrong)
+        with pytest.raises(DataProblem, match="damage in the head"):
+            RecordLog(path)
+
+
+def test_a_file_whose_heads_had_no_checksum_is_refused_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    older = b"".join(struct.pack("<II", len(one), zlib.crc32(one)) + one for one in (b"first", b"second"))
+    path.write_bytes(older)
+    with pytest.raises(DataProblem, match="damage in the head of record 1 at byte 0"):
+        RecordLog(path)
+    assert path.read_bytes() == older
 
 
 def test_two_processes_do_not_write_one_file(tmp_path: Path) -> None:

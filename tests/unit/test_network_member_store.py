@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from consilium.app.federated.secret_store import FileSecretStore
+from consilium.federated.learner import Learner
 from consilium.federated.local import LocalPlan
 from consilium.federated.messages import Phase, Signed
 from consilium.federated.secure_sum.memory import Memory
@@ -58,6 +59,27 @@ def test_an_update_that_counted_while_its_sender_was_away_moves_its_control(tmp_
         own = made.members["desk2"]._learner
         assert own.pending == {}
         assert float(np.linalg.norm(own.control)) > 1e-3
+
+
+@pytest.mark.parametrize("optimizer", ["fedavg", "scaffold"])
+def test_who_masked_before_it_was_killed_answers_without_training_again(
+    optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world(tmp_path, optimizer=optimizer, rounds=1) as made:
+        made.lost = lambda _, message: message.header.phase is Phase.ACK
+        made.join()
+        made.start()
+        made.until(lambda: made.stage == "ack", "all have masked")
+        made.leave("desk2")
+        trained: list[str] = []
+        monkeypatch.setattr(Learner, "update", lambda self, *_, **__: trained.append(self.participant))
+        made.lost = nothing
+        made.join("desk2")
+        made.until(lambda: made.kept.session.ended, "the session ends")
+        assert trained == []
+        report = made.desk.of("s1").reports()[0]
+        assert (report["failed"], report["participation"]["attempts"]) == ("", 1)
+        assert "desk2" in report["survivors"]
 
 
 @pytest.mark.promise("003", "keys of a round that is over are on no disk")

@@ -16,7 +16,7 @@ from consilium.app.federated.kept_controls import KeptControls
 from consilium.app.federated.pinned import Pinned, agreed_of
 from consilium.app.federated.secret_store import FileSecretStore
 from consilium.app.federated.showing import BufferedTurns, Showing
-from consilium.app.federated.trained_update import Trained
+from consilium.app.federated.trained_update import Trained, TrainedFrom
 from consilium.domain import DataProblem, InvalidValue, UsageError, digest
 from consilium.federated.agreement import model_digest
 from consilium.federated.effects import Aborted, Effect, Finished, Persist, Refused, Send, Tick
@@ -30,7 +30,7 @@ from consilium.federated.roster import Cohort
 from consilium.federated.roster import Member as Admitted
 from consilium.federated.rounds import RoundPlan
 from consilium.federated.sampling import version_of
-from consilium.federated.secure_sum.memory import Identity
+from consilium.federated.secure_sum.memory import Identity, Memory
 from consilium.federated.secure_sum.participant import SumParticipant
 from consilium.federated.session import ENDED, Mode
 from consilium.federated.tasks.task import Task
@@ -128,6 +128,7 @@ class NetworkMember:
             self._turns = BufferedTurns(
                 carrier, self._showing, self._learner, self._terms, told, keep=self._controls.keep
             )
+        self._known = TrainedFrom(store, self._terms.session)
         self._trained: Trained | None = None
         self._spent: set[int] = set()
         """Rounds in which shares may be out: their update is not summed again."""
@@ -241,7 +242,11 @@ class NetworkMember:
             self._agreed, participants=len(asked), dimension=plan.dimension + plan.with_bit, own=self._own
         )
         attempt = (self._terms.session, plan.number, int(on["attempt"]))
-        made = self._update(plan)
+        base = plan.member(self._identity.owner).base_version
+        records = self._store.records(attempt)
+        # Who has masked adds nothing more: it answers at once, and others may wait for just that.
+        model = self._known.of(plan, base) if Memory.restored(records).masked else ""
+        made = None if model else self._update(plan)
         machine = SumParticipant(
             session=self._terms.session,
             identity=self._identity,
@@ -250,10 +255,10 @@ class NetworkMember:
             floors=floors,
             entropy=self._entropy,
             store=self._store,
-            vector=masked_input(made.update, made.within, plan, self._entropy),
-            model_digest=self._agreed.digest(plan, made.model),
+            vector=None if made is None else masked_input(made.update, made.within, plan, self._entropy),
+            model_digest=self._agreed.digest(plan, model if made is None else made.model),
         )
-        machine.restore(self._store.records(attempt))
+        machine.restore(records)
         self._told(f"round {plan.number}, attempt {attempt[2]}: among {len(asked)} participants")
         self._play(machine, attempt, stop)
         forget_keys()
@@ -347,6 +352,8 @@ class NetworkMember:
             update=update,
             within=within,
         )
+        if plan.mode is not Mode.VISIBLE:
+            self._known.keep(made)
         self._trained = made
         return made
 

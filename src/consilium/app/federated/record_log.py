@@ -5,7 +5,7 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -14,8 +14,9 @@ from typing import Final, Self
 from consilium.domain import DataProblem, InvalidValue, OutputProblem, UsageError
 from consilium.domain.files import private_file, private_folder
 
-HEAD: Final = struct.Struct("<II")
-"""Length and CRC-32 of the bytes that follow."""
+HEAD: Final = struct.Struct("<III")
+"""Length and CRC-32 of the bytes that follow, and CRC-32 of these two."""
+_HEAD_OF: Final = struct.Struct("<II")
 MOST: Final = 1 << 30
 """Bytes of one record."""
 
@@ -23,9 +24,11 @@ MOST: Final = 1 << 30
 class RecordLog:
     """Appends records to a file and reads them back in order.
 
-    A record is its length, its CRC-32 and its bytes. What a kill left half-written at the end is cut off when
-    the file is opened; nobody was told of it. Damage before the end is an error: records behind it were told
-    of. One process has a file at a time. Many threads may wait in `sync`: one of them writes for all.
+    A record is its length, its CRC-32, the CRC-32 of these two, and its bytes. What a kill left half-written
+    at the end is cut off when the file is opened; nobody was told of it. All else is an error, and the file
+    stays as it is: damage before the end, where records behind it were told of, and a head that is whole and
+    wrong, whose length nobody can trust. So is a file of the first form, whose heads had no checksum.
+    One process has a file at a time. Many threads may wait in `sync`: one of them writes for all.
 
     Parameters
     ----------
@@ -35,7 +38,7 @@ class RecordLog:
     Raises
     ------
     DataProblem
-        Damage before the end.
+        Damage.
     OutputProblem
         The file cannot be made or written.
     UsageError
@@ -205,7 +208,8 @@ class RecordLog:
 
 
 def _framed(record: bytes) -> bytes:
-    return HEAD.pack(len(record), zlib.crc32(record)) + record
+    head = _HEAD_OF.pack(len(record), zlib.crc32(record))
+    return head + zlib.crc32(head).to_bytes(4, "little") + record
 
 
 def _locked(path: Path) -> FileIO:
@@ -235,29 +239,27 @@ def _whole_records(raw: bytes, path: Path) -> tuple[list[bytes], int]:
     """Return the records of a file, and where the last whole one ends."""
     found: list[bytes] = []
     end = 0
-    for start, size, checksum in _heads(raw):
+    while end + HEAD.size <= len(raw):
+        size, checksum, of_head = HEAD.unpack_from(raw, end)
+        if zlib.crc32(raw[end : end + _HEAD_OF.size]) != of_head:
+            raise _damage(path, f"damage in the head of record {len(found) + 1} at byte {end}")
+        start = end + HEAD.size
         record = raw[start : start + size]
-        whole = len(record) == size and zlib.crc32(record) == checksum
-        if not whole and start + size < len(raw):
-            raise DataProblem(
-                f"records of {path} must be as they were written",
-                f"damage in record {len(found) + 1} at byte {start}",
-                "restore the folder from a copy, or leave this session",
-            )
-        if not whole:
+        if len(record) != size or zlib.crc32(record) != checksum:
+            if start + size < len(raw):
+                raise _damage(path, f"damage in record {len(found) + 1} at byte {start}")
             break
         found.append(record)
         end = start + size
     return found, end
 
 
-def _heads(raw: bytes) -> Iterator[tuple[int, int, int]]:
-    """Return where each record begins, its length and its checksum."""
-    at = 0
-    while at + HEAD.size <= len(raw):
-        size, checksum = HEAD.unpack_from(raw, at)
-        yield at + HEAD.size, size, checksum
-        at += HEAD.size + size
+def _damage(path: Path, what: str) -> DataProblem:
+    return DataProblem(
+        f"records of {path} must be as they were written",
+        what,
+        "restore the folder from a copy, or leave this session",
+    )
 
 
 def _keep_name(path: Path) -> None:
