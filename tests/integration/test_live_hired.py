@@ -172,7 +172,12 @@ def test_a_worker_whose_beat_has_ended_ends_with_a_word(tmp_path: Path, fresh_va
 def test_a_worker_that_is_told_to_stop_ends_without_a_word(journal: Journal) -> None:
     room, stop = Counting(), Flag()
     worker = RoomWorker(room, journal, MemoryTransport())
-    thread = Thread(target=lambda: (until(lambda: room.cycles > 0), stop.set()))
+
+    def told() -> None:
+        until(lambda: room.cycles > 0)
+        stop.set()
+
+    thread = Thread(target=told)
     thread.start()
     working(worker, room, Beat("counting", 0.02), lambda: None)(stop)
     thread.join(20.0)

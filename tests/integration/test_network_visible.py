@@ -3,6 +3,7 @@
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_buffered_rounds_go_on_with_who_is_ready_also_after_a_kill(tmp_path: Pat
     ],
 )
 def test_what_several_machines_cannot_carry_is_refused(
-    terms: dict[str, object], said: str, tmp_path: Path
+    terms: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InvalidValue, match=said), world(tmp_path, 3, **terms):
         pass
