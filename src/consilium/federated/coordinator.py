@@ -15,7 +15,7 @@ from consilium.federated.optimizers import make_optimizer
 from consilium.federated.owners import OwnerList
 from consilium.federated.parameters import count_of, degree_for, ring_for
 from consilium.federated.registration import Joined, Registration, Registry
-from consilium.federated.report import NO_JUDGE, Participation, RoundReport
+from consilium.federated.report import NO_JUDGE, NOT_LEARNED, Participation, RoundReport
 from consilium.federated.rounds import Floats, Member, RoundOutcome, RoundPlan
 from consilium.federated.sampling import choose, sample_size, version_of
 from consilium.federated.secure_round import SecureRound
@@ -173,7 +173,9 @@ class SessionCoordinator:
         examples = {name: one.registration.examples for name, one in self.registry.joined.items()}
         return VisibleRound(plan, self.aggregator, examples)
 
-    def close_round(self, outcome: RoundOutcome, *, now: int, judge: Judging | None = None) -> RoundReport:
+    def close_round(
+        self, outcome: RoundOutcome, *, now: int, judge: Judging | None = None, note: str = NO_JUDGE
+    ) -> RoundReport:
         """Take the outcome of the round that is on: move the model, and report.
 
         Parameters
@@ -184,7 +186,9 @@ class SessionCoordinator:
             UTC nanoseconds.
         judge
             Says how good parameters are, on rows that nobody learned from; what it raises of ours is told in
-            the report.
+            the report. It is not asked where nothing was learned.
+        note
+            What the report says where there is no judge: that it is judged later, or why not.
 
         Raises
         ------
@@ -202,9 +206,18 @@ class SessionCoordinator:
         if self.buffer is not None:
             self.buffer.ended(None if failed else self.version, number=number)
         self.session = replace(self.session, done=number)
+        performance, note = (None, NOT_LEARNED) if failed else self._judged(judge, note)
+        report = self._report(
+            outcome, before=before, failed=failed, performance=performance, performance_note=note
+        )
+        self._end_if_over(now)
+        return report
+
+    def _report(self, outcome: RoundOutcome, *, before: str, failed: str, **judged: Any) -> RoundReport:
+        """Return the report of the round that is over now."""
+        number = self.session.done
         eligible = self.registry.eligible(number)
-        performance, note = self._judged(judge)
-        report = RoundReport(
+        return RoundReport(
             session=self.terms.session,
             number=number,
             mode=str(self.terms.mode),
@@ -228,13 +241,10 @@ class SessionCoordinator:
             clip_enforced=self.terms.mode is Mode.VISIBLE,
             share_below=outcome.share_below,
             threats=statement(self.terms, len(outcome.plan.members), admitted=len(self.owners.owners)),
-            performance=performance,
-            performance_note=note,
             claimed=outcome.claimed,
             failed=failed,
+            **judged,
         )
-        self._end_if_over(now)
-        return report
 
     def state(self) -> dict[str, Any]:
         """Return all that is public and lasts; arrays as they are, the rest as JSON can hold it."""
@@ -373,10 +383,10 @@ class SessionCoordinator:
             self.clip = next_clip(self.clip, outcome.share_below)
         return ""
 
-    def _judged(self, judge: Judging | None) -> tuple[dict[str, float] | None, str]:
+    def _judged(self, judge: Judging | None, note: str) -> tuple[dict[str, float] | None, str]:
         """Return the judgement of the model as it is now, or why there is none."""
         if judge is None:
-            return None, NO_JUDGE
+            return None, note
         try:
             return dict(judge(self.parameters)), ""
         except ConsiliumError as error:

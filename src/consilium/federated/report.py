@@ -7,6 +7,8 @@ from typing import Any
 from consilium.federated.rounds import Excluded
 
 NO_JUDGE = "this coordinator has no rows of its own to judge a model on"
+BEING_JUDGED = "its model is being judged: ask again"
+NOT_LEARNED = "nothing was learned, so the model is the one before"
 NO_PRIVACY = "no noise is added, so no epsilon can be stated"
 
 

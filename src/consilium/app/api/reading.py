@@ -11,8 +11,11 @@ from anyio.to_thread import run_sync
 READERS = 2
 """Threads that read at a time; commands, which may wait for their turn, have others."""
 
+AT_DESK = 32
+"""Threads at a time that wait for a session of the network: what is slow there takes none from the rest."""
+
 T = TypeVar("T")
-_LIMITERS: WeakKeyDictionary[Any, CapacityLimiter] = WeakKeyDictionary()
+_LIMITERS: WeakKeyDictionary[Any, dict[int, CapacityLimiter]] = WeakKeyDictionary()
 
 
 async def read(work: Callable[..., T], *given: Any, **named: Any) -> T:
@@ -26,8 +29,16 @@ async def read(work: Callable[..., T], *given: Any, **named: Any) -> T:
     >>> anyio.run(ask)
     2
     """
-    token = current_token().native_token
-    limiter = _LIMITERS.get(token)
-    if limiter is None:
-        limiter = _LIMITERS[token] = CapacityLimiter(READERS)
-    return await run_sync(lambda: work(*given, **named), limiter=limiter)
+    return await run_sync(lambda: work(*given, **named), limiter=_limiter(READERS))
+
+
+async def at_desk(work: Callable[[], T]) -> T:
+    """Do something at the network's desk in a thread, when one of `AT_DESK` is free."""
+    return await run_sync(work, limiter=_limiter(AT_DESK))
+
+
+def _limiter(most: int) -> CapacityLimiter:
+    ours = _LIMITERS.setdefault(current_token().native_token, {})
+    if most not in ours:
+        ours[most] = CapacityLimiter(most)
+    return ours[most]

@@ -6,6 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from consilium.federated.report import BEING_JUDGED
+
 
 def show_sessions(found: Mapping[str, Any], console: Console) -> None:
     """Show all sessions."""
@@ -85,6 +87,8 @@ def show_reports(found: Mapping[str, Any], console: Console) -> None:
 
 
 def _judged(report: Mapping[str, Any]) -> str:
+    if report.get("performance_note") == BEING_JUDGED:
+        return "; being judged"
     figures = report.get("performance") or {}
     return "".join(f"; {name} {value:.4f}" for name, value in sorted(figures.items()))
 

@@ -42,6 +42,7 @@ MOST_SESSIONS: Final = 64
 
 CHANGED: Final = "network.session_changed"
 CLOSED: Final = "network.round_closed"
+JUDGED: Final = "network.round_judged"
 
 Tell = Callable[[str, str, Mapping[str, Any]], None]
 """Takes topic, stream and payload of what happened."""
@@ -223,6 +224,7 @@ class NetworkDesk:
                 options=options,
                 judge=judge,
                 told=self._told,
+                judged=self._judged,
             )
             desk.admission_key = admission_key
             folder.write_owners(owners_text)
@@ -273,7 +275,7 @@ class NetworkDesk:
         folder = self.folder / name
         with self._lock:
             try:
-                desk = reopened(SessionFolder(folder), self.hub, self._told)
+                desk = reopened(SessionFolder(folder), self.hub, self._told, self._judged)
             except ConsiliumError as error:
                 # Files that another process has look as before when it lets go of them.
                 damaged = not isinstance(error, OutputProblem | UsageError)
@@ -295,6 +297,10 @@ class NetworkDesk:
         desk = self._desks.get(report.session)
         if desk is not None and desk.kept.session.ended:
             self._changed(desk)
+
+    def _judged(self, report: Mapping[str, Any]) -> None:
+        names = ("session", "number", "version", "performance", "performance_note")
+        self._hear(JUDGED, report["session"], {name: report[name] for name in names})
 
     def _changed(self, desk: SessionDesk) -> None:
         summary = desk.summary()

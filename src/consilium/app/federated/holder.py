@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from consilium.app.federated.desk import NetworkDesk
 
 FOLDER = "network"
-TOPICS = ("network.session_changed", "network.round_closed")
+TOPICS = ("network.session_changed", "network.round_closed", "network.round_judged")
 
 for _topic in TOPICS:
     register(_topic, dict, 1)

@@ -46,6 +46,15 @@ class Judge:
         self._made: Task | None = None
         self._lock = Lock()
 
+    @property
+    def hindrance(self) -> str:
+        """Why no model can be judged, whatever it is; empty where one can."""
+        try:
+            self._require_rows()
+        except DataProblem as why:
+            return str(why)
+        return ""
+
     def __call__(self, parameters: NDArray[np.float64]) -> dict[str, float]:
         """Return how good parameters are.
 
@@ -54,14 +63,7 @@ class Judge:
         ConsiliumError
             They cannot be judged, and why.
         """
-        if self._task == SYNTHETIC:
-            raise DataProblem("a model must learn something to be judged", "task synthetic", "it cannot be")
-        if self._task == CANDLES and self.data is None:
-            raise DataProblem(
-                "the coordinator must have candles to judge by",
-                "none",
-                "name a file on its machine when the session is created: --judge-data",
-            )
+        self._require_rows()
         try:
             return dict(self._task_here().evaluate(parameters))
         except ConsiliumError:
@@ -70,6 +72,16 @@ class Judge:
             raise DataProblem(
                 "the coordinator must be able to judge", f"{type(error).__name__}: {error}"[:300], "mend it"
             ) from error
+
+    def _require_rows(self) -> None:
+        if self._task == SYNTHETIC:
+            raise DataProblem("a model must learn something to be judged", "task synthetic", "it cannot be")
+        if self._task == CANDLES and self.data is None:
+            raise DataProblem(
+                "the coordinator must have candles to judge by",
+                "none",
+                "name a file on its machine when the session is created: --judge-data",
+            )
 
     def _task_here(self) -> Task:
         with self._lock:

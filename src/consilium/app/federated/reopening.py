@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from consilium.app.federated.judged_later import Heard
 from consilium.app.federated.judging import Judge
 from consilium.app.federated.seen_desk import desk_for
 from consilium.app.federated.session_desk import SessionDesk
@@ -13,7 +14,10 @@ from consilium.federated.secure_sum.memory import Identity
 
 
 def reopened(
-    folder: SessionFolder, hub: Identity, told: Callable[[RoundReport], None] | None = None
+    folder: SessionFolder,
+    hub: Identity,
+    told: Callable[[RoundReport], None] | None = None,
+    judged: Heard | None = None,
 ) -> SessionDesk:
     """Return to where a folder's session stands, the attempt that is on included.
 
@@ -25,6 +29,8 @@ def reopened(
         The coordinator's name and signing key, as before.
     told
         Gets the report of each round, once it is kept.
+    judged
+        Gets it again, once its model is judged.
 
     Raises
     ------
@@ -39,7 +45,7 @@ def reopened(
     names = tuple(one.owner for one in kept.owners.owners)
     judge = Judge(kept.terms.task, about["options"], names, data=about.get("judge_data"))
     desk = desk_for(kept)(
-        folder, kept, hub, owners_text=text, options=about["options"], judge=judge, told=told
+        folder, kept, hub, owners_text=text, options=about["options"], judge=judge, told=told, judged=judged
     )
     desk.admission_key = admission_key
     desk.resume()

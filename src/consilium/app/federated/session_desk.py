@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from consilium.app.federated.agreeing import params_of
 from consilium.app.federated.bell import Bell
 from consilium.app.federated.guard import Guard
+from consilium.app.federated.judged_later import Heard, JudgedLater
 from consilium.app.federated.judging import Judge
 from consilium.app.federated.reasons import Reasons
 from consilium.app.federated.session_folder import SessionFolder
@@ -21,7 +22,7 @@ from consilium.federated.messages import Signed
 from consilium.federated.registration import Joined, Registration
 from consilium.federated.report import RoundReport
 from consilium.federated.roster import Cohort, Member
-from consilium.federated.rounds import Closed, RoundEffect, RoundPlan, StartAttempt
+from consilium.federated.rounds import Closed, RoundEffect, RoundOutcome, RoundPlan, StartAttempt
 from consilium.federated.rounds import Tick as RoundTick
 from consilium.federated.secure_round import AttemptDone, AttemptFailed, SecureRound
 from consilium.federated.secure_sum.coordinator import Stage, SumCoordinator
@@ -57,6 +58,8 @@ class SessionDesk:
         Says how good a model is, on rows of the coordinator; nobody if not given.
     told
         Gets the report of each round, once it is kept.
+    judged
+        Gets it again, once the judge has said how good its model is.
     """
 
     def __init__(
@@ -69,11 +72,13 @@ class SessionDesk:
         options: Mapping[str, Any] | None = None,
         judge: Judge | None = None,
         told: Callable[[RoundReport], None] | None = None,
+        judged: Heard | None = None,
     ) -> None:
         self.folder, self.kept, self.hub = folder, kept, hub
         self.owners_text, self.options = owners_text, dict(options or {})
         self._judge, self._told = judge, told
         self.guard = Guard(f"session {kept.terms.session}", self._let_go)
+        self._judgements = JudgedLater(folder, self.guard, judge, judged)
         self.bell = Bell()
         """Rings for whom the outbox may show something else."""
         self._away, self._now = False, 0
@@ -136,7 +141,7 @@ class SessionDesk:
     def reports(self, since: int = 1) -> list[dict[str, Any]]:
         """Return the reports of the rounds from one on, the oldest first."""
         with self.guard.held():
-            return [report for report in self.folder.reports() if report["number"] >= since]
+            return self.folder.reports(since)
 
     def most_bytes(self) -> int:
         """Return the bytes of the longest message that a participant may send now."""
@@ -254,14 +259,19 @@ class SessionDesk:
                 self._begin(effect, now)
             elif isinstance(effect, Closed):
                 self._sum = self._start = None
-                report = self.kept.close_round(effect.outcome, now=now, judge=self._judge)
-                self.folder.add_report(report.as_dict())
-                self._save()
-                self._forget_round()
-                if self._told is not None:
-                    self._told(report)
+                self._close(effect.outcome, now)
         if effects:
             self.bell.ring_all()
+
+    def _close(self, outcome: RoundOutcome, now: int) -> None:
+        report = self.kept.close_round(outcome, now=now, note=self._judgements.note)
+        self.folder.add_report(report.as_dict())
+        self._save()
+        self._forget_round()
+        if self._told is not None:
+            self._told(report)
+        # Beside the rounds: whoever asks or sends meanwhile does not wait for it.
+        self._judgements.add(report, self.kept.parameters)
 
     def _begin(self, start: StartAttempt, now: int) -> None:
         self._start = start
@@ -333,6 +343,7 @@ class SessionDesk:
         with self.guard.changing():
             self._away = True
             self._resume()
+            self._judgements.resume(self.kept.version, self.kept.parameters)
 
     def _resume(self) -> None:
         if not isinstance(self.kept.round, SecureRound):

@@ -108,13 +108,13 @@ class SessionFolder:
         with RecordLog(self.path / REPORTS_FILE) as log:
             log.append(json.dumps(dict(report)).encode())
 
-    def reports(self) -> list[dict[str, Any]]:
-        """Return all reports, the oldest first; of a round that was reported twice, the last one."""
+    def reports(self, since: int = 1) -> list[dict[str, Any]]:
+        """Return the reports from a round on, the oldest first; of what was reported twice the last one."""
         if not (self.path / REPORTS_FILE).exists():
             return []
         with RecordLog(self.path / REPORTS_FILE) as log:
             found = {row["number"]: row for row in map(json.loads, log.records)}
-        return [found[number] for number in sorted(found)]
+        return [found[number] for number in sorted(found) if number >= since]
 
     def begin_attempt(self, name: str) -> None:
         """Make room for the records of an attempt; those of the one before go."""

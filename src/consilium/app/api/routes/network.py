@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import Path, Query, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from consilium.app.api import network as bodies
 from consilium.app.api.access import needs, router
 from consilium.app.api.cached import JsonBytes, as_json
 from consilium.app.api.problems import ApiProblem
+from consilium.app.api.reading import at_desk
 from consilium.app.api.schemas import SOURCE
 from consilium.domain import DataProblem, InvalidValue, UnknownName, UsageError
 
@@ -41,7 +41,7 @@ async def _ask(request: Request, act: Callable[[Any], Any]) -> Any:
     What the desk refuses is well-formed: signatures, owner lists and moves that do not fit how things stand.
     """
     try:
-        return await run_in_threadpool(lambda: act(_holder(request).desk()))
+        return await at_desk(lambda: act(_holder(request).desk()))
     except UnknownName:
         raise
     except (InvalidValue, DataProblem, UsageError) as refused:
@@ -174,7 +174,7 @@ async def plan(request: Request, session: Session) -> Response:
 async def model(request: Request, session: Session) -> Response:
     """Return the model as an npz file: `parameters`, and the optimizer's public state."""
     version, arrays = await _ask(request, lambda desk: desk.of(session).model())
-    return Response(await run_in_threadpool(_npz, arrays), media_type=OCTETS, headers={"X-Version": version})
+    return Response(await at_desk(lambda: _npz(arrays)), media_type=OCTETS, headers={"X-Version": version})
 
 
 def _npz(arrays: dict[str, Any]) -> bytes:
