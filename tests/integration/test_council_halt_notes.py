@@ -1,5 +1,6 @@
 """The notes of the kill switch: of another process, torn, unreadable, and from several at once."""
 
+import errno
 import os
 import shutil
 import threading
@@ -99,3 +100,46 @@ def test_notes_that_cannot_be_read_are_halts_of_their_own(tmp_path: Path) -> Non
         found.add(note["command_id"])
         path_of(tmp_path).rmdir()
     assert len(found) == 2
+
+
+@pytest.mark.promise("001", "a note that is newer than the halt which is over stays a halt on any disk")
+def test_a_newer_note_stays_where_the_disk_has_no_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = note_of("first", "ann"), note_of("fire", "bob")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    write_note(tmp_path, second)
+    monkeypatch.setattr(os, "link", refuse)
+    drop_note(tmp_path, first)
+    assert read_note(tmp_path) == second
+    drop_note(tmp_path, second)
+    assert list(path_of(tmp_path).parent.iterdir()) == []
+
+
+def test_a_note_that_was_taken_aside_when_all_were_killed_is_a_halt(tmp_path: Path) -> None:
+    first, second = note_of("first", "ann"), note_of("fire", "bob")
+    path = write_note(tmp_path, second)
+    path.rename(path.with_suffix(".over-1-1"))  # so far came who was to forget the first
+    assert read_note(tmp_path) == second
+    drop_note(tmp_path, first)
+    assert (path.exists(), read_note(tmp_path)) == (True, second)
+    path.rename(path.with_suffix(".over-1-1"))
+    drop_note(tmp_path, second)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_second_halt_after_a_restart_without_the_note_is_the_first_one(
+    tmp_path: Path, models: Path
+) -> None:
+    folder = tmp_path / "again"
+    with Ward(folder, models) as ward:
+        ward.go(3)
+        first = ward.system.kill("smoke", "ann")
+        ward.until(lambda: len(ward.events("council.commanded")) == 1)
+    path_of(folder).unlink()
+    with Ward(folder, models) as ward:
+        ward.until(lambda: ward.system.council.policy.mode == Mode.FROZEN)
+        assert ward.system.kill("smoke again", "bob") == first

@@ -101,6 +101,31 @@ def test_one_that_lives_and_says_nothing_on_a_close_is_lost_too(tmp_path: Path, 
     assert room.listen() is True
 
 
+@pytest.mark.promise("001", "no sign of life for lost_s is no entries, however fast closes come and go")
+def test_words_on_closes_are_no_signs_of_life(tmp_path: Path, watch: Watch) -> None:
+    room = obeying(tmp_path, watch)
+    room.hear(ruled(LIVE))
+    assert room.listen() is None
+    watch.alive = False
+    for second in range(1, 61):
+        watch.now = float(second)
+        if second % 10 == 0:
+            room.traded(second)
+        elif second % 10 == 5:
+            room.hear(row(STEP_RULED, ts_event=second))
+        assert room.listen() is None
+    watch.now = 60.1
+    assert room.listen() is False
+
+
+def test_a_long_catching_up_is_no_silence_of_the_council(tmp_path: Path, watch: Watch) -> None:
+    room = obeying(tmp_path, watch)
+    watch.now, watch.alive = 500.0, False
+    assert room.listen() is None  # the first look
+    watch.now = 560.1
+    assert room.listen() is False
+
+
 @pytest.mark.promise("001", "a council that a fast feed outran is heard again as soon as it says a word")
 def test_on_a_feed_that_is_faster_than_the_council_it_is_heard_again_by_any_word(
     tmp_path: Path, watch: Watch

@@ -144,6 +144,8 @@ def fault_of(fault: Mapping[str, Any]) -> dict[str, str]:
     {'where': 'body.weight', 'message': 'Input should be <= 1; got 3'}
     >>> fault_of({"type": "model_attributes_type", "loc": ("body",), "msg": "", "input": [1]})["message"]
     'must be an object; got a list: send {"name": value, ...}'
+    >>> fault_of({"type": "value_error", "loc": ("body",), "msg": "Value error, at least one"})["message"]
+    'at least one'
     >>> fault_of({"type": "json_invalid", "loc": ("body", 3), "msg": ""})["message"]
     'must be JSON of finite numbers; got something else at byte 3: send a whole object'
     """
@@ -163,7 +165,8 @@ def fault_of(fault: Mapping[str, Any]) -> dict[str, str]:
 
 def _cured(fault: Mapping[str, Any]) -> tuple[str, str]:
     """Return what must hold, and the cure where the library's own words do not say it."""
-    kind, bound = str(fault.get("type", "")), str(fault["msg"])[:LONGEST_TEXT]
+    kind = str(fault.get("type", ""))
+    bound = str(fault["msg"]).removeprefix("Value error, ")[:LONGEST_TEXT]
     if kind == "string_pattern_mismatch":
         asked, cure = IN_WORDS.get(fault["ctx"]["pattern"], ("", ""))
         return (f"must be {asked}", cure) if asked else (bound, "")

@@ -14,11 +14,13 @@ import orjson
 from consilium.domain import ConsiliumError, CouncilCommanded
 
 NAME = "FROZEN.json"
+KILL = "kill-"
+"""How the id of a halt by the kill switch begins."""
 
 
 def note_of(reason: str, person: str, key_id: str = "") -> dict[str, Any]:
     """Return what is to be written: who wants trading to stop, why, and an id of its own."""
-    return {"command_id": f"kill-{uuid4().hex}", "reason": reason, "person": person, "key_id": key_id}
+    return {"command_id": f"{KILL}{uuid4().hex}", "reason": reason, "person": person, "key_id": key_id}
 
 
 def command_of(note: Mapping[str, Any], ts: int) -> CouncilCommanded:
@@ -63,7 +65,16 @@ def write_note(data_dir: Path, note: Mapping[str, Any]) -> Path:
 
 def read_note(data_dir: Path) -> dict[str, Any] | None:
     """Return the note that is there; a torn or foreign one still means that somebody wanted a halt."""
-    return _read(path_of(data_dir))
+    path = path_of(data_dir)
+    found = (_read(place) for place in (path, *_asides(path)))
+    return next((note for note in found if note is not None), None)
+
+
+def _asides(path: Path) -> list[Path]:
+    """Return the notes that were taken aside to be forgotten: a kill may leave one that nobody has read."""
+    with suppress(OSError):
+        return sorted(path.parent.glob(f"{path.stem}.over-*"))
+    return []
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -87,7 +98,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _unreadable(why: str, mark: str = "") -> dict[str, Any]:
     return {
-        "command_id": f"kill-unreadable{mark}",
+        "command_id": f"{KILL}unreadable{mark}",
         "reason": f"a halt was asked for: {why}",
         "person": "operator",
     }
@@ -96,11 +107,22 @@ def _unreadable(why: str, mark: str = "") -> dict[str, Any]:
 def drop_note(data_dir: Path, note: Mapping[str, Any]) -> None:
     """Forget a note: the freeze it asked for is in the journal, and over. One left since then stays."""
     path = path_of(data_dir)
-    aside = path.with_suffix(f".over-{os.getpid()}-{get_ident()}")
     with suppress(OSError):
-        path.rename(aside)
-        found = _read(aside)
-        if found is not None and found["command_id"] != note["command_id"]:
-            with suppress(FileExistsError):
-                os.link(aside, path)
-        aside.unlink(missing_ok=True)
+        path.rename(path.with_suffix(f".over-{os.getpid()}-{get_ident()}"))
+    for aside in _asides(path):
+        with suppress(OSError):
+            found = _read(aside)
+            if found is None or found["command_id"] == note["command_id"] or not _put_back(aside, path):
+                aside.unlink(missing_ok=True)
+
+
+def _put_back(aside: Path, path: Path) -> bool:
+    """Have a note where it is looked for; return whether it is gone from where it was."""
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        return False  # a later one is there, and is a halt as well
+    except OSError:  # no links on this disk
+        aside.replace(path)
+        return True
+    return False

@@ -13,7 +13,7 @@ from consilium.app.council.shown import shown
 from consilium.app.live import views
 from consilium.app.live.asked import Asked
 from consilium.app.live.council_room import SYSTEM_SOURCE, CouncilRoom
-from consilium.app.live.halting import Halting, halt_stands
+from consilium.app.live.halting import Halting, commanded, halt_recalled, halt_stands
 from consilium.app.live.records import ACCOUNT, COUNCIL, DECIDED, RESEARCH_ENDED, Recorder
 from consilium.app.log import follow
 from consilium.app.settings import Settings
@@ -215,7 +215,7 @@ class Governing(Asked, Halting):
 
     def _begin_to_govern(self) -> None:
         """After a recovery, before the first step: know our own health, and act on a halt that waits."""
-        self._killed, self._assessed = "", None
+        self._killed, self._assessed = halt_recalled(self.pipeline.council.service, self.journal), None
         if self.pipeline.council.service is not None:
             self._look(self._looked())
 
@@ -389,12 +389,7 @@ class Governing(Asked, Halting):
             drop_note(self.settings.data_dir, note)
 
     def _journaled(self, command: CouncilCommanded) -> bool:
-        before: int | None = None
-        while rows := self.journal.read(
-            0, 200, topics=["council.commanded"], newest_first=True, before=before
-        ):
-            if any(message_of(row.event).command_id == command.command_id for row in rows):
-                self._killed = command.command_id
-                return True
-            before = rows[-1].offset
-        return False
+        if command.command_id not in commanded(self.journal):
+            return False
+        self._killed = command.command_id
+        return True

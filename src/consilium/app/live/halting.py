@@ -1,10 +1,13 @@
 """The kill switch of a process: it acts, leaves its note, and says so where it could do neither."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from consilium.app.council.kill_switch import note_of
+from consilium.app.council.kill_switch import KILL, note_of
+from consilium.app.live.records import COMMANDED
+from consilium.bus.codec import message_of
+from consilium.bus.journal import Journal
 from consilium.council.freezing import MANUAL_HOLD
 from consilium.council.identity import command_id_of
 from consilium.council.service import CouncilService
@@ -24,6 +27,21 @@ def standing_halt(service: CouncilService, known: Iterable[str]) -> str:
     if hold is None:
         return ""
     return next((name for name in known if command_id_of("decision", name) == hold.decision_id), "")
+
+
+def commanded(journal: Journal) -> Iterator[str]:
+    """Give the ids of all commands in the journal, newest first."""
+    before: int | None = None
+    while rows := journal.read(0, 200, topics=[COMMANDED], newest_first=True, before=before):
+        yield from (message_of(row.event).command_id for row in rows)
+        before = rows[-1].offset
+
+
+def halt_recalled(service: CouncilService | None, journal: Journal) -> str:
+    """Return which halt of the journal stands; empty where none does."""
+    if service is None or not halt_stands(service):
+        return ""
+    return standing_halt(service, (name for name in commanded(journal) if name.startswith(KILL)))
 
 
 class Halting:

@@ -57,7 +57,8 @@ class Obeying:
         self._clock = clock
         self._ruled = _closed(make_council(settings).policy)
         self._kills: list[str] = []
-        self._since = clock()
+        self._seen_at: float | None = None
+        self._owed_since = clock()
         self._spoke = False
         self.halt = ""
         """The id of a command that stopped trading, and that the council has not taken yet."""
@@ -96,16 +97,18 @@ class Obeying:
     def listen(self) -> bool | None:
         """Return whether the council is heard from now on, where that is another than it was.
 
-        It is lost where it gave no sign of life for ``council.lost_s``, or was silent on a close for so long.
+        It is lost where it gave no sign of life for ``council.lost_s``, or was silent on a close for so long;
+        neither stands for the other.
         It is heard again where it lives and owes no word, or has said one since: on a feed that is faster it
         would always owe one. The next step waits for the word on the last one then.
         """
         now, alive = self._clock(), self._alive()
-        if alive and (self.due is None or self.lost):
-            self._since = now
+        if alive or self._seen_at is None:  # nobody has looked before the first time
+            self._seen_at = now
         if self.lost:
             return True if alive and (self.due is None or self._spoke) else None
-        return False if now - self._since > self._settings.council.lost_s else None
+        oldest = self._seen_at if self.due is None else min(self._seen_at, self._owed_since)
+        return False if now - oldest > self._settings.council.lost_s else None
 
     def hear(self, event: Event) -> None:
         """Take a row of the journal."""
@@ -117,13 +120,14 @@ class Obeying:
         elif event.topic == STEP_RULED:
             self._spoke = True
             if self.due is not None and message["ts_event"] >= self.due:
-                self.due, self._since = None, self._clock()
+                self.due = None
         elif event.topic == COMMAND_TAKEN:
             frozen = self._ruled.mode == Mode.FROZEN
             if message["command_id"] == self.halt and (frozen or message["refused"]):
                 self.halt = ""
         elif event.topic == COUNCIL_HEARD:
-            self.lost, self._since, self._spoke = not message["heard"], self._clock(), False
+            self.lost, self._spoke = not message["heard"], False
+            self._seen_at = self._owed_since = self._clock()
             log.warning("%s", self.silence or "the council is heard again")
 
     def _commanded(self, command: CouncilCommanded) -> None:
@@ -139,7 +143,7 @@ class Obeying:
     def traded(self, ts: int) -> None:
         """Know that the council is told of a close; its word on it is waited for."""
         if self.due is None:
-            self._since = self._clock()
+            self._owed_since = self._clock()
         self.due = ts
 
     def state(self) -> dict[str, Any]:
@@ -157,7 +161,7 @@ class Obeying:
         self._ruled = decode(Policy, state["ruled"])
         self._kills = [str(kill) for kill in state["kills"]]
         self.halt, self.lost, self.due = str(state["halt"]), bool(state["lost"]), state["due"]
-        self._since, self._spoke = self._clock(), False
+        self._seen_at, self._owed_since, self._spoke = None, self._clock(), False
 
 
 def _closed(policy: Policy) -> Policy:

@@ -13,9 +13,10 @@ from consilium.app.live.account import Accounts
 from consilium.app.live.council_room import CouncilRoom
 from consilium.app.live.market_room import MarketRoom, Observed, Speaker
 from consilium.app.live.members import Members
+from consilium.app.live.records import CONSENSUS_REACHED, ORDER_SENT
 from consilium.app.live.terms import Terms
 from consilium.app.settings import Settings
-from consilium.domain import ArtefactRefused, Candle, Consensus, Event, PoolChanged, digest
+from consilium.domain import ArtefactRefused, Candle, Consensus, Event, Order, PoolChanged, digest
 from consilium.ensemble import Gates, make_gates
 from consilium.models.runtime import Runtime
 from consilium.training.labels import LabelSpec
@@ -71,6 +72,8 @@ class Pipeline:
 
     snapshot: ClassVar[str] = "pipeline"
     """Under which its state is kept in the journal."""
+    concludes: ClassVar[Mapping[str, type]] = {CONSENSUS_REACHED: Consensus, ORDER_SENT: Order}
+    """By topic, what must come out of a replayed step as the journal has it, before the step's end."""
 
     def __init__(self, settings: Settings, room: Room, terms: Terms, runtime: Runtime) -> None:
         spec = LabelSpec(horizon=settings.training.horizon)

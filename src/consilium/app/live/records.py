@@ -32,6 +32,7 @@ from consilium.domain import (
 from consilium.trading.causes import CONSENSUS
 
 PERFORMANCE = "model.performance_updated"
+OUTCOME = "market.outcome_matured"
 POOL_CHANGED = "model.pool_changed"
 RESEARCH_ENDED = "research.ended"
 STEP_DECIDED = "ensemble.step_decided"

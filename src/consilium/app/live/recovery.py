@@ -1,7 +1,7 @@
 """After a stop: the newest snapshot, then the journal from there, and the pipeline stands where it stood."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ from consilium.app.live.records import (
     COMMANDED,
     CONSENSUS_REACHED,
     HEALTH,
-    ORDER_SENT,
     POOL_CHANGED,
     PREDICTED,
     STEP_DONE,
@@ -28,11 +27,9 @@ from consilium.bus.codec import message_of
 from consilium.bus.journal import Journal
 from consilium.domain import (
     Candle,
-    Consensus,
     ConsiliumError,
     DataProblem,
     Event,
-    Order,
     Prediction,
     StepDone,
     TrainingEnded,
@@ -45,7 +42,6 @@ _log = logging.getLogger("consilium.live")
 OUTSIDE = "outside:"
 """Where the streams of other systems begin."""
 TRAINING_STARTED, TRAINING_ENDED = "training.started", "training.ended"
-CONCLUDED = (CONSENSUS_REACHED, ORDER_SENT)
 COMMANDS = (
     "ensemble.rule_changed",
     "ensemble.model_configured",
@@ -68,7 +64,7 @@ class Recovered:
     steps
         Steps that were replayed.
     differing
-        Steps whose consensuses or orders came out otherwise than they are in the journal.
+        Steps of which what the pipeline concludes came out otherwise than it is in the journal.
     """
 
     offset: int
@@ -154,7 +150,8 @@ class Replayer:
 
         messages = self._pipeline.step(done.ts_event, candles, speak)
         self._steps += 1
-        if _ids(messages) != [event.event_id for event in self._said if event.topic in CONCLUDED]:
+        kinds = self._pipeline.concludes
+        if _ids(messages, kinds) != [event.event_id for event in self._said if event.topic in kinds]:
             self._differing += 1
         self._tell(done.ts_event)
 
@@ -173,9 +170,9 @@ class Replayer:
         return candles
 
 
-def _ids(messages: Sequence[Any]) -> list[str]:
+def _ids(messages: Sequence[Any], kinds: Mapping[str, type]) -> list[str]:
     recorder = Recorder(ts_recorded=0, trace_id="")
-    concluded = (message for message in messages if isinstance(message, Consensus | Order))
+    concluded = (message for message in messages if isinstance(message, tuple(kinds.values())))
     return [event.event_id for event in recorder.events(concluded)]
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import orjson
@@ -11,9 +11,10 @@ from consilium.app.live.core import Parts
 from consilium.app.live.feeds import Step
 from consilium.app.live.market_room import Observed, Speaker
 from consilium.app.live.pipeline import Pipeline
-from consilium.app.live.records import STEP_OBEYED
+from consilium.app.live.records import OUTCOME, STEP_OBEYED
 from consilium.app.live.system import LiveSystem
 from consilium.bus.codec import message_of
+from consilium.domain import Outcome
 
 BEYOND_S = 10.0
 """How much longer it waits than the trading worker does, which fails closed and then says so."""
@@ -27,6 +28,8 @@ class MarketPipeline(Pipeline):
     """The pipeline up to the predictions; what follows from them is the work of others."""
 
     snapshot: ClassVar[str] = "worker-market"
+    concludes: ClassVar[Mapping[str, type]] = {OUTCOME: Outcome}
+    """Others conclude the rest, after the step's end."""
     wanted: frozenset[str] | None = None
     """Symbols that are worth a forecast, as the trading worker told last; None for all."""
 
