@@ -185,18 +185,21 @@ class World:
         self._left[name].set()
         self._threads.pop(name).join(30.0)
 
+    def member(self, name: str, carrier: DirectCarrier, store: FileSecretStore) -> NetworkMember:
+        return NetworkMember(
+            carrier,
+            Identity(name, self.keys[name]),
+            self.admission.public,
+            store,
+            lambda task, options, owners: local_task(task, options, owners, owner=name),
+            told=self.lines.setdefault(name, []).append,
+            own=OwnFloors(visible=True),
+        )
+
     def _run(self, name: str, left: threading.Event) -> None:
         try:
             with FileSecretStore(self.folder / f"store-{name}") as store:
-                member = NetworkMember(
-                    DirectCarrier(self, name),
-                    Identity(name, self.keys[name]),
-                    self.admission.public,
-                    store,
-                    lambda task, options, owners: local_task(task, options, owners, owner=name),
-                    told=self.lines.setdefault(name, []).append,
-                    own=OwnFloors(visible=True),
-                )
+                member = self.member(name, DirectCarrier(self, name), store)
                 self.members[name] = member
                 member.run(lambda: self.stopped.is_set() or left.is_set())
         except BaseException as error:  # noqa: BLE001 - told by the test that waits

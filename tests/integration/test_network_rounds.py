@@ -65,6 +65,16 @@ def test_bad_input_is_refused_with_bound_value_and_cure_and_the_service_stays(tm
             refused(http.post(f"{at}/s1/messages", content=b"x" * 40, headers=octets), 409, "must have")
             refused(http.post(f"{at}/s1/messages", content=b"{}"), 415, "application/octet-stream")
             refused(http.get(f"{at}/s2"), 404, "s1")
+            new = {
+                "session": "s3",
+                "task": "poetry",
+                "owners": http.get(f"{at}/s1/owners").text,
+                "admission_key": net.admission.public.hex(),
+                "parameters": "AAAAAAAAAAA=",
+            }
+            refused(http.post(at, json=new), 422, "one of candles, digits, synthetic; got 'poetry': choose")
+            small = new | {"task": "synthetic", "options": {"dimension": 1}, "gamma": 0.49, "delta": 0.4}
+            refused(http.post(at, json=small), 422, "3 participants must leave 2 neighbours", "ask more")
             refused(http.post(f"{at}/s1/pause", json={"reason": ""}), 422, "reason")
             body = json.loads(_registration(net, "desk1"))
             wrong = body | {"signature": "00" * 64}

@@ -168,6 +168,24 @@ def test_an_owner_has_one_participant_and_a_name_belongs_to_who_took_it() -> Non
         registry.register(_registration("bert", participant="anna-1"), first_round=1)
 
 
+def test_who_comes_back_with_more_rows_has_joined_before_all_the_same() -> None:
+    registry = Registry("s", _list())
+    registry.register(_registration("anna", examples=100), first_round=1)
+    grown = registry.register(_registration("anna", examples=101, compute="high"), first_round=7)
+    assert (grown.first_round, grown.claims) == (1, (100, 101))
+    assert registry.joined["anna-1"].registration.examples == 101
+    with pytest.raises(InvalidValue, match="anna-1 is registered with other words"):
+        registry.register(_registration("anna", examples=102, capabilities=("other",)), first_round=7)
+    with pytest.raises(InvalidValue, match="must be signed by anna"):
+        registry.register(_registration("anna", examples=102, keys=KEYS["bert"]), first_round=7)
+    for count in range(102, 130):
+        registry.register(_registration("anna", examples=count), first_round=7)
+    again = Registry("s", _list())
+    again.restore(registry.state())
+    assert again.joined == registry.joined
+    assert again.joined["anna-1"].claims == tuple(range(121, 130))
+
+
 def test_claimed_rows_do_not_weigh() -> None:
     registry = Registry("s", _list())
     registry.register(_registration("anna", examples=10**12), first_round=1)

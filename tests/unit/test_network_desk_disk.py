@@ -1,6 +1,7 @@
 """A desk whose disk is full or damaged: nothing is answered from memory, and all goes on when it is well."""
 
 import shutil
+from dataclasses import replace
 from operator import methodcaller
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from consilium.app.federated.set_aside import SetAside
 from consilium.domain import InvalidValue, OutputProblem
 from consilium.federated.effects import Persist
 from consilium.federated.messages import Phase, Signed
+from consilium.federated.registration import Registration
 from consilium.federated.session import Terms
 from desk_cases import World, nothing, world
 from small_disk import ballast, small_disk
@@ -73,6 +75,59 @@ def test_after_a_failed_write_nothing_is_answered_from_memory_and_the_round_goes
         made.desk.move("s1", "cancelled", reason="enough")
         report = made.desk.of("s1").reports()[0]
         assert (report["failed"], len(report["survivors"]), report["participation"]["attempts"]) == ("", 5, 1)
+
+
+def test_a_session_is_taken_back_only_once_its_disk_takes_bytes_and_says_why_all_the_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consilium.app.federated.set_aside.PAUSE_S", 0.0)
+    with (
+        small_disk(tmp_path / "disk", 512) as disk,
+        world(tmp_path, desk=disk / "desk", dimension=2_000) as made,
+    ):
+        loads: list[Path] = []
+        load = SessionFolder.load
+
+        def counted(folder: SessionFolder) -> Any:
+            loads.append(folder.path)
+            return load(folder)
+
+        monkeypatch.setattr(SessionFolder, "load", counted)
+        filler = ballast(disk)
+        with pytest.raises(OutputProblem, match="No space left"):
+            made.desk.move("s1", "running", reason="go")
+        for _ in range(20):
+            made.desk.tick()
+            assert made.desk.troubles == {"s1": "No space left on device"}
+        assert loads == []
+        filler.unlink()
+        made.desk.tick()
+        assert made.desk.troubles == {}
+        assert len(loads) == 1
+        made.desk.move("s1", "running", reason="go")
+
+
+def test_the_same_registration_again_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with world(tmp_path) as made:
+        said = Registration(
+            participant="desk1",
+            owner="desk1",
+            session="s1",
+            key=made.keys["desk1"].public,
+            capabilities=("synthetic", "sum"),
+        )
+        saves: list[Path] = []
+        save = SessionFolder.save
+
+        def counted(folder: SessionFolder, *given: Any) -> None:
+            saves.append(folder.path)
+            save(folder, *given)
+
+        monkeypatch.setattr(SessionFolder, "save", counted)
+        for examples, wanted in ((1, 1), (1, 1), (1, 1), (2, 2), (2, 2)):
+            signed = replace(said, examples=examples).signed(made.keys["desk1"].private)
+            assert made.desk.of("s1").register(signed).first_round == 1
+            assert len(saves) == wanted
 
 
 def test_a_record_is_refused_where_there_is_no_log(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from consilium.federated.learner import Learner
 from consilium.federated.local import LocalPlan
 from consilium.federated.messages import Phase, Signed
 from consilium.federated.secure_sum.memory import Memory
-from desk_cases import nothing, world
+from desk_cases import DirectCarrier, nothing, world
 
 
 def test_controls_of_scaffold_outlive_the_participant(tmp_path: Path) -> None:
@@ -80,6 +81,30 @@ def test_who_masked_before_it_was_killed_answers_without_training_again(
         report = made.desk.of("s1").reports()[0]
         assert (report["failed"], report["participation"]["attempts"]) == ("", 1)
         assert "desk2" in report["survivors"]
+
+
+def test_who_comes_back_after_the_end_is_told_how_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with world(tmp_path, rounds=1) as made:
+        made.join()
+        made.start()
+        made.until(lambda: made.kept.session.ended, "the session ends")
+        for name in made.names:
+            made.leave(name)
+        carrier = DirectCarrier(made, "desk2")
+        stands, asked = carrier.round, 0
+
+        def at_first_running() -> dict[str, Any]:
+            nonlocal asked
+            asked += 1
+            return stands() | ({"state": "running"} if asked == 1 else {})
+
+        for seen in (stands, at_first_running):
+            monkeypatch.setattr(carrier, "round", seen)
+            with FileSecretStore(tmp_path / "store-desk2") as store:
+                assert made.member("desk2", carrier, store).run() == "completed"
+        assert asked == 2
 
 
 @pytest.mark.promise("003", "keys of a round that is over are on no disk")

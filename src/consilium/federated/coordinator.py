@@ -1,12 +1,12 @@
 """A session from its opening to its end: who joined, which round is on, and the model so far."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from consilium.domain import ConsiliumError, InvalidValue
+from consilium.domain import InvalidValue
 from consilium.federated.aggregators import make_aggregator
 from consilium.federated.buffer import Buffer
 from consilium.federated.clipping import next_clip
@@ -15,16 +15,15 @@ from consilium.federated.optimizers import make_optimizer
 from consilium.federated.owners import OwnerList
 from consilium.federated.parameters import count_of, degree_for, ring_for
 from consilium.federated.registration import Joined, Registration, Registry
-from consilium.federated.report import NO_JUDGE, NOT_LEARNED, Participation, RoundReport
+from consilium.federated.report import NO_JUDGE, NOT_LEARNED, Judging, Participation, RoundReport, judged_by
 from consilium.federated.rounds import Floats, Member, RoundOutcome, RoundPlan
-from consilium.federated.sampling import choose, sample_size, version_of
+from consilium.federated.sampling import choose, require_first_model, sample_size, version_of
 from consilium.federated.secure_round import SecureRound
 from consilium.federated.session import Mode, Session, SessionState, Terms
 from consilium.federated.threats import statement
 from consilium.federated.visible_round import VisibleRound
 
 SECOND = 1_000_000_000
-Judging = Callable[[Floats], Mapping[str, float]]
 
 
 class SessionCoordinator:
@@ -49,10 +48,7 @@ class SessionCoordinator:
     """
 
     def __init__(self, terms: Terms, owners: OwnerList, parameters: Floats) -> None:
-        if parameters.ndim != 1 or not len(parameters) or not np.all(np.isfinite(parameters)):
-            raise InvalidValue(
-                "the first model must be flat, finite and not empty", parameters.shape, "flatten it"
-            )
+        require_first_model(parameters)
         owners.require_for(terms.session)
         self.session = Session(terms=terms)
         self.owners = owners
@@ -123,7 +119,10 @@ class SessionCoordinator:
             raise InvalidValue(
                 "a session must be open, running or paused to join it", self.session.state, "join another one"
             )
-        return self.registry.register(registration, first_round=self.number + (self.round is not None))
+        joined = self.registry.register(registration, first_round=self.number + (self.round is not None))
+        if isinstance(self.round, VisibleRound):
+            self.round.examples = self.registry.claims()
+        return joined
 
     def ready(self, participant: str, base_version: str, *, number: int | None = None) -> None:
         """Note that a participant of a buffered session has trained from a version, for a round or later.
@@ -170,8 +169,7 @@ class SessionCoordinator:
         return self.round
 
     def _visible(self, plan: RoundPlan) -> VisibleRound:
-        examples = {name: one.registration.examples for name, one in self.registry.joined.items()}
-        return VisibleRound(plan, self.aggregator, examples)
+        return VisibleRound(plan, self.aggregator, self.registry.claims())
 
     def close_round(
         self, outcome: RoundOutcome, *, now: int, judge: Judging | None = None, note: str = NO_JUDGE
@@ -206,7 +204,7 @@ class SessionCoordinator:
         if self.buffer is not None:
             self.buffer.ended(None if failed else self.version, number=number)
         self.session = replace(self.session, done=number)
-        performance, note = (None, NOT_LEARNED) if failed else self._judged(judge, note)
+        performance, note = (None, NOT_LEARNED) if failed else judged_by(judge, self.parameters, note)
         report = self._report(
             outcome, before=before, failed=failed, performance=performance, performance_note=note
         )
@@ -382,15 +380,6 @@ class SessionCoordinator:
         if outcome.share_below is not None:
             self.clip = next_clip(self.clip, outcome.share_below)
         return ""
-
-    def _judged(self, judge: Judging | None, note: str) -> tuple[dict[str, float] | None, str]:
-        """Return the judgement of the model as it is now, or why there is none."""
-        if judge is None:
-            return None, note
-        try:
-            return dict(judge(self.parameters)), ""
-        except ConsiliumError as error:
-            return None, str(error)
 
     def _drop_round(self) -> None:
         if isinstance(self.round, SecureRound):

@@ -14,6 +14,8 @@ COMPUTE = ("low", "medium", "high")
 MOST_EXAMPLES = 10**12
 MOST_NAME = 64
 MOST_CAPABILITIES = 64
+MOST_CLAIMS = 8
+"""Counts of rows that one is remembered to have claimed before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,10 +135,24 @@ class Joined:
         What was said.
     first_round
         First round that it may be chosen for: late joiners wait for the next one.
+    claimed
+        Rows that it claimed before, where it came back with others; the last few, the newest last.
     """
 
     registration: Registration
     first_round: int
+    claimed: tuple[int, ...] = ()
+
+    @property
+    def claims(self) -> tuple[int, ...]:
+        """Rows that an update of it may name: one that was made before it came back has those of then."""
+        return (*self.claimed, self.registration.examples)
+
+
+def _same_but_claims(one: Registration, other: Registration) -> bool:
+    """Return whether two registrations differ at most in what is claimed, and never trusted."""
+    told = replace(other, examples=one.examples, compute=one.compute)
+    return told.content() == one.content()
 
 
 class Registry:
@@ -170,6 +186,9 @@ class Registry:
     def register(self, registration: Registration, *, first_round: int) -> Joined:
         """Accept a registration; the same one again gives the same answer.
 
+        Rows grow while a session goes on: who comes back with another count, or on another machine, joined
+        before all the same, and what it claims now is shown from then on.
+
         Raises
         ------
         UnknownName
@@ -183,6 +202,11 @@ class Registry:
         if earlier is not None:
             if earlier.registration.content() == registration.content():
                 return earlier
+            if _same_but_claims(earlier.registration, registration):
+                claimed = earlier.claims[-MOST_CLAIMS:]
+                newer = replace(earlier, registration=registration, claimed=claimed)
+                self._joined[registration.participant] = newer
+                return newer
             raise InvalidValue(
                 f"participant {registration.participant} is registered with other words",
                 f"owner {registration.owner}",
@@ -241,10 +265,18 @@ class Registry:
         """Return the weight of one who joined; see `weights`."""
         return self.owners.weight(self._joined[participant].registration.owner, cap)
 
+    def claims(self) -> dict[str, tuple[int, ...]]:
+        """Return the rows that an update of each may name; see `Joined.claims`."""
+        return {name: one.claims for name, one in self._joined.items()}
+
     def state(self) -> list[dict[str, Any]]:
         """Return what JSON can hold; public all of it."""
         return [
-            {"registration": one.registration.as_dict(), "first_round": one.first_round}
+            {
+                "registration": one.registration.as_dict(),
+                "first_round": one.first_round,
+                "claimed": list(one.claimed),
+            }
             for one in self._joined.values()
         ]
 
@@ -253,4 +285,6 @@ class Registry:
         self._joined.clear()
         self._of_owner.clear()
         for one in state:
-            self.register(Registration.from_dict(one["registration"]), first_round=int(one["first_round"]))
+            said = Registration.from_dict(one["registration"])
+            joined = self.register(said, first_round=int(one["first_round"]))
+            self._joined[said.participant] = replace(joined, claimed=tuple(one.get("claimed", ())))

@@ -1,10 +1,14 @@
 """What is told of a round: what was learned, who took part, who did not and why, and what is promised."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from consilium.federated.rounds import Excluded
+from consilium.domain import ConsiliumError
+from consilium.federated.rounds import Excluded, Floats
+
+Judging = Callable[[Floats], Mapping[str, float]]
+"""Says how good parameters are."""
 
 NO_JUDGE = "this coordinator has no rows of its own to judge a model on"
 BEING_JUDGED = "its model is being judged: ask again"
@@ -115,3 +119,13 @@ class RoundReport:
             "performance": None if self.performance is None else dict(self.performance),
             "claimed": {name: dict(said) for name, said in self.claimed.items()},
         }
+
+
+def judged_by(judge: Judging | None, parameters: Floats, note: str) -> tuple[dict[str, float] | None, str]:
+    """Return the judgement of a model, or why there is none: ``note`` where nobody judges."""
+    if judge is None:
+        return None, note
+    try:
+        return dict(judge(parameters)), ""
+    except ConsiliumError as error:
+        return None, str(error)

@@ -81,3 +81,19 @@ def choose(
 def _rank(seed: int, session: str, round_number: int, name: str) -> bytes:
     text = "\x1f".join(("consilium sample", str(seed), session, str(round_number), name))
     return sha256(text.encode()).digest()
+
+
+def require_first_model(parameters: NDArray[np.float64]) -> None:
+    """Refuse a first model that is no vector of finite numbers.
+
+    Raises
+    ------
+    InvalidValue
+        With its shape, or the first number that is not finite.
+    """
+    bound = "the first model must be flat, finite and not empty"
+    if parameters.ndim != 1 or not len(parameters):
+        raise InvalidValue(bound, parameters.shape, "flatten it")
+    strange = np.flatnonzero(~np.isfinite(parameters))
+    if len(strange):
+        raise InvalidValue(bound, f"{parameters[strange[0]]} as number {strange[0] + 1}", "correct it")

@@ -41,6 +41,10 @@ class Received:
     now: int
 
 
+Claims = int | tuple[int, ...]
+"""Rows that one participant says it has; several where it came back with others, the newest last."""
+
+
 class VisibleRound:
     """Waits for the updates of all members until the cut-off, and merges those that came.
 
@@ -51,10 +55,11 @@ class VisibleRound:
     aggregator
         Merges.
     examples
-        Rows that members claimed when they joined: another number in an update is a lie about size.
+        Rows that members claimed when they joined, and when they came back: another number in an update is a
+        lie about size.
     """
 
-    def __init__(self, plan: RoundPlan, aggregator: Aggregator, examples: Mapping[str, int]) -> None:
+    def __init__(self, plan: RoundPlan, aggregator: Aggregator, examples: Mapping[str, Claims]) -> None:
         self.plan, self.aggregator, self.examples = plan, aggregator, examples
         self._kept: dict[str, tuple[str, Floats]] = {}
         self._said: dict[str, Mapping[str, Any]] = {}
@@ -194,7 +199,7 @@ class VisibleRound:
         return [Closed(outcome=outcome)]
 
 
-def check_update(update: Update, *, dimension: int, clip: float, claimed: int | None) -> None:
+def check_update(update: Update, *, dimension: int, clip: float, claimed: Claims | None) -> None:
     """Refuse an update that no honest participant sends.
 
     Parameters
@@ -204,7 +209,7 @@ def check_update(update: Update, *, dimension: int, clip: float, claimed: int | 
     dimension, clip
         Numbers that it must have, and their largest L2 norm.
     claimed
-        Rows that its participant joined with; None where it claimed nothing.
+        Rows that its participant joined with, or came back with; None where it claimed nothing.
 
     Raises
     ------
@@ -223,9 +228,10 @@ def check_update(update: Update, *, dimension: int, clip: float, claimed: int | 
     norm = length(update.delta)
     if norm > clip * (1.0 + SLACK):
         raise InvalidValue(f"the norm of delta must be <= {clip:g}", f"{norm:g}", "clip it")
-    if claimed is not None and update.num_examples != claimed:
+    claims = (claimed,) if isinstance(claimed, int) else claimed
+    if claims is not None and update.num_examples not in claims:
         raise InvalidValue(
-            f"num_examples of {update.participant} must be the {claimed} that it joined with",
+            f"num_examples of {update.participant} must be the {claims[-1]} that it joined with",
             update.num_examples,
             "join anew with the rows that there are; they weigh nothing",
         )

@@ -11,6 +11,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from consilium.app.federated.joinable import require_joinable
 from consilium.app.federated.judging import Judge
 from consilium.app.federated.local_task import require_known
 from consilium.app.federated.reopening import reopened
@@ -189,32 +190,22 @@ class NetworkDesk:
 
         Raises
         ------
+        Unjoinable
+            Terms under which no round could begin if all who are admitted joined.
         InvalidValue, DataProblem, UsageError
             A name that is taken or unfit, an owner list that is not signed by the key, a task or terms that
             this desk cannot carry, candles that no model can be judged on; nothing is begun then.
         """
         name = terms.session
-        if not NAME.fullmatch(name):
-            raise InvalidValue(
-                "a session's name must be 1 to 64 of letters, digits, '.', '_' and '-'",
-                repr(name),
-                "rename it",
-            )
+        _require_name(name)
         require_known(terms.task, options or {})
         owners = OwnerList.from_text(owners_text, admission_key)
         judge = Judge(terms.task, options or {}, tuple(one.owner for one in owners.owners), data=judge_data)
+        require_joinable(terms, options or {}, owners, len(parameters))
         if judge_data is not None:
             judge(parameters)
         with self._lock:
-            if name in self._desks or name in self.troubles:
-                raise InvalidValue("a session's name must be new", name, "choose another name")
-            going = sum(not desk.kept.session.ended for desk in self._desks.values())
-            if going >= MOST_SESSIONS:
-                raise InvalidValue(
-                    f"a desk may have {MOST_SESSIONS} sessions that have not ended",
-                    going + 1,
-                    "cancel one, or wait until one ends",
-                )
+            self._require_room(name)
             folder, kept = SessionFolder(self.folder / name), SessionCoordinator(terms, owners, parameters)
             desk = desk_for(kept)(
                 folder,
@@ -232,6 +223,17 @@ class NetworkDesk:
             self._desks[name] = desk
         self._changed(desk)
         return desk.summary()
+
+    def _require_room(self, name: str) -> None:
+        if name in self._desks or name in self.troubles:
+            raise InvalidValue("a session's name must be new", name, "choose another name")
+        going = sum(not desk.kept.session.ended for desk in self._desks.values())
+        if going >= MOST_SESSIONS:
+            raise InvalidValue(
+                f"a desk may have {MOST_SESSIONS} sessions that have not ended",
+                going + 1,
+                "cancel one, or wait until one ends",
+            )
 
     def move(self, session: str, to: str, *, reason: str = "") -> dict[str, Any]:
         """Start, pause, resume or cancel a session.
@@ -275,11 +277,14 @@ class NetworkDesk:
         folder = self.folder / name
         with self._lock:
             try:
+                if name in self.troubles:
+                    SessionFolder(folder).require_room()
                 desk = reopened(SessionFolder(folder), self.hub, self._told, self._judged)
             except ConsiliumError as error:
                 # Files that another process has look as before when it lets go of them.
                 damaged = not isinstance(error, OutputProblem | UsageError)
-                self._set_aside(name, str(error), damaged=damaged)
+                why = str(error.value) if isinstance(error, OutputProblem) else str(error)
+                self._set_aside(name, why, damaged=damaged)
                 return
             self._aside.take_back(name)
             self._desks[name] = desk
@@ -314,6 +319,15 @@ class NetworkDesk:
             self._tell(topic, f"network:{session}", payload)
         except ConsiliumError as error:
             log.warning("the journal was not told", topic=topic, session=session, why=str(error))
+
+
+def _require_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise InvalidValue(
+            "a session's name must be 1 to 64 of letters, digits, '.', '_' and '-'", repr(name), "rename it"
+        )
+    if name.lower() == KEY_FILE:
+        raise InvalidValue(f"a session's name must not be {KEY_FILE}, the desk's own file", name, "rename it")
 
 
 def _key_of(path: Path) -> KeyPair:

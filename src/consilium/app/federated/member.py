@@ -179,9 +179,14 @@ class NetworkMember:
         stands = self._carrier.round()
         if stands["state"] in ENDED:
             # It ended while this participant was away: whether the last update counted is still told.
-            self._settle(int(stands["done"]))
-            return str(stands["state"])
-        first = self._carrier.register(self._registration().as_dict())
+            return self._ended(stands)
+        try:
+            first = self._carrier.register(self._registration().as_dict())
+        except InvalidValue:
+            stands = self._carrier.round()
+            if stands["state"] in ENDED:
+                return self._ended(stands)
+            raise
         self._told(f"joined {self._terms.session} as {self._identity.owner}: chosen from round {first} on")
         self._told(
             f"agreed to {self._terms.task} in mode {self._terms.mode}, terms {self._terms.digest()}, "
@@ -191,9 +196,9 @@ class NetworkMember:
         tried: set[tuple[int, int]] = set()
         while not stop():
             stands = self._carrier.round()
-            self._settle(int(stands["done"]))
             if stands["state"] in ENDED:
-                return str(stands["state"])
+                return self._ended(stands)
+            self._settle(int(stands["done"]))
             on = None if self._turns is not None else stands["round"]
             if self._turns is not None:
                 self._turns.turn(stands)
@@ -208,6 +213,10 @@ class NetworkMember:
             else:
                 have = self._carrier.outbox(self._identity.owner, have=have, wait_s=WAIT_S).change
         return "stopped"
+
+    def _ended(self, stands: Mapping[str, Any]) -> str:
+        self._settle(int(stands["done"]))
+        return str(stands["state"])
 
     def _registration(self) -> Registration:
         owner = self._identity.owner

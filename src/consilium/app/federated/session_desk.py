@@ -176,8 +176,10 @@ class SessionDesk:
                     repr(registration.participant)[:80],
                     "join under that name",
                 )
+            known = self.kept.registry.joined.get(registration.participant)
             joined = self.kept.register(registration)
-            self._save()
+            if joined is not known:
+                self._save()
         return joined
 
     def take(self, message: Signed) -> None:

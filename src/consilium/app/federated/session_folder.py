@@ -20,6 +20,8 @@ OWNERS_FILE: Final = "owners.json"
 REPORTS_FILE: Final = "reports.log"
 ATTEMPT_FOLDER: Final = "attempt"
 RECORDS_FILE: Final = "records.log"
+TRIAL_FILE: Final = ".trial"
+SPARE: Final = 65_536
 VERSION: Final = 1
 
 
@@ -91,6 +93,20 @@ class SessionFolder:
                 if name.startswith("optimizer/")
             }
         return state, dict(told["about"])
+
+    def require_room(self) -> None:
+        """Try whether the disk takes as much as the next save writes, and a little more; it is gone again.
+
+        Raises
+        ------
+        OutputProblem
+            It does not: a session that is read back from here would fail at its next step.
+        """
+        state = self.path / STATE_FILE
+        try:
+            self._write(TRIAL_FILE, bytes(SPARE + (state.stat().st_size if state.exists() else 0)))
+        finally:
+            (self.path / TRIAL_FILE).unlink(missing_ok=True)
 
     def write_owners(self, text: str) -> None:
         """Keep the signed owner list as it came."""

@@ -207,7 +207,7 @@ class VisibleDesk:
             assert kept.buffer is not None  # noqa: S101 - it waits there
             kept.buffer.drop(name)
             return Taken(refused=f"{name} may wait with 1 update; got a second that differs: neither counts")
-        claimed = kept.registry.joined[name].registration.examples
+        claimed = kept.registry.joined[name].claims
         check_update(update, dimension=self._dimension, clip=kept.clip, claimed=claimed)
         least = self._out.get(name, 0) + 1
         if not least <= update.round <= kept.number:

@@ -71,6 +71,7 @@ async def create(request: Request, body: bodies.NewSession) -> Response:
 
 
 def _created(desk: Any, body: bodies.NewSession) -> dict[str, Any]:
+    from consilium.app.federated.joinable import Unjoinable
     from consilium.federated.local import LocalPlan
     from consilium.federated.session import Buffering, Terms
 
@@ -79,14 +80,17 @@ def _created(desk: Any, body: bodies.NewSession) -> dict[str, Any]:
     given["local"] = LocalPlan(**given["local"])
     given["buffering"] = None if body.buffering is None else Buffering(**given["buffering"])
     terms = Terms(**given, options=body.optimizer_options)
-    found: dict[str, Any] = desk.create(
-        terms,
-        body.owners,
-        bytes.fromhex(body.admission_key),
-        _floats(body.parameters),
-        options=body.options,
-        judge_data=body.judge_data,
-    )
+    try:
+        found: dict[str, Any] = desk.create(
+            terms,
+            body.owners,
+            bytes.fromhex(body.admission_key),
+            _floats(body.parameters),
+            options=body.options,
+            judge_data=body.judge_data,
+        )
+    except Unjoinable as refused:
+        raise ApiProblem(422, str(refused)) from None
     return found
 
 
