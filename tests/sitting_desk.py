@@ -26,6 +26,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = NOW
+        self.ticks = 0.0
 
     def now_ns(self) -> int:
         """Return what it was set to."""
@@ -44,7 +45,13 @@ class Desk:
     ) -> None:
         self.clock, self.journal = Clock(), journal
         settings = Settings.model_validate({"data_dir": folder})
-        self.room = SittingRoom(settings, lambda: terms, self.clock, journal.append if keep is None else keep)
+        self.room = SittingRoom(
+            settings,
+            lambda: terms,
+            self.clock,
+            journal.append if keep is None else keep,
+            ticks=lambda: self.clock.ticks,
+        )
         self.worker = RoomWorker(self.room, journal, MemoryTransport())
         self.worker.catch_up()
         self.room.assessed = Assessment(status="HEALTHY")
@@ -53,6 +60,7 @@ class Desk:
         """Let the clock go on, and the council look at it every so many seconds."""
         for _ in range(seconds // every):
             self.clock.now += every * SECOND_NS
+            self.clock.ticks += every
             self.worker.cycle(self.room)
 
     def hear(self, *events: Event) -> None:

@@ -94,6 +94,37 @@ def test_a_halt_from_the_future_freezes_at_once_and_moves_no_clock_far(
     assert desk.said(COMMAND_TAKEN)[0]["refused"] == ""
 
 
+def test_a_halt_that_is_the_first_row_of_all_sets_no_clock(desk_journal: Journal, tmp_path: Path) -> None:
+    desk = Desk(desk_journal, tmp_path)
+    desk.hear(halted(desk.clock.now + 10 * HOUR_NS))
+    assert (desk.mode, desk.said(COMMAND_TAKEN)[0]["refused"]) == ("FROZEN", "")
+    assert desk.time == desk.clock.now
+    again = Desk(desk_journal, tmp_path)
+    assert again.room.state() == desk.room.state()
+
+
+@pytest.mark.promise("001", "a clock that is set back is told, refused once, and our own health goes on")
+def test_a_clock_that_is_set_back_is_told_once_and_health_goes_on(
+    desk_journal: Journal, tmp_path: Path
+) -> None:
+    desk = opened(desk_journal, tmp_path)
+    desk.pass_time(30)
+    refused, healths = desk.count("council.report_refused"), desk.count(HEALTH)
+    desk.clock.now -= 600 * SECOND_NS
+    desk.pass_time(90)
+    assert desk.count("council.report_refused") == refused + 1
+    assert desk.count(HEALTH) >= healths + 3
+    assert desk.room.back.told.startswith("the machine's clock is 5")
+    assert "behind what was heard" in desk.said(HEALTH)[-1]["detail"]
+    desk.clock.now += 600 * SECOND_NS
+    desk.pass_time(31)
+    assert desk.room.back.told == ""
+    assert desk.said(HEALTH)[-1]["detail"] == ""
+    desk.clock.now -= 20 * SECOND_NS
+    desk.pass_time(2)
+    assert desk.count("council.report_refused") == refused + 2
+
+
 def test_nothing_beside_a_halt_has_it_refused(desk_journal: Journal, tmp_path: Path) -> None:
     desk = opened(desk_journal, tmp_path)
     desk.hear(asked(desk.clock.now, "mode", "halt", mode="FROZEN", duration_minutes=-7))

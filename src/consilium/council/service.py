@@ -253,6 +253,11 @@ class CouncilService:
             return ""
         return self._facts.refusal(message)
 
+    @property
+    def now(self) -> int:
+        """Its time: that of the newest message that changed it."""
+        return self._now
+
     def status(self) -> dict[str, Any]:
         """Return who is heard, what was counted and what is in force, as JSON values."""
         standing = self._standing

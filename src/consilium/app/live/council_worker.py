@@ -1,6 +1,7 @@
 """The council as a worker: it hears what the others write into the journal, sits, and says what it rules."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from threading import RLock
@@ -8,6 +9,7 @@ from typing import Any
 
 from consilium.app.council.health import Assessment
 from consilium.app.council.kill_switch import command_of, drop_note, read_note
+from consilium.app.live.clock_back import ClockBack
 from consilium.app.live.close_reports import CloseTold
 from consilium.app.live.governing import HEALTH_EVERY_NS
 from consilium.app.live.halting import halt_stands
@@ -70,6 +72,8 @@ class SittingRoom:
         Writes down what is not an effect of a row: health, time, and a halt that the data folder asks for.
     silent
         Whether nothing follows: a copy that only shows what the worker of this room says.
+    ticks
+        Seconds that go forward, whatever is done to the clock.
     """
 
     name: str = "council"
@@ -92,6 +96,7 @@ class SittingRoom:
         keep: Callable[[Sequence[Event]], object] = lambda _: None,
         *,
         silent: bool = False,
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self.lock = RLock()
         """Held by whoever moves or shows its state."""
@@ -111,7 +116,10 @@ class SittingRoom:
         self._undated: list[Event] = []
         self._clock_at = 0
         self._kills: list[str] = []
-        self._told_at = 0
+        self._ticks = ticks
+        self._told_at, self._told_tick = 0, ticks()
+        self.back = ClockBack()
+        """Whether the machine's clock is behind what was heard."""
 
     def now(self) -> int:
         """Return the council's time: the machine's where the feed is a venue's, else the market's."""
@@ -170,8 +178,8 @@ class SittingRoom:
             return False
         if event.topic != COMMANDED:
             dated = event.ts_recorded
-        elif _halts(message_of(event)):
-            return False  # it acts first
+        elif self._clock_at and _halts(message_of(event)):
+            return False  # it acts first; where nobody has told our clock yet, his who asks must not set it
         else:
             dated = event.ts_event
         return dated > self._clock_at + int(self.hearing.service.rules.future_s * SECOND_NS)
@@ -237,7 +245,7 @@ class SittingRoom:
         if _halts(command):
             known = [kill for kill in self._kills if kill != command.command_id]
             self._kills = [*known, command.command_id][-KILLS_KEPT:]
-            latest = self._clock_at + AHEAD_NS if self._clock_at else command.ts_event
+            latest = self._clock_at + AHEAD_NS if received_at is None else received_at
             command = replace(
                 command, payload={"mode": Mode.FROZEN.value}, ts_event=min(command.ts_event, latest)
             )
@@ -284,8 +292,10 @@ class SittingRoom:
     def _tell_health(self, assessed: Assessment) -> None:
         told, now = self.hearing.health, self.now()
         same = told is not None and (told.system_status, told.faults) == (assessed.status, assessed.faults)
-        if same and not (self.hearing.wall_clock and now - self._told_at >= HEALTH_EVERY_NS):
+        passed = max(now - self._told_at, (self._ticks() - self._told_tick) * SECOND_NS)
+        if same and not (self.hearing.wall_clock and passed >= HEALTH_EVERY_NS):
             return
+        assessed = self.back.beside(assessed)
         if not same:
             level = logging.INFO if assessed.status == "HEALTHY" else logging.WARNING
             log.log(level, "health: %s %s", assessed.status, assessed.detail)
@@ -298,12 +308,14 @@ class SittingRoom:
             faults=assessed.faults,
         )
         self._write(report, "health")
-        self._told_at = now
+        self._told_at, self._told_tick = now, self._ticks()
 
     def _tell_time(self) -> None:
         """Let it see the clock; a look that would change nothing is not written down."""
         service, message = self.hearing.service, TimePassed(ts_event=self.now())
         with self.lock:
+            if self.back.still(message.ts_event, service.now):
+                return  # it is refused, as was told when that began
             before, self.torn = service.state(), True
             said = service.handle(message)
             changed = bool(said) or service.changed

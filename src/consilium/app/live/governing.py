@@ -12,6 +12,7 @@ from consilium.app.council.kill_switch import command_of, drop_note, read_note, 
 from consilium.app.council.shown import shown
 from consilium.app.live import views
 from consilium.app.live.asked import Asked
+from consilium.app.live.clock_back import ClockBack
 from consilium.app.live.council_room import SYSTEM_SOURCE, CouncilRoom
 from consilium.app.live.halting import Halting, commanded, halt_recalled, halt_stands
 from consilium.app.live.records import ACCOUNT, COUNCIL, DECIDED, RESEARCH_ENDED, Recorder
@@ -74,7 +75,8 @@ class Governing(Asked, Halting):
 
     def _ready_to_govern(self) -> None:
         self._moving = RLock()
-        self._health_told = 0
+        self._health_told, self._health_tick = 0, time.monotonic()
+        self._back = ClockBack(self.troubles)
         self._watched = HealthWatch()
         self._assessed: Assessment | None = None
         self._looked_at = time.monotonic()
@@ -253,11 +255,12 @@ class Governing(Asked, Halting):
     def _tell_health(self, room: CouncilRoom, assessed: Assessment) -> None:
         before, now, told = self._assessed, self.council_now(), room.health
         same = told is not None and (told.system_status, told.faults) == (assessed.status, assessed.faults)
-        due = room.wall_clock and now - self._health_told >= HEALTH_EVERY_NS
+        passed = max(now - self._health_told, (time.monotonic() - self._health_tick) * SECOND_NS)
+        due = room.wall_clock and passed >= HEALTH_EVERY_NS
         for part, coming in assessed.alerts.items():
             if before is None or part not in before.alerts:
                 log.warning("soon: %s: %s", part, coming)
-        self._assessed = assessed
+        self._assessed = assessed = self._back.beside(assessed)
         if same and not due:
             return
         if not same:
@@ -267,7 +270,7 @@ class Governing(Asked, Halting):
                 assessed.status,
                 assessed.detail,
             )
-        self._health_told = now
+        self._health_told, self._health_tick = now, time.monotonic()
         self._heard(
             HealthReported(
                 source=SYSTEM_SOURCE,
@@ -285,6 +288,8 @@ class Governing(Asked, Halting):
         assert room.service is not None  # noqa: S101 - the caller has looked
         message = TimePassed(ts_event=self.council_now())
         with self._moving:
+            if self._back.still(message.ts_event, room.service.now):
+                return  # it is refused, as was told when that began
             said = self._concluded_by_council(message)
             if said or room.service.changed:
                 self._written(message, said, "clock")

@@ -83,7 +83,7 @@ def ready(system: Seen) -> dict[str, str]:
         "engine": system.troubles.get("engine", "")
         or warned(
             [
-                *(system.troubles.get(part, "") for part in ("halt", "cycle", "council")),
+                *(system.troubles.get(part, "") for part in ("halt", "clock", "cycle", "council")),
                 _differing(system.differing),
             ]
         ),

@@ -194,7 +194,7 @@ def council_worker(settings: Settings) -> Hired:
         transport,
         working(worker, room, beat, figures.close),
         held,
-        lambda: "" if worker.begun else "catching up with the journal",
+        lambda: room.back.told if worker.begun else "catching up with the journal",
     )
 
 
