@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from consilium.domain import InvalidValue, Update
 from consilium.federated.entropy import Entropy
-from consilium.federated.local import LocalRule
+from consilium.federated.local import LocalRule, Trained
 from consilium.federated.optimizers import make_optimizer
 from consilium.federated.quantising import Scale, quantise
 from consilium.federated.rounds import RoundPlan
@@ -105,25 +105,8 @@ class Learner:
             The training left the finite numbers: withdraw from the round.
         """
         controlled = self.optimizer.parts == 2
-        rule = LocalRule(
-            base=parameters,
-            prox_mu=self.optimizer.prox_mu,
-            correction=state["control"] - self._control if controlled else None,
-        )
-        trained = self.task.train(
-            self.participant,
-            parameters,
-            plan=self.terms.local,
-            rule=rule,
-            seed=seed_of(self.terms.seed, self.terms.session, self.participant, number),
-        )
+        trained = self._trained(number, parameters, state["control"] - self._control if controlled else None)
         delta = trained.parameters - parameters
-        if not np.all(np.isfinite(delta)):
-            raise InvalidValue(
-                f"the training of {self.participant} must stay finite",
-                "NaN or inf in its parameters",
-                "lower the learning rate; this round goes on without it",
-            )
         if controlled:
             delta = np.concatenate([delta, trained.mean_gradient - self._control])
         clipped, within = clip_to(delta, clip)
@@ -142,6 +125,22 @@ class Learner:
             ),
             within,
         )
+
+    def _trained(self, number: int, parameters: Floats, correction: Floats | None) -> Trained:
+        trained = self.task.train(
+            self.participant,
+            parameters,
+            plan=self.terms.local,
+            rule=LocalRule(base=parameters, prox_mu=self.optimizer.prox_mu, correction=correction),
+            seed=seed_of(self.terms.seed, self.terms.session, self.participant, number),
+        )
+        if not np.all(np.isfinite(trained.parameters - parameters)):
+            raise InvalidValue(
+                f"the training of {self.participant} must stay finite",
+                "NaN or inf in its parameters",
+                "lower the learning rate; this round goes on without it",
+            )
+        return trained
 
     def settle(self, number: int, *, counted: bool) -> None:
         """Take the control of a round if its update counted, or drop it: the server's is their mean."""

@@ -38,6 +38,8 @@ from consilium.federated.tasks.task import Task
 WAIT_S: Final = 5.0
 
 Floats = NDArray[np.float64]
+MakeTask = Callable[[str, Mapping[str, Any], tuple[str, ...]], Task]
+"""Makes a task of its name, the session's options and the names of all owners."""
 
 
 class NetworkMember:
@@ -78,7 +80,7 @@ class NetworkMember:
         identity: Identity,
         admission_key: bytes,
         store: FileSecretStore,
-        make_task: Callable[[str, Mapping[str, Any], tuple[str, ...]], Task],
+        make_task: MakeTask,
         *,
         told: Callable[[str], None],
         owners: OwnerList | None = None,
@@ -100,26 +102,9 @@ class NetworkMember:
         self._require(carrier.session)
         coordinator = about["coordinator"]
         self._coordinator = str(coordinator["name"]), Admitted(self._agreed.coordinator)
-        self._pinned = Pinned(
-            store.folder,
-            {
-                "session": self._terms.session,
-                "coordinator": coordinator,
-                "terms": self._terms.as_dict(),
-                "options": self._agreed.options,
-                "owners": self._owners.digest(),
-                "admission_key": admission_key.hex(),
-            },
-        )
+        self._pinned = Pinned(store.folder, self._met(coordinator, admission_key))
         carrier.expect(owners=len(self._owners.owners), dimension=about["dimension"])
-        names = tuple(one.owner for one in self._owners.owners)
-        self.task = make_task(self._terms.task, self._agreed.options, names)
-        if self.task.dimension != int(about["dimension"]):
-            raise InvalidValue(
-                f"the task must have the {about['dimension']} numbers of the session's model",
-                self.task.dimension,
-                "use the session's options",
-            )
+        self.task = self._made(make_task, int(about["dimension"]))
         self._learner = Learner(identity.owner, self.task, self._terms)
         self._controls = KeptControls(self._learner, store, self._terms.session)
         self._showing = Showing(carrier, identity, store, self._terms.session, told)
@@ -133,6 +118,28 @@ class NetworkMember:
         self._spent: set[int] = set()
         """Rounds in which shares may be out: their update is not summed again."""
         self._done = 0
+
+    def _met(self, coordinator: Mapping[str, Any], admission_key: bytes) -> dict[str, Any]:
+        """Return what is agreed, as it is kept."""
+        return {
+            "session": self._terms.session,
+            "coordinator": coordinator,
+            "terms": self._terms.as_dict(),
+            "options": self._agreed.options,
+            "owners": self._owners.digest(),
+            "admission_key": admission_key.hex(),
+        }
+
+    def _made(self, make_task: MakeTask, dimension: int) -> Task:
+        names = tuple(one.owner for one in self._owners.owners)
+        task = make_task(self._terms.task, self._agreed.options, names)
+        if task.dimension != dimension:
+            raise InvalidValue(
+                f"the task must have the {dimension} numbers of the session's model",
+                task.dimension,
+                "use the session's options",
+            )
+        return task
 
     def _require(self, session: str) -> None:
         """Refuse another session than was asked for, another key than the admitted one, and weak terms."""

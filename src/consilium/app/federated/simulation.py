@@ -183,21 +183,11 @@ def play(
         seed=request.seed,
         members=members,
         coordinator=(COORDINATOR, Member(coordinator.signing.public)),
-        floors=Floors.of(
-            len(owners),
-            request.gamma,
-            request.delta,
-            groups=terms.groups,
-            colluders=colluders_of(request, terms.groups),
-            clip_int=terms.clip_int,
-        ),
+        floors=_floors(request, len(owners), terms),
         agreed=agreed,
         vectors=vectors,
         times=(number, attempt),
     )
-
-    def moved(phase: str, done: int, total: int) -> None:
-        progress(phase, done, total)
 
     def act(crowd: Crowd | Crowds) -> tuple[Played, int]:
         stage = Stageplay(
@@ -206,15 +196,25 @@ def play(
             crowd,
             dropped=dropped,
             deadline_ns=max(terms.deadlines),
-            moved=moved,
+            moved=progress,
         )
-        played = stage.play()
-        return played, _error(played, crowd)
+        return (played := stage.play()), _error(played, crowd)
 
     if request.jobs == 1:
         return (terms, *act(Crowd(cast, owners)))
     with Crowds(cast, owners, request.jobs) as crowds:
         return (terms, *act(crowds))
+
+
+def _floors(request: Simulated, participants: int, terms: SumParams) -> Floors:
+    return Floors.of(
+        participants,
+        request.gamma,
+        request.delta,
+        groups=terms.groups,
+        colluders=colluders_of(request, terms.groups),
+        clip_int=terms.clip_int,
+    )
 
 
 def _error(played: Played, crowd: Crowd | Crowds) -> int:

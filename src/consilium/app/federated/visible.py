@@ -59,7 +59,28 @@ def synthetic_round(
 ) -> tuple[RoundOutcome, PhaseFigures, float]:
     """Play one visible round of synthetic updates; return how far its mean is from the plain one as well."""
     figures = PhaseFigures(VISIBLE)
-    plan = RoundPlan(
+    total = np.zeros(dimension, dtype=np.int64)
+
+    def updates() -> Iterator[Update]:
+        for name in owners:
+            cpu = process_time()
+            whole = vectors.vector(name)
+            delta = dequantise(whole, scale)
+            figures.update_cpu_s += process_time() - cpu
+            if name not in gone:
+                np.add(total, whole, out=total)
+            yield Update(participant=name, round=1, base_version=BASE, delta=delta, num_examples=1)
+
+    machine = VisibleRound(_plan(owners, dimension, scale), make_aggregator("mean"), {})
+    outcome = play_visible(machine, updates(), gone, figures, progress)
+    if outcome.mean is None:
+        return outcome, figures, 0.0
+    plain = dequantise(total, scale, len(outcome.survivors))
+    return outcome, figures, float(np.abs(outcome.mean - plain).max())
+
+
+def _plan(owners: Sequence[str], dimension: int, scale: Scale) -> RoundPlan:
+    return RoundPlan(
         session="simulation",
         number=1,
         mode=Mode.VISIBLE,
@@ -75,21 +96,3 @@ def synthetic_round(
         ts_opened=0,
         ts_cut_off=SECOND,
     )
-    total = np.zeros(dimension, dtype=np.int64)
-
-    def updates() -> Iterator[Update]:
-        for name in owners:
-            cpu = process_time()
-            whole = vectors.vector(name)
-            delta = dequantise(whole, scale)
-            figures.update_cpu_s += process_time() - cpu
-            if name not in gone:
-                np.add(total, whole, out=total)
-            yield Update(participant=name, round=1, base_version=BASE, delta=delta, num_examples=1)
-
-    machine = VisibleRound(plan, make_aggregator("mean"), {})
-    outcome = play_visible(machine, updates(), gone, figures, progress)
-    if outcome.mean is None:
-        return outcome, figures, 0.0
-    plain = dequantise(total, scale, len(outcome.survivors))
-    return outcome, figures, float(np.abs(outcome.mean - plain).max())
