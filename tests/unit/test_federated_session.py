@@ -259,6 +259,7 @@ def test_every_mode_says_what_it_does_not_give(mode: Mode) -> None:
     assert ("at least 285 participants" in told) is (mode is Mode.SUM)
     assert ("at least 8 participants who do not collude" in told) is (mode is Mode.GROUPED)
     assert ("leak by linear algebra" in told) is (mode is Mode.GROUPED)
+    assert ("sums of several rounds can be subtracted from each other" in told) is (mode is not Mode.VISIBLE)
 
 
 def test_a_round_of_equal_updates_moves_the_model_by_one_of_them() -> None:

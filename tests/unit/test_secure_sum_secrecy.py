@@ -11,7 +11,7 @@ from consilium.federated.encoding import read_vector
 from consilium.federated.masks import Words, add_masks
 from consilium.federated.messages import Phase
 from consilium.federated.secure_sum.memory import Memory
-from consilium.federated.secure_sum.recovery import _self_secret
+from consilium.federated.secure_sum.recovery import _secrets
 from secure_sum_cases import Attempt, attempt, sent_by
 
 SEEDS = 20
@@ -54,7 +54,7 @@ def seen(vectors: NDArray[np.int64], seed: int) -> dict[str, Words]:
         # The colluder's sign is the opposite of the honest one's: adding takes the mask off.
         add_masks(vector, known)
         # Its own mask comes off too: after the release a coordinator has b of every survivor.
-        secret = _self_secret(board, own, set())
+        secret = _secrets(board, [own], [])[own]
         add_masks(vector, [(board.context.self_mask(secret, own), -1)])
         found[owner] = vector
     return found

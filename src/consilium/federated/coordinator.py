@@ -18,7 +18,7 @@ from consilium.federated.registration import Joined, Registration, Registry
 from consilium.federated.report import NO_JUDGE, NOT_LEARNED, Judging, Participation, RoundReport, judged_by
 from consilium.federated.rounds import Floats, Member, RoundOutcome, RoundPlan
 from consilium.federated.sampling import choose, require_first_model, sample_size, version_of
-from consilium.federated.secure_round import SecureRound
+from consilium.federated.secure_round import SecureRound, barred_after
 from consilium.federated.session import Mode, Session, SessionState, Terms
 from consilium.federated.threats import statement
 from consilium.federated.visible_round import VisibleRound
@@ -63,6 +63,8 @@ class SessionCoordinator:
         self.buffer = None if terms.buffering is None else Buffer(terms.buffering, (self.version,))
         self._failed = 0
         self._begun = 0
+        self.barred: dict[str, str] = {}
+        """By participant, why it is asked in no round any more."""
         if terms.buffering is not None:
             self._require_secret(terms.buffering.size)
 
@@ -156,16 +158,19 @@ class SessionCoordinator:
         members = self._members()
         if members is None:
             return None
-        if len(members) < self.terms.least_participants:
+        asked, least = self._askable(tuple(one.participant for one in members)), self.terms.least_participants
+        if len(asked) < least:
             raise InvalidValue(
-                f"a round needs >= {self.terms.least_participants} participants with a weight",
-                len(members),
+                f"a round needs >= {least} participants with a weight",
+                len(asked),
                 "wait until more have joined",
             )
-        self._require_secret(len(members))
+        self._require_secret(len(asked))
         plan = self._plan(members, now)
         secret = self.terms.mode is not Mode.VISIBLE
-        self.round = SecureRound(plan, begun=self._begun) if secret else self._visible(plan)
+        self.round = (
+            SecureRound(plan, begun=self._begun, barred=self.barred) if secret else self._visible(plan)
+        )
         return self.round
 
     def _visible(self, plan: RoundPlan) -> VisibleRound:
@@ -203,6 +208,7 @@ class SessionCoordinator:
         self.round, self._begun = None, 0
         if self.buffer is not None:
             self.buffer.ended(None if failed else self.version, number=number)
+        self.barred = barred_after(self.barred, outcome, count_of(self.terms.gamma, len(self.owners.owners)))
         self.session = replace(self.session, done=number)
         performance, note = (None, NOT_LEARNED) if failed else judged_by(judge, self.parameters, note)
         report = self._report(
@@ -214,24 +220,16 @@ class SessionCoordinator:
     def _report(self, outcome: RoundOutcome, *, before: str, failed: str, **judged: Any) -> RoundReport:
         """Return the report of the round that is over now."""
         number = self.session.done
-        eligible = self.registry.eligible(number)
         return RoundReport(
             session=self.terms.session,
             number=number,
             mode=str(self.terms.mode),
             base_version=before,
             version=self.version,
-            participation=Participation(
-                registered=len(self.registry),
-                eligible=len(eligible),
-                chosen=len(outcome.plan.members),
-                survivors=len(outcome.survivors),
-                dropped=len(outcome.plan.members) - len(outcome.survivors),
-                attempts=outcome.attempts,
-            ),
+            participation=Participation.of(outcome, len(self.registry), len(self.registry.eligible(number))),
             survivors=outcome.survivors,
             excluded=outcome.excluded,
-            next_round_eligibility=self._weighted(self.registry.eligible(number + 1)),
+            next_round_eligibility=self._askable(self.registry.eligible(number + 1)),
             weights={one.participant: one.weight for one in outcome.plan.members},
             owners=self.owners.digest(),
             terms=self.terms.digest(),
@@ -261,6 +259,7 @@ class SessionCoordinator:
             "buffer": None if self.buffer is None else self.buffer.state(),
             "failed": self._failed,
             "begun": self._begun,
+            "barred": dict(self.barred),
             "round": None if self.round is None else self.round.state(),
         }
 
@@ -285,6 +284,7 @@ class SessionCoordinator:
             name: np.asarray(value, dtype=np.float64) for name, value in state["optimizer_state"].items()
         }
         made.clip, made._failed, made._begun = float(state["clip"]), int(state["failed"]), int(state["begun"])
+        made.barred = dict(state.get("barred", {}))
         if state["round"] is not None:
             plan = RoundPlan.from_dict(state["round"]["plan"])
             secret = plan.mode is not Mode.VISIBLE
@@ -318,13 +318,16 @@ class SessionCoordinator:
             )
 
     def _require_weight(self, participant: str) -> None:
+        if participant in self.barred:
+            raise InvalidValue("a participant must not be at fault", self.barred[participant], "stay away")
         if not self._weighted((participant,)):
-            raise InvalidValue(
-                "a participant must have public stake", f"{participant} with 0", "lock some stake"
-            )
+            raise InvalidValue("a participant must have public stake", f"{participant} with 0", "lock stake")
 
     def _weighted(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name for name in names if self.registry.weight(name, self.terms.owner_cap) > 0)
+
+    def _askable(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in self._weighted(names) if name not in self.barred)
 
     def _candidates(self) -> tuple[str, ...]:
         """Return of whom a round is drawn; nobody where the first who are ready form it."""
@@ -368,10 +371,10 @@ class SessionCoordinator:
     def _learn(self, outcome: RoundOutcome) -> str:
         """Move the model by a mean; return why that was refused, if it was."""
         assert outcome.mean is not None  # noqa: S101 - an outcome has a mean or a reason
-        share = len(outcome.survivors) / max(1, len(self.registry))
+        share = min(1.0, len(outcome.survivors) / max(1, len(self.registry)))
         try:
             moved, state = self.optimizer.step(
-                self.parameters, outcome.mean, self.optimizer_state, share=min(1.0, share)
+                self.parameters, outcome.mean, self.optimizer_state, share=share
             )
         except InvalidValue as refused:
             return str(refused)

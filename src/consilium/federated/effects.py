@@ -1,5 +1,6 @@
 """What a machine of the protocols asks of those who carry it: always Persist before Send."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,10 +61,13 @@ class Aborted:
         One line: bound, value, cure.
     released
         Whether a share may have been released: then no retry may use the update without a new charge.
+    faults
+        By owner, why it is at fault beyond doubt.
     """
 
     why: str
     released: bool = False
+    faults: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

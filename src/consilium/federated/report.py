@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from consilium.domain import ConsiliumError
-from consilium.federated.rounds import Excluded, Floats
+from consilium.federated.rounds import Excluded, Floats, RoundOutcome
 
 Judging = Callable[[Floats], Mapping[str, float]]
 """Says how good parameters are."""
@@ -39,6 +39,19 @@ class Participation:
     dropped: int
     attempts: int
 
+    @classmethod
+    def of(cls, outcome: RoundOutcome, registered: int, eligible: int) -> "Participation":
+        """Count who took part in a round."""
+        chosen, survivors = len(outcome.plan.members), len(outcome.survivors)
+        return cls(
+            registered=registered,
+            eligible=eligible,
+            chosen=chosen,
+            survivors=survivors,
+            dropped=chosen - survivors,
+            attempts=outcome.attempts,
+        )
+
     def as_dict(self) -> dict[str, int]:
         """Return what JSON can hold."""
         return {name: getattr(self, name) for name in self.__slots__}
@@ -68,7 +81,7 @@ class RoundReport:
     next_round_eligibility
         Who may be chosen for the next round.
     excluded
-        Without whom the round went on, and why.
+        Without whom the round went on, and why; and who was found at fault, whose update may count.
     clip, share_below
         L2 bound of this round, and the share of survivors within it; None where nobody was asked.
     clip_enforced

@@ -183,7 +183,7 @@ class RoundOutcome:
     survivors
         Whose updates are in it, in the order of ids.
     excluded
-        Whose are not, and why.
+        Whose are not, and why; and those at fault, whose are where they are among the survivors.
     attempts
         Secure sums that were tried; 0 where updates are seen.
     share_below
@@ -192,6 +192,8 @@ class RoundOutcome:
         Why there is no mean; empty where there is one.
     claimed
         What survivors said of themselves: shown, never trusted.
+    faults
+        By id, why it is at fault beyond doubt: it is asked in no later round.
     """
 
     plan: RoundPlan
@@ -202,6 +204,7 @@ class RoundOutcome:
     share_below: float | None = None
     failed: str = ""
     claimed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    faults: Mapping[str, str] = field(default_factory=dict)
 
 
 # What a round does, in order.

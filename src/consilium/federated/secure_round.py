@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import sqrt
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -22,6 +23,23 @@ from consilium.federated.rounds import (
 )
 
 
+def most_barred(colluders: int) -> int:
+    """Return how many may be left out for the rest of a session because they were found at fault.
+
+    No more than may collude: participants take the coordinator's word for who it was.
+    """
+    return max(1, colluders)
+
+
+def barred_after(barred: Mapping[str, str], outcome: RoundOutcome, colluders: int) -> dict[str, str]:
+    """Return who is asked no more after a round, and why: those found at fault, as many as that may be."""
+    found = dict(barred)
+    for name, why in outcome.faults.items():
+        if len(found) < most_barred(colluders):
+            found.setdefault(name, f"in round {outcome.plan.number}: {why}")
+    return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AttemptDone:
     """A secure sum was decoded.
@@ -38,6 +56,8 @@ class AttemptDone:
         Reasons by id, of those who were refused or fell silent.
     claimed
         What survivors said of themselves.
+    faults
+        By id, why it is at fault beyond doubt: also where its own update counts.
     """
 
     attempt: int
@@ -45,6 +65,7 @@ class AttemptDone:
     survivors: tuple[str, ...]
     excluded: Mapping[str, str] = field(default_factory=dict)
     claimed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    faults: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +82,15 @@ class AttemptFailed:
         Whether shares may be out: no later attempt of the round may then use the same updates.
     excluded
         Reasons by id, of those who shall not be in the next one.
+    faults
+        By id, why it is at fault beyond doubt.
     """
 
     attempt: int
     why: str
     released: bool = False
     excluded: Mapping[str, str] = field(default_factory=dict)
+    faults: Mapping[str, str] = field(default_factory=dict)
 
 
 class SecureRound:
@@ -78,15 +102,20 @@ class SecureRound:
         What the round is.
     begun
         Attempts of this round that were begun before, >= 0: their numbers are used up.
+    barred
+        By id, why it is asked no more: found at fault in a round before.
     """
 
-    def __init__(self, plan: RoundPlan, *, begun: int = 0) -> None:
+    def __init__(
+        self, plan: RoundPlan, *, begun: int = 0, barred: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.plan = plan
         self._begun = begun
         self.scale = Scale(clip=plan.clip, clip_int=plan.clip_int)
         self.attempt = begun
         self._left = tuple(plan.by_id)
-        self._excluded: dict[str, str] = {}
+        self._excluded = {name: why for name, why in barred.items() if name in plan.by_id}
+        self._faults: dict[str, str] = {}
         self._closed = False
 
     @property
@@ -125,6 +154,9 @@ class SecureRound:
         for name, why in event.excluded.items():
             if name in self.plan.by_id:
                 self._excluded.setdefault(name, why)
+        for name, why in event.faults.items():
+            if name in self.plan.by_id:
+                self._faults[name] = self._excluded[name] = why
         if isinstance(event, AttemptDone):
             return self._finish(event)
         if event.released:
@@ -139,6 +171,7 @@ class SecureRound:
             "attempt": self.attempt,
             "left": list(self._left),
             "excluded": dict(self._excluded),
+            "faults": dict(self._faults),
         }
 
     @classmethod
@@ -146,7 +179,7 @@ class SecureRound:
         """Return to where `state` was taken: its attempt goes on, or `AttemptFailed` begins the next one."""
         made = cls(RoundPlan.from_dict(state["plan"]), begun=int(state["begun"]))
         made.attempt, made._left = int(state["attempt"]), tuple(state["left"])
-        made._excluded = dict(state["excluded"])
+        made._excluded, made._faults = dict(state["excluded"]), dict(state.get("faults", {}))
         return made
 
     def _next(self, why: str) -> list[RoundEffect]:
@@ -174,6 +207,7 @@ class SecureRound:
             if name not in survivors:
                 self._excluded.setdefault(name, f"fell silent in attempt {done.attempt}")
         self._excluded = {name: why for name, why in self._excluded.items() if name not in survivors}
+        self._excluded |= self._faults
         whole = sum(self.plan.shares[name] for name in survivors)
         mean = dequantise(done.total[: self.plan.dimension], self.scale) / whole
         self._closed = True
@@ -187,6 +221,7 @@ class SecureRound:
                     attempts=self.attempt - self._begun,
                     share_below=share_below,
                     claimed={name: done.claimed[name] for name in survivors if name in done.claimed},
+                    faults=dict(self._faults),
                 )
             )
         ]
@@ -225,6 +260,7 @@ class SecureRound:
                     excluded=self._reasons(),
                     attempts=self.attempt - self._begun,
                     failed=why,
+                    faults=dict(self._faults),
                 )
             )
         ]

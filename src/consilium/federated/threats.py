@@ -72,7 +72,13 @@ def _secrecy(terms: Terms, participants: int, admitted: int) -> list[str]:
     return [
         f"The coordinator may lie, equivocate or drop messages, and may collude with up to {colluders} "
         f"owners (gamma {terms.gamma:g}): they learn the sum of the others{' of each group' * grouped}, and "
-        "nothing else of them but with probability 2^-40. It is trusted for nothing but that the round ends.",
+        "nothing else of them in one secure sum but with probability 2^-40. It is trusted for nothing but "
+        "that the round ends.",
+        "Each sum is secret by itself; sums of several rounds can be subtracted from each other. A "
+        "coordinator that lies and gives two rounds nearly the same model learns from the difference of "
+        "their sums what changed: one participant's update, where only that one was missing from one of "
+        "the two. Nobody checks that a model is the step from the last sum; only noise would hide it, "
+        "and none is added.",
         _least(terms, participants, colluders),
     ]
 

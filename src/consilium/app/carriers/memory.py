@@ -41,6 +41,8 @@ class Carried:
         By owner, why it is not in the sum: what was refused, or where it fell silent.
     doubts
         By owner, the first message of the coordinator that it refused, and went on.
+    faults
+        By owner, why it is at fault beyond doubt.
     uploaded, downloaded
         Bytes of encoded messages to and from the coordinator.
     """
@@ -50,6 +52,7 @@ class Carried:
     released: bool = False
     reasons: dict[str, str] = field(default_factory=dict)
     doubts: dict[str, str] = field(default_factory=dict)
+    faults: Mapping[str, str] = field(default_factory=dict)
     uploaded: int = 0
     downloaded: int = 0
 
@@ -135,10 +138,10 @@ class MemoryCarrier:
                 case Refused(sender, why):
                     told = self._told.reasons if who == self.hub else self._told.doubts
                     told.setdefault(sender if who == self.hub else who, why)
-                case Aborted(why, released):
-                    self._abort(who, why, released)
+                case Aborted():
+                    self._abort(who, effect)
                 case Finished(result) if who == self.hub:
-                    self._told.result = result
+                    self._told.result, self._told.faults = result, result.faults
 
     def _send(self, who: str, to: str, message: Signed) -> None:
         if who != self.hub and self._lose is not None and (who in self._gone or self._lose(who, message)):
@@ -153,8 +156,8 @@ class MemoryCarrier:
         else:
             self._told.uploaded += len(data)
 
-    def _abort(self, who: str, why: str, released: bool) -> None:
+    def _abort(self, who: str, end: Aborted) -> None:
         if who == self.hub:
-            self._told.why, self._told.released = why, released
+            self._told.why, self._told.released, self._told.faults = end.why, end.released, end.faults
         else:
-            self._told.reasons.setdefault(who, why)
+            self._told.reasons.setdefault(who, end.why)

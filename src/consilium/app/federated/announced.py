@@ -11,6 +11,7 @@ from consilium.federated.clipping import RATE
 from consilium.federated.optimizers import make_optimizer
 from consilium.federated.rounds import Member, RoundPlan
 from consilium.federated.sampling import choose, sample_size
+from consilium.federated.secure_round import most_barred
 from consilium.federated.session import Mode
 
 ALMOST: Final = 1e-9
@@ -120,13 +121,19 @@ def _check_drawn(on: Mapping[str, Any], agreement: Agreement, eligible: tuple[st
 
 
 def _check_asked(on: Mapping[str, Any], agreement: Agreement, own: OwnFloors) -> None:
-    """Refuse a first attempt among fewer than were drawn, and any among fewer than the least number."""
+    """Refuse a first attempt without any who was drawn and is not said to be at fault; and too small ones."""
     asked, least = asked_in(on), max(agreement.terms.least_participants, own.least)
     if len(asked) < least:
         raise InvalidValue(f"an attempt must be among >= {least}, as agreed", len(asked), "wait for more")
-    if int(on["attempt"]) <= 1 and len(asked) < len(on["members"]):
+    drawn = {row["owner"] for row in on["members"]}
+    named = on.get("barred", [])
+    barred = drawn.intersection(map(str, named if isinstance(named, list) else []))
+    most = most_barred(agreement.colluders)
+    if len(barred) > most:
+        raise InvalidValue(f"at most {most} may be left out as found at fault", len(barred), "ask why")
+    if int(on["attempt"]) <= 1 and set(asked) != drawn - barred:
         raise InvalidValue(
-            f"the first attempt must ask all {len(on['members'])} who were drawn", len(asked), "ask why"
+            f"the first attempt must ask all {len(drawn - barred)} who were drawn", len(asked), "ask why"
         )
 
 

@@ -311,8 +311,8 @@ class SessionDesk:
                     self.folder.keep(self._name(self._start), effect)
                 case Finished(result):
                     self._finished(result)
-                case Aborted(why, released):
-                    self._aborted(why, released)
+                case Aborted() as end:
+                    self._aborted(end)
                 case Send(to, _) if to != EVERYONE:
                     self.bell.ring(to)
         if self._sum is not None and self._sum.stage is not self._stage:
@@ -326,14 +326,25 @@ class SessionDesk:
         excluded = {name: why for name, why in reasons.items() if name not in survivors}
         self._ended(
             AttemptDone(
-                attempt=self._start.attempt, total=result.total, survivors=survivors, excluded=excluded
+                attempt=self._start.attempt,
+                total=result.total,
+                survivors=survivors,
+                excluded=excluded,
+                faults={self._named[owner]: why for owner, why in result.faults.items()},
             )
         )
 
-    def _aborted(self, why: str, released: bool) -> None:
+    def _aborted(self, end: Aborted) -> None:
         assert self._start is not None  # noqa: S101 - it belongs to an attempt
-        excluded = self._reasons.of_participants()
-        self._ended(AttemptFailed(attempt=self._start.attempt, why=why, released=released, excluded=excluded))
+        self._ended(
+            AttemptFailed(
+                attempt=self._start.attempt,
+                why=end.why,
+                released=end.released,
+                excluded=self._reasons.of_participants(),
+                faults={self._named[owner]: why for owner, why in end.faults.items()},
+            )
+        )
 
     def _ended(self, event: AttemptDone | AttemptFailed) -> None:
         self._sum = None

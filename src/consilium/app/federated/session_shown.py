@@ -108,6 +108,7 @@ def planned(kept: SessionCoordinator, start: StartAttempt | None) -> dict[str, A
             for one in plan.members
         ],
         "eligible": list(plan.eligible),
+        "barred": sorted(kept.barred.keys() & plan.by_id.keys()),
         "clip": plan.clip,
         "clip_int": plan.clip_int,
         "with_bit": plan.with_bit,

@@ -208,9 +208,14 @@ def _told(
     """Return what the round is told of an attempt that was carried."""
     told = {**carried.doubts, **carried.reasons}
     reasons = {named[owner]: why for owner, why in told.items() if owner in named}
+    faults = {named[owner]: why for owner, why in carried.faults.items()}
     if carried.result is None:
         failed = AttemptFailed(
-            attempt=start.attempt, why=carried.why, released=carried.released, excluded=reasons
+            attempt=start.attempt,
+            why=carried.why,
+            released=carried.released,
+            excluded=reasons,
+            faults=faults,
         )
         return Summed(event=failed, phases=(cost,))
     survivors = tuple(named[owner] for owner in carried.result.survivors)
@@ -220,6 +225,7 @@ def _told(
         total=carried.result.total,
         survivors=survivors,
         excluded=_without(start.members, survivors, reasons, named, carried),
+        faults=faults,
     )
     error = int(np.abs(carried.result.total - expected).max())
     return Summed(event=done, error=error, phases=(cost,))

@@ -87,6 +87,8 @@ class Board:
     """Shares by owner, of each who released."""
     fallen: dict[int, str] = field(default_factory=dict)
     """Why a group has no sum."""
+    faults: dict[int, str] = field(default_factory=dict)
+    """Who is at fault, by index, and why."""
     _tree: Tree | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

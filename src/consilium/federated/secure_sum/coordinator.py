@@ -9,14 +9,14 @@ import numpy as np
 
 from consilium.domain.errors import InvalidValue
 from consilium.federated.effects import EVERYONE, Aborted, Effect, Finished, Persist, Refused, Send, Tick
-from consilium.federated.encoding import Reader, number
+from consilium.federated.encoding import Reader, block, number
 from consilium.federated.messages import NO_ROOT, Header, Phase, Signed, body_digest
 from consilium.federated.primitives import sign
 from consilium.federated.roster import Cohort
 from consilium.federated.secure_sum import checks
 from consilium.federated.secure_sum.board import Board
 from consilium.federated.secure_sum.memory import Evidence, Identity
-from consilium.federated.secure_sum.recovery import SumResult, unmask
+from consilium.federated.secure_sum.recovery import SumResult, faults_of, read_faults, unmask, write_faults
 from consilium.federated.secure_sum.terms import SumParams
 
 SUM_SLOT: Final = "sum"
@@ -84,6 +84,7 @@ class SumCoordinator:
         self._stage = Stage.START
         self._now = self._began = self._wanted = 0
         self._aborted, self._released = "", False
+        self._faults: dict[str, str] = {}
         self._seen: dict[tuple[Phase, int], tuple[bytes, bytes]] = {}
         self._evidence: list[Evidence] = []
         self._caught: Counter[int] = Counter()
@@ -185,7 +186,7 @@ class SumCoordinator:
         if self._result is not None:
             return [Finished(self._result)]
         if self._aborted:
-            return [Aborted(self._aborted, self._released)]
+            return [Aborted(self._aborted, self._released, self._faults)]
         return self._stage_sends()
 
     def renew(self, now: int) -> None:
@@ -222,7 +223,10 @@ class SumCoordinator:
         elif kind == _RESULT:
             self._result, self._stage = SumResult.decode(data, self._cohort), Stage.OVER
         elif kind == _ABORTED:
-            self._aborted, self._released, self._stage = data[1:].decode(), bool(data[0]), Stage.OVER
+            reader = Reader(data, "the end of an attempt")
+            self._released, self._stage = bool(reader.number(1)), Stage.OVER
+            self._aborted = bytes(reader.block(len(data))).decode()
+            self._faults = read_faults(reader.take(reader.left), self._cohort)
         else:
             half = len(data) // 2
             self._evidence.append((data[:half], data[half:]))
@@ -372,7 +376,9 @@ class SumCoordinator:
     def _abort(self, why: str) -> list[Effect]:
         released = bool(self._board.acks) and self._stage is Stage.OVER
         self._aborted, self._released, self._stage = why, released, Stage.OVER
-        return [Persist(_ABORTED + bytes([released]) + why.encode(), secret=False), Aborted(why, released)]
+        self._faults = faults_of(self._board)
+        record = bytes([released]) + block(why.encode()) + write_faults(self._faults, self._cohort)
+        return [Persist(_ABORTED + record, secret=False), Aborted(why, released, self._faults)]
 
     def _stage_sends(self) -> list[Effect]:
         board, owners = self._board, self._cohort.owners

@@ -1,7 +1,8 @@
 """From released shares to the sum: every mask that did not cancel is made again and taken off."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from consilium.federated.masks import add_masks
 from consilium.federated.primitives import exchange_public
 from consilium.federated.roster import Cohort
 from consilium.federated.secure_sum.board import Board
-from consilium.federated.shamir import as_bytes, as_number, combine
+from consilium.federated.secure_sum.opening import Opening
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,8 +48,8 @@ class SumResult:
         Names of owners, in the order of the cohort.
     groups
         The sum of each group; one without groups.
-    liars
-        Owners who released a wrong share.
+    faults
+        Owners who are at fault beyond doubt, and why.
     fallen
         Why a group has no sum, by its number.
     """
@@ -57,12 +58,15 @@ class SumResult:
     survivors: tuple[str, ...]
     dropped: tuple[str, ...]
     groups: tuple[GroupSum, ...] = field(repr=False)
-    liars: tuple[str, ...] = ()
+    faults: Mapping[str, str] = field(default_factory=dict)
     fallen: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, sums: Sequence[GroupSum], liars: Sequence[str] = (), fallen: Mapping[int, str] | None = None
+        cls,
+        sums: Sequence[GroupSum],
+        faults: Mapping[str, str] | None = None,
+        fallen: Mapping[int, str] | None = None,
     ) -> "SumResult":
         """Return the result of some groups."""
         return cls(
@@ -70,13 +74,18 @@ class SumResult:
             survivors=tuple(sorted(name for s in sums for name in s.survivors)),
             dropped=tuple(sorted(name for s in sums for name in s.dropped)),
             groups=tuple(sums),
-            liars=tuple(liars),
+            faults=dict(faults or {}),
             fallen=dict(fallen or {}),
         )
 
+    @property
+    def liars(self) -> tuple[str, ...]:
+        """Owners who are at fault, in the order of names."""
+        return tuple(sorted(self.faults))
+
     def encode(self, cohort: Cohort) -> bytes:
         """Return bytes to write down."""
-        parts = [_names(self.liars, cohort), number(len(self.fallen), 4)]
+        parts = [block(write_faults(self.faults, cohort)), number(len(self.fallen), 4)]
         parts += [number(group, 4) + block(why.encode()) for group, why in self.fallen.items()]
         for s in self.groups:
             total = s.total.astype("<i8").tobytes()
@@ -92,14 +101,28 @@ class SumResult:
     def decode(cls, data: Bytes, cohort: Cohort) -> "SumResult":
         """Read what `encode` wrote."""
         reader, most = Reader(data, "a sum"), len(data)
-        liars = _read_names(reader, cohort)
+        faults = read_faults(reader.block(most), cohort)
         fallen = {reader.number(4): bytes(reader.block(most)).decode() for _ in range(reader.number(4))}
         sums = []
         while reader.left:
             group, alive, gone = reader.number(4), _read_names(reader, cohort), _read_names(reader, cohort)
             total = np.frombuffer(reader.block(most), dtype="<i8").astype(np.int64)
             sums.append(GroupSum(group, total, alive, gone))
-        return cls.of(sums, liars, fallen)
+        return cls.of(sums, faults, fallen)
+
+
+def write_faults(faults: Mapping[str, str], cohort: Cohort) -> bytes:
+    """Return bytes that say who is at fault, and why."""
+    return b"".join(number(cohort.index_of(owner), 4) + block(why.encode()) for owner, why in faults.items())
+
+
+def read_faults(data: Bytes, cohort: Cohort) -> dict[str, str]:
+    """Read what `write_faults` wrote."""
+    reader, found = Reader(data, "faults"), {}
+    while reader.left:
+        owner = cohort.owners[reader.number(4)]
+        found[owner] = bytes(reader.block(len(data))).decode()
+    return found
 
 
 def _names(owners: Sequence[str], cohort: Cohort) -> bytes:
@@ -115,26 +138,31 @@ def _read_names(reader: Reader, cohort: Cohort) -> tuple[str, ...]:
 
 def unmask(board: Board) -> SumResult | None:
     """Return the sums of all groups whose secrets come back, or None where no group's do."""
-    liars: set[int] = set()
     sums = []
     for group in board.groups:
         try:
-            sums.append(_unmask_group(board, group, liars))
+            sums.append(_unmask_group(board, group))
         except InvalidValue as problem:
             board.drop(group, str(problem))
     if not sums:
         return None
-    return SumResult.of(sums, [board.cohort.owners[i] for i in sorted(liars)], board.fallen)
+    return SumResult.of(sums, faults_of(board), board.fallen)
 
 
-def _unmask_group(board: Board, group: int, liars: set[int]) -> GroupSum:
+def faults_of(board: Board) -> dict[str, str]:
+    """Return who is at fault, by name, and why."""
+    return {board.cohort.owners[i]: why for i, why in sorted(board.faults.items())}
+
+
+def _unmask_group(board: Board, group: int) -> GroupSum:
     own = board.group == group
     alive = np.flatnonzero(board.alive & own).tolist()
     gone = np.flatnonzero(board.shared & own & ~board.alive).tolist()
+    secrets = _secrets(board, alive, gone)
     total = board.running.sums[group].copy()
-    keys = [(board.context.self_mask(_self_secret(board, i, liars), i), -1) for i in alive]
+    keys = [(board.context.self_mask(secrets[i], i), -1) for i in alive]
     for j in gone:
-        keys += _pair_masks(board, j, liars)
+        keys += _pair_masks(board, j, secrets[j])
     add_masks(total, keys)
     names = board.cohort.owners
     return GroupSum(
@@ -142,15 +170,35 @@ def _unmask_group(board: Board, group: int, liars: set[int]) -> GroupSum:
     )
 
 
-def _self_secret(board: Board, index: int, liars: set[int]) -> bytes:
-    context, committed = board.context, board.commitments[index]
-    return _recover(board, index, lambda secret: context.commitment(secret, index) == committed, liars)
+def _secrets(board: Board, alive: Sequence[int], gone: Sequence[int]) -> Mapping[int, bytes]:
+    """Return b of those in the sum, and mask keys of those who are not."""
+    opening = Opening(board.params.threshold, board.params.neighbours, board.shares_of)
+    opening.open(
+        {i: partial(_is_committed, board, i) for i in alive}
+        | {j: partial(_is_mask_key, board, j) for j in gone}
+    )
+    board.faults |= opening.faults
+    if opening.shut:
+        index = opening.shut[0]
+        raise InvalidValue(
+            f"{opening.threshold} right shares must come back of '{board.cohort.owners[index]}'",
+            f"{len(board.shares_of(index))}, "
+            + ("of another secret than its own" if index in opening.faults else "some of them wrong"),
+            "start a new attempt without those who lie",
+        )
+    return opening.secrets
 
 
-def _pair_masks(board: Board, gone: int, liars: set[int]) -> list[tuple[bytes, int]]:
+def _is_committed(board: Board, index: int, secret: bytes) -> bool:
+    return board.context.commitment(secret, index) == board.commitments[index]
+
+
+def _is_mask_key(board: Board, index: int, secret: bytes) -> bool:
+    return exchange_public(secret) == board.keys[index].mask_key
+
+
+def _pair_masks(board: Board, gone: int, private: bytes) -> list[tuple[bytes, int]]:
     """Return the masks that the survivors share with one who dropped out, with the sign that removes them."""
-    public = board.keys[gone].mask_key
-    private = _recover(board, gone, lambda secret: exchange_public(secret) == public, liars)
     beside = {*board.neighbours[gone].tolist(), *board.senders[gone]}
     # The sign is that of the one who is gone: the survivor added the opposite.
     return [
@@ -158,29 +206,3 @@ def _pair_masks(board: Board, gone: int, liars: set[int]) -> list[tuple[bytes, i
         for i in sorted(beside)
         if board.alive[i]
     ]
-
-
-def _recover(board: Board, index: int, right: Callable[[bytes], bool], liars: set[int]) -> bytes:
-    """Return a secret that fits what was committed to; where a share is wrong, look for it."""
-    t = board.params.threshold
-    known = {x: as_number(s) for x, s in board.shares_of(index).items() if x - 1 not in liars}
-    points = sorted(known)
-    for start in range(max(1, len(points))):
-        chosen = (points[start:] + points[:start])[:t]
-        secret = as_bytes(combine({x: known[x] for x in chosen}, t))
-        if right(secret):
-            if start:
-                liars.update(_wrong(known, chosen, secret, t))
-            return secret
-    raise InvalidValue(
-        f"{t} right shares must come back of '{board.cohort.owners[index]}'",
-        f"{len(known)}, some of them wrong",
-        "start a new attempt without those who lie",
-    )
-
-
-def _wrong(known: Mapping[int, int], chosen: list[int], secret: bytes, threshold: int) -> set[int]:
-    """Return the indices of those whose share does not lie on the polynomial of the right ones."""
-    right = {x: known[x] for x in chosen[:-1]}
-    rest = set(known) - set(right)
-    return {x - 1 for x in rest if as_bytes(combine({**right, x: known[x]}, threshold)) != secret}
