@@ -72,6 +72,7 @@ def test_one_that_releases_wrong_shares_counts_once_and_is_asked_no_more(
     reason = "of at most 2 owners may the shares that one releases be wrong; got 3 or more of 4"
     assert excluded(first)[LIAR].startswith(reason)
     assert (second["failed"], tuple(second["survivors"])) == ("", OTHERS)
+    world.desk.close()
     assert excluded(second) == {LIAR: f"in round 1: {excluded(first)[LIAR]}"}
 
 
@@ -85,6 +86,7 @@ def test_a_coordinator_may_call_no_more_at_fault_than_may_collude(tmp_path: Path
 
     world = LyingDesk(tmp_path).lie("desk05", "round", leave_out("desk01", "desk02"))
     world.play()
+    world.desk.close()
     assert "at most 1 may be left out as found at fault; got 2: ask why" in world.heard("desk05")
 
 
@@ -94,6 +96,7 @@ def test_who_was_found_at_fault_is_so_after_a_restart(
     bent(monkeypatch, Phase.SHARES, lambda body: os.urandom(32) + body[32:])
     world = LyingDesk(tmp_path, terms={"rounds": 3, "failed_rounds": 3})
     world.play()
+    world.desk.close()
     kept = SessionCoordinator.restore(world.desk.kept.state(), world.owners)
     assert list(kept.barred) == [LIAR]
     kept.open_round(world.now)
