@@ -99,7 +99,9 @@ def test_who_was_found_at_fault_is_so_after_a_restart(
     world.desk.close()
     kept = SessionCoordinator.restore(world.desk.kept.state(), world.owners)
     assert list(kept.barred) == [LIAR]
-    kept.open_round(world.now)
+    if kept.round is None:
+        # The desk may have begun the next one already.
+        kept.open_round(world.now)
     on = planned(kept, StartAttempt(attempt=1, members=OTHERS, size=20))
     assert on is not None
     assert on["barred"] == [LIAR]
