@@ -119,10 +119,12 @@ def kill(made: "World") -> None:
     assert old._thread is not None
     old._thread.join()
     again = made.folder / f"desk-{len(list(made.folder.glob('desk*')))}"
-    shutil.copytree(old.folder, again)
+    # Nothing may be told after the copy that is not in it.
+    with old.of("s1").guard.held():
+        shutil.copytree(old.folder, again)
+        old.stop()
     made.desk = NetworkDesk(again, made.clock)
     made.desk.start()
-    old.stop()
 
 
 @dataclass
