@@ -207,15 +207,19 @@ class Laws:
         self._onsets(now, after)
 
     def _reducing(self, now: Briefing, after: Seen) -> None:
-        """R2 holds while its trigger is true, unless a review after a flat day ended it."""
+        """R2 holds while its trigger is true, unless a review after a flat day ended it.
+
+        A drawdown that nobody knows neither begins nor ends it.
+        """
         held = any(hold.rule == "R2" and hold.key == "max_leverage" for hold in after.holds.values())
-        if not oracle.r2(now):
+        unknown = isinstance(now.portfolio.drawdown, Missing)
+        if not unknown and not oracle.r2(now):
             self.reduced_by_review = False
         elif self.r2_held and not held:
             self.reduced_by_review = True
             flat = now.ts_event - self.since.get("flat", now.ts_event)
             law("R2 ends by a review of a flat day", self.reviewed.get("reduce_only") and flat >= DAY, flat)
-        elif not held:
+        elif not held and not unknown:
             law("R2 holds while it is true", self.reduced_by_review, now.portfolio, after.holds)
         self.r2_held = held
         if held and not self._waived("max_leverage", now):
