@@ -277,7 +277,7 @@ def test_a_weight_that_is_set_at_the_ensemble_is_held_by_the_council_for_a_day(d
     shown = desk.http.get("/api/ensemble/status", headers=ADMIN).json()["models"]
     assert shown["cnn_lstm"]["weight"] == pytest.approx(8 * shown["tlob"]["weight"])
     too_much = desk.http.post("/api/ensemble/models/weight", headers=ADMIN, json=asked | {"weight": 1.5})
-    assert "weight must lie in [0, 1]" in problem(too_much, 422)
+    assert "weight must lie in [0, 1]" in problem(too_much, 409)
     stranger = asked | {"model_type": "xgbost"}
     problem(desk.http.post("/api/ensemble/models/weight", headers=ADMIN, json=stranger), 404)
     problem(desk.post("allocation", {"model": "xgbost", "weight": 0.5, "reason": "x"}), 404)

@@ -97,11 +97,6 @@ async def _held(request: Request, model: str, weight: float) -> str | None:
         )
     except UnknownName:
         return None
-    except ApiProblem as refused:
-        if weight <= 1.0 or refused.status_code != 409:
-            raise
-        detail = f"weight must lie in [0, 1], where the council holds it; got {weight:g}: give a share"
-        raise ApiProblem(422, detail) from None
     return str(found.event.event_id)
 
 
