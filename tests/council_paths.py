@@ -54,6 +54,13 @@ class Paths(World):
         self.report(drawdown=drawdown, max_drawdown=drawdown, win_rate=rate)
         self.calm(2 * HOUR, 2, consecutive_losses=0)
 
+    def _release_what_operators_hold(self) -> None:
+        """Two persons end holds without an end; the supervisor refuses it in a drawdown, so it is asked again."""
+        for name, hold in sorted(self.council.holds.items()):
+            if hold.owner == "operator" and hold.expires_at is None:
+                self.command("release", {"hold_id": name}, "ann")
+                self.approve("bob")
+
     def recover(self, days: int = 75) -> None:
         """Walk the path back of ordinary events and permitted reviews; LIVE and NORMAL must be at its end."""
         self.tick(600)
@@ -62,10 +69,6 @@ class Paths(World):
         silent = list(self.sources)[1:]
         for name in silent:
             del self.sources[name]
-        for name, hold in sorted(self.council.holds.items()):
-            if hold.owner == "operator" and hold.expires_at is None:
-                self.command("release", {"hold_id": name}, "ann")
-                self.approve("bob")
         for role in ("ceo", "cio", "cfo", "researcher"):
             if not self.council.roles[role]:
                 self.command("role", {"role": role, "enabled": True})
@@ -78,6 +81,7 @@ class Paths(World):
                 DAY - HOUR, 4, winning_days=6, losing_days=0, consecutive_losses=0, win_rate=0.7, sharpe=2.5
             )
             self.review("freeze", 2)
+            self._release_what_operators_hold()
             self.calm(
                 40 * MINUTE, 40, winning_days=6, losing_days=0, consecutive_losses=0, win_rate=0.7, sharpe=2.5
             )
