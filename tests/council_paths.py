@@ -55,7 +55,7 @@ class Paths(World):
         self.calm(2 * HOUR, 2, consecutive_losses=0)
 
     def _release_what_operators_hold(self) -> None:
-        """Two persons end holds without an end; the supervisor refuses it in a drawdown, so it is asked again."""
+        """Two persons end what has no end; asked again, since the supervisor refuses it in a drawdown."""
         for name, hold in sorted(self.council.holds.items()):
             if hold.owner == "operator" and hold.expires_at is None:
                 self.command("release", {"hold_id": name}, "ann")
